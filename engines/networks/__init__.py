@@ -1,0 +1,1 @@
+"""Network definitions as torch modules. Imported only when graphs are built or trained, never by the live loop."""

@@ -1,0 +1,1 @@
+"""What happens while frames flow: sources, pipeline, tracking, scoring, overlay, sinks, clocks. Never imports torch."""
