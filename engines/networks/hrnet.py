@@ -1,0 +1,238 @@
+"""HRNet: parallel resolutions, repeatedly fused, one heatmap a keypoint. Knows tensors; no files, boxes or frames.
+
+After Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation" (2019). Submodules carry the
+names of the official code, so that its `pose_hrnet_*` state dicts load as they are (see `hrnet_weights`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HRNetConfig:
+    """What tells one HRNet from another.
+
+    Attributes:
+        width: channels of the finest branch; each coarser branch has twice as many.
+        modules: exchange modules in stages 2, 3 and 4.
+        blocks: residual blocks in each branch of a module.
+        stem_width: channels of the two stride-2 convolutions.
+        layer1_planes: inner channels of stage 1's bottlenecks, which give four times as many.
+        layer1_blocks: bottlenecks in stage 1.
+        keypoints: heatmaps given.
+        visibility: the network says by itself how sure it is of each keypoint (`hrnet_compact`); the peak of a heatmap
+            then is a probability. The official networks have no such head: their peak is what their training made it.
+    """
+
+    width: int
+    modules: tuple[int, int, int] = (1, 4, 3)
+    blocks: int = 4
+    stem_width: int = 64
+    layer1_planes: int = 64
+    layer1_blocks: int = 4
+    keypoints: int = 17
+    visibility: bool = False
+
+
+HRNET_CONFIGS = {
+    "hrnet_w32": HRNetConfig(width=32),
+    "hrnet_w48": HRNetConfig(width=48),
+    "hrnet_compact": HRNetConfig(
+        width=16, modules=(1, 1, 1), blocks=2, stem_width=32, layer1_planes=16, layer1_blocks=2, visibility=True
+    ),
+}
+"""The networks that are known by name."""
+
+
+def conv_bn(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, activation: nn.Module | None = None
+) -> list[nn.Module]:
+    """A convolution without bias, its batch norm, and an activation if one is given."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return layers if activation is None else [*layers, activation]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut; `[N, channels, h, w]` in and out."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(channels, channels)
+        self.conv2, self.bn2 = conv_bn(channels, channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, channels, h, w]` to the same."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        return torch.relu(x + self.bn2(self.conv2(y)))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 around a shortcut; `[N, inputs, h, w]` to `[N, 4 * planes, h, w]`."""
+
+    def __init__(self, inputs: int, planes: int) -> None:
+        super().__init__()
+        outputs = 4 * planes
+        self.conv1, self.bn1 = conv_bn(inputs, planes, 1)
+        self.conv2, self.bn2 = conv_bn(planes, planes)
+        self.conv3, self.bn3 = conv_bn(planes, outputs, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.downsample = nn.Sequential(*conv_bn(inputs, outputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, inputs, h, w]` to `[N, 4 * planes, h, w]`."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        return torch.relu(self.downsample(x) + self.bn3(self.conv3(y)))
+
+
+def _fuse_layer(channels: Sequence[int], source: int, target: int) -> nn.Module:
+    """From branch `source` to the size and channels of branch `target`."""
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        scale = float(2 ** (source - target))
+        lift = nn.Upsample(scale_factor=scale, mode="nearest")
+        return nn.Sequential(*conv_bn(channels[source], channels[target], 1, activation=lift))
+    steps = [
+        nn.Sequential(*conv_bn(channels[source], channels[source], stride=2, activation=nn.ReLU(inplace=True)))
+        for _ in range(target - source - 1)
+    ]
+    return nn.Sequential(*steps, nn.Sequential(*conv_bn(channels[source], channels[target], stride=2)))
+
+
+class ExchangeModule(nn.Module):
+    """Every branch by itself, then each target branch as the sum of all, brought to its size."""
+
+    def __init__(self, channels: Sequence[int], blocks: int, targets: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in channels)
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(_fuse_layer(channels, source, target) for source in range(len(channels)))
+            for target in range(targets)
+        )
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """A list of `[N, C_i, h / 2^i, w / 2^i]` to one of the same shapes, the first `targets` of them."""
+        branches = [layer(x) for layer, x in zip(self.branches, branches, strict=True)]
+        fused = []
+        for row in self.fuse_layers:
+            assert isinstance(row, nn.ModuleList)
+            terms: list[Tensor] = [layer(x) for layer, x in zip(row, branches, strict=True)]
+            fused.append(torch.relu(reduce(torch.add, terms)))
+        return fused
+
+
+class HRNet(nn.Module):
+    """A top-down pose network of any `HRNetConfig`."""
+
+    def __init__(self, config: HRNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = [config.width * 2**branch for branch in range(4)]
+        self.conv1, self.bn1 = conv_bn(3, config.stem_width, stride=2)
+        self.conv2, self.bn2 = conv_bn(config.stem_width, config.stem_width, stride=2)
+        self.relu = nn.ReLU(inplace=True)
+        wide = 4 * config.layer1_planes
+        self.layer1 = nn.Sequential(
+            Bottleneck(config.stem_width, config.layer1_planes),
+            *(Bottleneck(wide, config.layer1_planes) for _ in range(config.layer1_blocks - 1)),
+        )
+        relu = nn.ReLU(inplace=True)
+        self.transition1 = nn.ModuleList(
+            [
+                nn.Sequential(*conv_bn(wide, channels[0], activation=relu)),
+                nn.Sequential(nn.Sequential(*conv_bn(wide, channels[1], stride=2, activation=relu))),
+            ]
+        )
+        self.stage2 = self._stage(channels[:2], config.modules[0])
+        self.transition2 = self._added_branch(channels[:3])
+        self.stage3 = self._stage(channels[:3], config.modules[1])
+        self.transition3 = self._added_branch(channels)
+        self.stage4 = self._stage(channels, config.modules[2], last_targets=1)
+        self.final_layer = nn.Conv2d(channels[0], config.keypoints, 1)
+        if config.visibility:
+            self.visibility_layer = nn.Conv2d(channels[0], config.keypoints, 1)
+            self.visibility_sharpness = nn.Parameter(torch.full((config.keypoints,), 0.5))
+
+    def _stage(self, channels: Sequence[int], modules: int, last_targets: int | None = None) -> nn.Sequential:
+        targets = [len(channels)] * (modules - 1) + [last_targets or len(channels)]
+        return nn.Sequential(*(ExchangeModule(channels, self.config.blocks, count) for count in targets))
+
+    @staticmethod
+    def _added_branch(channels: Sequence[int]) -> nn.ModuleList:
+        """The step to a stage with one more branch: the others pass, the new one comes from the coarsest."""
+        step = conv_bn(channels[-2], channels[-1], stride=2, activation=nn.ReLU(inplace=True))
+        return nn.ModuleList(
+            [*(nn.Identity() for _ in channels[:-1]), nn.Sequential(nn.Sequential(*step))],
+        )
+
+    def features(self, image: Tensor) -> Tensor:
+        """The fused finest branch.
+
+        Args:
+            image: `float32 [N, 3, H, W]`, RGB, ImageNet-normalised; H and W multiples of 32.
+
+        Returns:
+            `float32 [N, width, H / 4, W / 4]`.
+        """
+        x = self.relu(self.bn1(self.conv1(image)))
+        x = self.layer1(self.relu(self.bn2(self.conv2(x))))
+        branches: list[Tensor] = self.stage2([layer(x) for layer in self.transition1])
+        branches = self.stage3([*branches, self.transition2[-1](branches[-1])])
+        branches = self.stage4([*branches, self.transition3[-1](branches[-1])])
+        return branches[0]
+
+    def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What `hrnet_compact` is trained on.
+
+        Args:
+            image: as in `features`.
+
+        Returns:
+            Heatmap logits `float32 [N, K, H / 4, W / 4]`, whose softmax over the map is where the keypoint lies, and
+            visibility logits `float32 [N, K]`. A keypoint's visibility is read where the network looks for it, and from
+            how sharp that place is.
+        """
+        features = self.features(image)
+        maps = self.final_layer(features).float().flatten(2)  # [N, K, h * w]
+        evidence = self.visibility_layer(features).float().flatten(2)
+        place = maps.detach().softmax(-1)
+        sharpness = place.amax(-1).clamp_min(1e-6).log() * self.visibility_sharpness
+        visibility = (place * evidence).sum(-1) + sharpness
+        return maps.unflatten(2, features.shape[2:]), visibility
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Heatmaps.
+
+        Args:
+            image: `float32 [N, 3, 256, 192]`, RGB, ImageNet-normalised.
+
+        Returns:
+            `float32 [N, K, 64, 48]`; the peak is the keypoint's confidence. Pixel (x, y) of a map is (4 x, 4 y) of the
+            image, without a half-pixel offset.
+        """
+        if not self.config.visibility:
+            heatmaps: Tensor = self.final_layer(self.features(image))
+            return heatmaps
+        maps, visibility = self.logits(image)
+        peak = maps.amax((2, 3), keepdim=True)
+        return (maps - peak).exp() * visibility.sigmoid()[:, :, None, None]
+
+
+def hrnet(name: str) -> HRNet:
+    """A network of `HRNET_CONFIGS` with fresh random weights.
+
+    Raises:
+        KeyError: the name is none of them.
+    """
+    return HRNet(HRNET_CONFIGS[name])
