@@ -5,12 +5,12 @@ Needs the `build` extra (torch, onnx); the live loop never imports this.
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
-from torch import nn
+from torch import Tensor
 
 from engines.download import Progress, file_sha256
 from engines.errors import BadInputError, EngineError
@@ -28,15 +28,13 @@ from engines.graphs.parts import save_sharing_weights
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
 from engines.networks.encoders import load_encoder
 from engines.networks.heatmap_onnx import load_heatmap_network
-from engines.networks.hrnet import CONFIGS, load_hrnet_checkpoint
+from engines.networks.hrnet import HRNET_CONFIGS, HRNet
+from engines.networks.hrnet_weights import load_hrnet, read_state_dict
 from engines.networks.yolov5 import load_yolov5
 from engines.options import posemirror_version
 from engines.skeleton import VISIBLE_CONFIDENCE
 from engines.tensorrt_build import BuildProgress, ComputeCapability, build_engine, import_tensorrt
 from engines.weights import WeightsFile, find_weights, require_trust
-
-DETECTOR_LONGEST_PX = {"onnx": 320, "tensorrt": 640, "tensorrt_rtx": 640}
-"""Longest side of the detector's picture: a CPU finds a person who fills a webcam's frame at 320 as well as at 640."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,8 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
             "run build_engines.py --detector yolov5nu",
         )
     events.on_step("detect: graph")
-    image_size = network_size(request.frame_size, DETECTOR_LONGEST_PX[request.backend])
     detector = load_yolov5(weights.path)
+    image_size = network_size(request.frame_size, detector.longest_px)
     graphs = detect_graphs(detector, request.frame_size, image_size, request.people, request.precision)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
     return Prepared("detect", graphs, network, image_size=image_size, frame_size=request.frame_size)
@@ -155,7 +153,7 @@ def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
     return Prepared("pose", graphs, network, image_size=(256, 192), frame_size=request.frame_size)
 
 
-def load_pose_checkpoint(path: Path) -> nn.Module:
+def load_pose_checkpoint(path: Path) -> HRNet:
     """An HRNet from a `.pth`, as wide as its file says."""
     if path.suffix != ".pth":
         raise BadInputError(
@@ -163,8 +161,18 @@ def load_pose_checkpoint(path: Path) -> nn.Module:
             "an HRNet checkpoint (.pth) or a heatmap network (.onnx) is allowed",
             "run build_engines.py --pose hrnet_w32",
         )
-    name = "hrnet_w48" if "w48" in path.stem else "hrnet_w32"
-    return load_hrnet_checkpoint(path, CONFIGS[name])
+    state_dict = read_state_dict(path)
+    width = state_dict_width(state_dict)
+    for config in HRNET_CONFIGS.values():
+        if config.width == width and not config.visibility:
+            return load_hrnet(state_dict, config)
+    return load_hrnet(state_dict, HRNET_CONFIGS["hrnet_w32"])
+
+
+def state_dict_width(state_dict: Mapping[str, Tensor]) -> int:
+    """The width of the HRNet that a state dict belongs to: what its last layer takes in; 0 without one."""
+    last = (value for key, value in state_dict.items() if key.endswith("final_layer.weight") and value.ndim == 4)
+    return next((int(value.shape[1]) for value in last), 0)
 
 
 def prepare_encode(request: BuildRequest, name: str, events: BuildEvents) -> Prepared:

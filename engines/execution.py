@@ -86,7 +86,9 @@ class CpuChain:
 
     def detect(self, frame: Frame, anchor: Floats) -> Floats:
         """Boxes float32 [K, 5] in `frame` uint8 [H, W, 3]; `anchor` float32 [4] is whom to stay with, or zeros."""
-        picture = {"image": letterbox(frame, self.detect_image_size)[None]} if self.cut else {"frame": frame}
+        picture = {"frame": frame}
+        if self.cut:
+            picture = {"image": letterbox(frame, self.detect_image_size, exact=True)[None]}
         boxes: Floats = self.detector.run(None, {**picture, "anchor": anchor})[0]
         return boxes
 
@@ -107,6 +109,12 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
     manifest = info.manifests[name]
     check_files(manifest, info.directory)
     path = info.directory / (f"{name}.cut.onnx" if cut else manifest.engine_file)
+    if path.name not in manifest.files:
+        raise EngineError(
+            f"{name}.json in {info.directory} does not list {path.name}",
+            "a file is opened only when its manifest has its hash",
+            f"run build_engines.py --backend onnx --out {info.directory}",
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

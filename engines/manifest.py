@@ -83,7 +83,7 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest at `path`.
 
     Raises:
-        EngineError: missing, not JSON, of another format or version, or with a field of the wrong kind.
+        EngineError: missing, not JSON, of another format, version or engine, or with a field of the wrong kind.
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
@@ -103,7 +103,10 @@ def read_manifest(path: Path) -> Manifest:
         raise bad_manifest(path, f"is not a {FORMAT} file")
     if content.get("version") != VERSION:
         raise bad_manifest(path, f"has version {content.get('version')!r}, not {VERSION}")
-    return parse_manifest({key: content[key] for key in content if key not in ("format", "version")}, path)
+    manifest = parse_manifest({key: content[key] for key in content if key not in ("format", "version")}, path)
+    if f"{manifest.name}.json" != path.name:
+        raise bad_manifest(path, f"is the manifest of {manifest.name!r}")
+    return manifest
 
 
 def bad_manifest(path: Path, fault: str) -> EngineError:

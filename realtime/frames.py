@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -43,6 +44,15 @@ class Frame:
     seconds: float
     captured_ns: int
     dropped_before: int = 0
+
+
+def decode_picture(data: bytes) -> Picture | None:
+    """The picture in a JPEG, PNG or such, uint8 [h, w, 3] BGR; None for anything else, cut off or absurdly large."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # empty, or larger than OpenCV's limits
+        return None
+    return None if image is None else image.astype(np.uint8, copy=False)
 
 
 class Clock(Protocol):

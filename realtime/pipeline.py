@@ -9,7 +9,7 @@ executor, one with the caller. `captured = shown + dropped + in flight` holds wh
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from engines.geometry import Size
@@ -120,18 +120,19 @@ class Pipeline:
         self._frame_size, self._max_frames = frame_size, max_frames
         self.ledger = Ledger()
         self._mailbox = Mailbox(source.live, self.ledger)
-        self._results: queue.Queue[Shown | BaseException | None] = queue.Queue(maxsize=1)
+        self._results: queue.SimpleQueue[Shown | BaseException | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
         self._stop = threading.Event()
+        self._source_error: BaseException | None = None
 
-    def run(self) -> Iterator[Shown]:
+    def run(self) -> Generator[Shown]:
         """Results in order, until the source ends, `max_frames` is reached or the caller leaves.
 
         Raises:
             PosemirrorError: whatever the source or the engines raised, here in the caller's thread.
         """
         threads = [
-            threading.Thread(target=self._guarded, args=(step,), name=name, daemon=True)
+            threading.Thread(target=step, name=name, daemon=True)
             for name, step in (("capture", self._capture), ("worker", self._compute))
         ]
         for thread in threads:
@@ -173,34 +174,44 @@ class Pipeline:
         age_ms = (self._clock.now_ns() - result.captured_ns) / 1e6
         if self._source.live and age_ms > STALE_MS:
             reason = f"the picture is {age_ms:.0f} ms old"
-            result = replace(result, status=STALE, reason=reason, score=None, distance=None)
+            people = tuple(replace(person, score=None) for person in result.people)
+            result = replace(result, status=STALE, reason=reason, score=None, distance=None, people=people)
         return replace(shown, result=replace(result, age_ms=age_ms))
 
-    def _guarded(self, step) -> None:  # type: ignore[no-untyped-def]
-        """Runs a thread's work; what it raises reaches the caller."""
+    def _capture(self) -> None:
+        """The capture thread; what the source raises reaches the caller after the frames read before it."""
         try:
-            step()
+            self._read_all()
+        except BaseException as error:
+            self._source_error = error
+        finally:
+            self._mailbox.close()
+
+    def _read_all(self) -> None:
+        """Reads, fits and leaves frames until the source ends."""
+        index = 0
+        most = None if self._source.live else self._max_frames  # a live source goes on: frames may yet be dropped
+        while not self._stop.is_set() and index != most:
+            capture = self._source.read(self._stop)
+            if capture is None:
+                return
+            image = capture.image
+            if image.shape[:2] != self._frame_size:
+                image = letterbox(image, self._frame_size, grey=BAR_GREY)
+            if not self._mailbox.put(Frame(image, index, capture.seconds, capture.captured_ns)):
+                return
+            index += 1
+
+    def _compute(self) -> None:
+        """The worker; what the executor raises reaches the caller at once."""
+        try:
+            self._execute_all()
         except BaseException as error:
             self._stop.set()
             self._mailbox.close(drop=True)
             self._results.put(error)
 
-    def _capture(self) -> None:
-        """Reads, fits and leaves frames until the source ends."""
-        index = 0
-        while not self._stop.is_set():
-            capture = self._source.read(self._stop)
-            if capture is None:
-                break
-            image = capture.image
-            if image.shape[:2] != self._frame_size:
-                image = letterbox(image, self._frame_size, grey=BAR_GREY)
-            if not self._mailbox.put(Frame(image, index, capture.seconds, capture.captured_ns)):
-                break
-            index += 1
-        self._mailbox.close()
-
-    def _compute(self) -> None:
+    def _execute_all(self) -> None:
         """Takes frames through the executor, one result at a time to the caller."""
         waiting: list[Frame] = []
         more = True
@@ -214,10 +225,14 @@ class Pipeline:
             if waiting and (len(waiting) >= self._executor.depth or not more):
                 oldest = waiting.pop(0)
                 result = self._executor.collect()
-                self._room.acquire()
-                self._results.put(Shown(result, oldest.image, oldest.dropped_before))
-        self._room.acquire()
-        self._results.put(None)
+                self._deliver(Shown(result, oldest.image, oldest.dropped_before))
+        self._deliver(self._source_error)
+
+    def _deliver(self, item: Shown | BaseException | None) -> None:
+        """Hands on a result when the caller has asked for it; after `stop` nobody asks, and nobody is waited for."""
+        if not self._stop.is_set():
+            self._room.acquire()
+        self._results.put(item)
 
     def _give_up_undelivered(self) -> None:
         """Counts as dropped what was computed and never asked for."""

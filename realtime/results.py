@@ -95,7 +95,7 @@ def frame_row(result: FrameResult) -> dict[str, object]:
         "missing": list(result.missing),
         "target": result.target,
         "phase": "ready",
-        "repetition": 0,
+        "repetition": 1,
         "hold_seconds": 0.0,
         "age_ms": round(result.age_ms, 3),
         "stages_ms": {name: round(value, 3) for name, value in result.stages_ms.items()},

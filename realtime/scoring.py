@@ -99,5 +99,6 @@ def deviation_degrees(
             continue
         ours, wanted = (pose[joint, :2] - pose[parent, :2] for pose in (live, target))
         turned = np.degrees(np.arctan2(ours[1], ours[0]) - np.arctan2(wanted[1], wanted[0]))
-        result[JOINTS[joint]] = round(float(-((-turned + 180) % 360 - 180)), 2)
+        # rounded before it is wrapped too: -179.999 is 180.0
+        result[JOINTS[joint]] = round(180 - (180 - round(float(turned), 2)) % 360, 2)
     return result

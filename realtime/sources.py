@@ -11,12 +11,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import cv2
 
 from engines.errors import SourceError
-from realtime.frames import Capture, Clock
+from realtime.frames import Capture, Clock, Picture, decode_picture
 from realtime.pose import PICTURE_SUFFIXES
 
 USUAL_FPS = 30.0
@@ -52,9 +51,12 @@ def without_password(address: str) -> str:
     """An address fit to be shown: user, password and query are left out."""
     if "://" not in address:
         return address
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    scheme, _, rest = address.partition("://")
+    authority = re.split("[/?#]", rest)[0]
+    path = rest[len(authority) :]
+    if "@" in path:  # perhaps a password with a stroke in it: nobody can tell
+        return f"{scheme}://..."
+    return f"{scheme}://{authority.rpartition('@')[2]}{re.split('[?#]', path)[0]}"
 
 
 @contextlib.contextmanager
@@ -79,15 +81,23 @@ def open_source(text: str, clock: Clock, *, pace: bool, reconnect_seconds: float
     if text.isdecimal() or "://" in text:
         return LiveSource(text, clock, reconnect_seconds)
     path = Path(text)
-    if path.is_dir():
+    try:
+        text.encode()
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
+        raise SourceError(
+            f"--source {text} cannot be read ({reason})", "a readable file is needed", "check the path and its rights"
+        ) from error
+    if is_folder:
         raise SourceError(
             f"--source {text} is a folder",
             "a camera number, a video, a picture, a glob of pictures or a stream's address is allowed",
             f"give --source '{path / '*.jpg'}'",
         )
-    if glob.has_magic(text) and not path.exists():
+    if glob.has_magic(text) and not is_there:
         return StillSource(text, sorted(glob.glob(text)), clock)  # noqa: PTH207 (absolute patterns too)
-    if not path.exists():
+    if not is_there:
         raise SourceError(f"--source {text} does not exist", "a readable file is needed", "check the path")
     if not os.access(path, os.R_OK):
         raise SourceError(f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {text}")
@@ -132,7 +142,8 @@ class VideoSource:
         self._seconds = told if moves_on else max(self._index / self.fps, self._seconds + 1e-3)
         if self.live:
             now = self._clock.now_ns()
-            self._started_ns = now if self._started_ns is None else self._started_ns
+            if self._started_ns is None:
+                self._started_ns = now - round(self._seconds * 1e9)
             due_ns = self._started_ns + round(self._seconds * 1e9)
             self._clock.wait((due_ns - now) / 1e9, stop)
         return Capture(image, self._seconds, self._clock.now_ns())
@@ -163,8 +174,13 @@ class StillSource:
         self.size = (width, height)
 
     @staticmethod
-    def _load(path: str) -> cv2.typing.MatLike:
-        image = cv2.imread(path, cv2.IMREAD_COLOR)
+    def _load(path: str) -> Picture:
+        try:
+            image = decode_picture(Path(path).read_bytes())
+        except OSError as error:
+            raise SourceError(
+                f"--source {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
+            ) from error
         if image is None:
             raise SourceError(
                 f"--source {path} holds no picture that can be decoded",
@@ -208,7 +224,10 @@ class LiveSource:
         self._started_ns = clock.now_ns()
 
     def _open(self) -> cv2.VideoCapture | None:
-        video = cv2.VideoCapture(int(self._address)) if self._address.isdecimal() else cv2.VideoCapture(self._address)
+        try:
+            video = cv2.VideoCapture(int(self._address) if self._address.isdecimal() else self._address)
+        except cv2.error:  # a camera number beyond all integers
+            return None
         if video.isOpened():
             video.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a longer queue in the driver is lag that no one sees
             return video

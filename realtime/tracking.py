@@ -45,6 +45,7 @@ class Tracker:
         self.boxes: Floats = np.zeros((self.people, 5), np.float32)
         self._anchor: Floats = np.zeros(4, np.float32)
         self._anchor_seen = -np.inf
+        self._matched = False
         self._last_seconds: float | None = None
         self._since_detection = self.detect_every
 
@@ -60,13 +61,14 @@ class Tracker:
     def boxes_after_detection(self, detected: Floats) -> Floats:
         """The boxes float32 [K, 5] to look into, from those the detector found with the planned anchor.
 
-        A person the detector misses once is kept while their keypoints are sure; the others keep their rows.
+        Whom the detector misses is followed by their keypoints, for one second if those are unsure; the others keep
+        their rows.
         """
         self._since_detection = -1
         boxes = np.zeros_like(self.boxes)
-        sure = self.boxes[0, 4] >= LEAST_TRACK_CONFIDENCE
-        anchored = bool(self._anchor.any())
-        boxes[0] = self.boxes[0] if anchored and not detected[0].any() and sure else detected[0]
+        followed = bool(self._anchor.any()) and bool(self.boxes[0].any())
+        boxes[0] = self.boxes[0] if followed and not detected[0].any() else detected[0]
+        self._matched = bool(detected[0].any())
         free = [row for row in detected[1:] if row.any()]
         for place in range(1, self.people):
             overlaps = [iou(row, self.boxes[place]) for row in free]
@@ -84,7 +86,9 @@ class Tracker:
         self._since_detection += 1
         if next_boxes[0].any():
             self._anchor = next_boxes[0, :4].copy()
-            self._anchor_seen = seconds
+            if self._matched or next_boxes[0, 4] >= LEAST_TRACK_CONFIDENCE:
+                self._anchor_seen = seconds
+        self._matched = False
 
 
 def iou(first: Floats, second: Floats) -> float:

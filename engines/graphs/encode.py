@@ -11,7 +11,7 @@ class Encode(nn.Module):
 
     Each pair is compared under its common mask: a joint takes part when the target counts it and it is visible in both.
     `distance` is equation 5 of the paper, 1 - cosine; `score` is equation 6, 100 exp(-(distance / width)^2 / 2). A row
-    of zeros in `joints` gives zeros.
+    of zeros in `joints` gives zeros; a pair with no joint in common has distance 1, whatever the encoder.
     """
 
     def __init__(self, encoder: nn.Module, visible_confidence: float) -> None:
@@ -29,7 +29,7 @@ class Encode(nn.Module):
         mask = (seen[:, None] * usable[None]).reshape(-1, JOINT_COUNT)  # [K*T, 15]
         live = joints[:, None, :, :2].expand(people, count, JOINT_COUNT, 2).reshape(-1, JOINT_COUNT, 2)
         wanted = targets[None, :, :, :2].expand(people, count, JOINT_COUNT, 2).reshape(-1, JOINT_COUNT, 2)
-        cosine = (self.encoder(live, mask) * self.encoder(wanted, mask)).sum(-1).reshape(people, count)
-        distance = (1 - cosine).clamp(min=0) * there
+        cosine = (self.encoder(live, mask) * self.encoder(wanted, mask)).sum(-1) * mask.amax(1)
+        distance = (1 - cosine.reshape(people, count)).clamp(min=0) * there
         score = 100 * torch.exp(-0.5 * (distance / width) ** 2) * there
         return self.encoder(joints[..., :2], seen) * there, distance, score

@@ -14,7 +14,7 @@ from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES
 
 LEAST_KEYPOINTS = 5
 MIN_CUTOFF_HZ = 1.0
-SPEED_CUTOFF_HZ = 1.5
+SPEED_CUTOFF_HZ = 3.0
 CUTOFF_PER_SPEED = 20.0
 """Hz of cutoff gained per person height a second of speed (the filter's beta)."""
 LEAST_SECONDS = 1e-3
@@ -87,7 +87,7 @@ class PosePost(nn.Module):
         known = (state.abs().sum(-1) > 0).float()
         last_box = bounds(last, known)
         low, high = torch.maximum(boxes[:, :2], last_box[:, :2]), torch.minimum(boxes[:, 2:4], last_box[:, 2:])
-        overlaps = ((high - low).amin(1, keepdim=True) > 0).float()
+        overlaps = ((high - low).amin(1, keepdim=True) >= 0).float()  # a lone keypoint has bounds of no area
         goes_on = (known * overlaps)[..., None]
         seen_speed = (raw - last) / seconds
         speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds)

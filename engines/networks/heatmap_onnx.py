@@ -27,12 +27,9 @@ def load_heatmap_network(path: Path, people: int, *, input_name: str, output_nam
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
-        raise EngineError(
-            f"{path} cannot be read as ONNX ({type(error).__name__})",
-            "a complete ONNX file of a heatmap network is needed",
-            "export it again, or run build_engines.py --pose hrnet_w32",
-        ) from error
+    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+        raise unusable(path, f"cannot be read as ONNX ({type(error).__name__})") from error
+    check_operators(path, model)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     outputs = list(model.graph.output)
@@ -48,9 +45,40 @@ def load_heatmap_network(path: Path, people: int, *, input_name: str, output_nam
             f"one float32 input [{people} or N, 3, 256, 192] and one float32 output [N, 17, 64, 48] are allowed",
             "export the network with this contract, or run build_engines.py --pose hrnet_w32",
         )
-    if model.opset_import[0].version < OPSET:
-        model = onnx.version_converter.convert_version(model, OPSET)
-    return with_fixed_batch(model, people, {inputs[0].name: input_name, outputs[0].name: output_name})
+    model = with_opset(path, model)
+    try:
+        return with_fixed_batch(model, people, {inputs[0].name: input_name, outputs[0].name: output_name})
+    except onnx.shape_inference.InferenceError as error:
+        raise unusable(path, f"cannot run on a batch of {people} with the shapes that it states") from error
+
+
+def unusable(path: Path, fault: str) -> EngineError:
+    """The error for a file that holds no usable network."""
+    return EngineError(
+        f"{path} {fault}",
+        f"a complete ONNX file of standard operators, opset {OPSET} or older, is needed",
+        "export it again, or run build_engines.py --pose hrnet_w32",
+    )
+
+
+def check_operators(path: Path, model: ModelProto) -> None:
+    """Refuses what cannot be joined into a larger graph: foreign operators, and operators with a graph of their own."""
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise unusable(path, f"holds the operator {node.op_type} of {node.domain}, which is not standard")
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise unusable(path, f"holds the operator {node.op_type}, which has a graph of its own")
+
+
+def with_opset(path: Path, model: ModelProto) -> ModelProto:
+    """The model in the project's opset."""
+    opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
+    if opset == OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, OPSET)
+    except RuntimeError as error:
+        raise unusable(path, f"has opset {opset}, which cannot be converted to {OPSET}") from error
 
 
 def shape_of(value: onnx.ValueInfoProto) -> list[int]:
@@ -73,6 +101,14 @@ def describe(value: onnx.ValueInfoProto) -> str:
 def with_fixed_batch(model: ModelProto, people: int, names: dict[str, str]) -> ModelProto:
     """A copy with `names` replaced and shapes inferred anew for a batch of `people`."""
     graph = model.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in stored]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    inner = {tensor for node in graph.node for tensor in node.output} | stored
+    names = {name: f"{name}_inside" for name in (inner | set(names)) & set(names.values())} | names
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
