@@ -20,7 +20,7 @@ from realtime.pipeline import Pipeline
 from realtime.pose import parse_ignore
 from realtime.results import FrameResult
 from realtime.session import Outputs, Statistics, run_session
-from realtime.sinks import display_problem, require_writable
+from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sources import opened_source
 from realtime.status import StatusLine, summary_table
 from realtime.tracking import Tracker
@@ -95,9 +95,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Opens everything, runs the loop, prints the summary."""
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
     folder = engines_folder(arguments.engines)
+    taken = [arguments.source, arguments.target]
     for option, path in (("--record", arguments.record), ("--results", arguments.results)):
         if path is not None:
-            require_writable(path, option)
+            require_writable(path, option, apart_from=taken)
+            taken.append(path)
+    if arguments.record is not None:
+        codec_of(arguments.record)
     chain, backend = open_chain(folder, arguments.encoder, arguments.backend)
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True, highlight=False)
     target = open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person)

@@ -102,10 +102,10 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise bad_manifest(path, f"is not a {FORMAT} file")
     if content.get("version") != VERSION:
-        raise bad_manifest(path, f"has version {content.get('version')!r}, not {VERSION}")
+        raise bad_manifest(path, f"has version {content.get('version')!r:.100}, not {VERSION}")
     manifest = parse_manifest({key: content[key] for key in content if key not in ("format", "version")}, path)
     if f"{manifest.name}.json" != path.name:
-        raise bad_manifest(path, f"is the manifest of {manifest.name!r}")
+        raise bad_manifest(path, f"is the manifest of {manifest.name!r:.100}")
     return manifest
 
 
@@ -123,7 +123,7 @@ def parse_manifest(content: dict[str, Any], path: Path) -> Manifest:
     fields = {field.name: field for field in dataclasses.fields(Manifest)}
     if set(content) != set(fields):
         wrong = sorted(set(content) ^ set(fields))[0]
-        raise bad_manifest(path, f"has the field {wrong!r} missing or unknown")
+        raise bad_manifest(path, f"has the field {wrong!r:.100} missing or unknown")
     checks = {
         "name": is_text, "backend": is_text, "graph_sha256": is_text, "network": is_text, "weights_sha256": is_text,
         "licence": is_text, "precision": is_text, "posemirror": is_text, "files": is_files, "frame_size": is_size,
@@ -132,7 +132,7 @@ def parse_manifest(content: dict[str, Any], path: Path) -> Manifest:
     }  # fmt: skip
     for name, check in checks.items():
         if not check(content[name]):
-            raise bad_manifest(path, f"has {content[name]!r} as {name}")
+            raise bad_manifest(path, f"has {content[name]!r:.100} as {name}")
     built = content["tensorrt"]
     return Manifest(
         **{

@@ -20,6 +20,7 @@ from engines.errors import BadInputError, EngineError
 WORKSPACE_BYTES = 2 << 30
 MOST_TARGETS = 1024
 USUAL_TARGETS = 8
+LONGEST_REASON = 400
 
 BuildProgress = Callable[[str, int, int], None]
 """Told the phase's name, the steps done and the steps in all."""
@@ -99,8 +100,9 @@ def build_engine(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(os.fspath(graph)):
-        faults.extend(parser.get_error(index).desc() for index in range(parser.num_errors))
-        raise refused(graph, trt, "parser", faults)
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        told = [f"{error.node_operator()} {error.node_name()}: {error.desc()}".strip(" :") for error in errors]
+        raise refused(graph, trt, "parser", told or faults)
     config = builder_config(builder, network, trt, compute_capability)
     monitor = progress_monitor(trt, on_progress, cancel)
     config.progress_monitor = monitor
@@ -116,8 +118,9 @@ def build_engine(
 
 def refused(graph: Path, trt: ModuleType, who: str, faults: list[str]) -> EngineError:
     """The error for a graph that TensorRT does not take."""
+    reason = " ".join(", ".join(faults[-2:]).split())[:LONGEST_REASON] or "no reason given"
     return EngineError(
-        f"the {who} of {trt.__name__} {trt.__version__} refuses {graph.name} ({'; '.join(faults[-2:]) or 'no reason'})",
+        f"the {who} of {trt.__name__} {trt.__version__} refuses {graph.name} ({reason})",
         "a graph of the operators that TensorRT knows is needed",
         "report this graph, or use --backend onnx",
     )

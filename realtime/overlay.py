@@ -153,8 +153,9 @@ def draw_target(canvas: Picture, joints: Floats, scale: float, visible_confidenc
 
 def shade(canvas: Picture, left: int, top: int, width: int, height: int) -> None:
     """Darkens a rectangle, so that text on it reads on any background."""
-    part = canvas[max(0, top) : top + height, max(0, left) : left + width]
-    part[:] = cv2.addWeighted(part, 0.35, np.full_like(part, DARK[0]), 0.65, 0)
+    part = canvas[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+    if part.size:
+        part[:] = cv2.addWeighted(part, 0.35, np.full_like(part, DARK[0]), 0.65, 0)
 
 
 def put_text(

@@ -1,9 +1,11 @@
 """Where results go: a window, a video file, a results file. Knows no network and no source."""
 
+import contextlib
 import json
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,7 +53,7 @@ def answers(host: str, number: int) -> bool:
             probe.settimeout(1.0)
             try:
                 probe.connect(address)
-            except OSError:
+            except (OSError, OverflowError, UnicodeError):  # nobody there, no such port, no such name
                 continue
             return True
     return False
@@ -85,6 +87,22 @@ class Window:
         cv2.destroyAllWindows()
 
 
+def codec_of(path: Path) -> str:
+    """The four letters of the codec that a recording's name asks for.
+
+    Raises:
+        BadInputError: the name's ending is not known.
+    """
+    codec = CODECS.get(path.suffix.lower())
+    if codec is None:
+        raise BadInputError(
+            f"--record {path} ends in {path.suffix or 'nothing'}",
+            f"{', '.join(CODECS)} are allowed",
+            f"give --record {path.with_suffix('.mp4')}",
+        )
+    return codec
+
+
 class Recorder:
     """Writes pictures to a video file. Use as a context manager.
 
@@ -94,13 +112,7 @@ class Recorder:
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
         """`size` is (width, height) px."""
-        codec = CODECS.get(path.suffix.lower())
-        if codec is None:
-            raise BadInputError(
-                f"--record {path} ends in {path.suffix or 'nothing'}",
-                f"{', '.join(CODECS)} are allowed",
-                f"give --record {path.with_suffix('.mp4')}",
-            )
+        codec = codec_of(path)
         require_writable(path, "--record")
         self._path = path
         self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
@@ -139,9 +151,21 @@ class ResultsFile:
         return self
 
     def write_row(self, row: dict[str, object]) -> None:
-        """Writes any row."""
-        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        self._file.flush()
+        """Writes any row.
+
+        Raises:
+            BadInputError: the file cannot be written, the disk being full, for one.
+        """
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            raise BadInputError(
+                f"--results {self._path} could not be written ({error.strerror})",
+                "a file on a disk with free space is needed",
+                "make room, or give another path",
+            ) from error
 
     def write(self, result: FrameResult) -> None:
         """Writes a frame's row."""
@@ -150,16 +174,29 @@ class ResultsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file; a row that could not be written was told of when it was."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
-def require_writable(path: Path, option: str) -> None:
-    """Refuses an output path before any work is done for it."""
+def require_writable(path: Path, option: str, *, apart_from: Iterable[str | Path] = ()) -> None:
+    """Refuses an output path before any work is done for it; it may not be one of the files in `apart_from`."""
     folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+    try:
+        os.fspath(path).encode()
+        writable = not path.is_dir() and folder.is_dir() and os.access(path if path.exists() else folder, os.W_OK)
+        taken = any(path.resolve() == Path(other).resolve() for other in apart_from)
+    except (OSError, UnicodeError):
+        writable, taken = False, False
+    if not writable:
         raise BadInputError(
             f"{option} {path} cannot be written",
             "a file in a folder that exists and is writable is allowed",
             f"run mkdir -p {folder}, or give another path",
+        )
+    if taken:
+        raise BadInputError(
+            f"{option} {path} would overwrite a file of the same run",
+            "source, target, recording and results are files of their own",
+            "give another path",
         )

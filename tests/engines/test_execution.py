@@ -118,7 +118,9 @@ def test_host_and_graph_sampling_agree_on_real_pictures(
         frame = letterbox(cv2.imread(str(shared / "media" / name)), FRAME_SIZE)
         on_host, in_graph = (chains[sampling].detect(frame, NOBODY) for sampling in SAMPLINGS)
         assert in_graph[0, 4] > 0.5
-        np.testing.assert_allclose(on_host[:, :4], in_graph[:, :4], atol=0.5)
+        side_px = (in_graph[0, 2:4] - in_graph[0, :2]).max()
+        # the host rounds the detector's picture to whole grey levels, which a box of 1000 px feels by 1
+        np.testing.assert_allclose(on_host[:, :4], in_graph[:, :4], atol=max(0.5, 1e-3 * side_px))
         first, second = (pose_of(chains[sampling], frame, in_graph) for sampling in SAMPLINGS)
         visible = second.keypoints[..., 2] >= 0.3
         shifts.append(np.linalg.norm(first.keypoints[visible][:, :2] - second.keypoints[visible][:, :2], axis=-1))

@@ -172,13 +172,20 @@ def test_without_smoothing_the_pose_engine_gets_no_state() -> None:
     assert not np.any(chain.states)
 
 
-def test_someone_who_comes_back_has_no_past() -> None:
+def test_a_person_whom_the_detector_misses_once_is_still_scored() -> None:
     chain = FakeChain(detections=[[ANNA], NOBODY, [ANNA]])
-    said = results(chain, 3, detect_every=1)
-    assert [result.status for result in said] == [SCORED] * 3  # followed by the keypoints through one miss
-    chain = FakeChain(detections=[NOBODY, [ANNA]])
-    results(chain, 2)
-    assert not chain.states[0].any()
+    assert [result.status for result in results(chain, 3, detect_every=1)] == [SCORED] * 3
+
+
+def test_after_a_frame_without_anybody_nobody_has_a_past() -> None:
+    chain = FakeChain(detections=[[ANNA], NOBODY, [ANNA]])
+    tracker = Tracker(1, detect_every=1)
+    executor = CpuExecutor(chain, standing_target(), tracker)
+    for index, confidence in enumerate((0.9, 0.1, 0.1, 0.9)):
+        chain.confidence = confidence
+        executor.submit(frame(index), wait_ms=0)
+    statuses = [executor.collect().status for _ in range(4)]
+    assert statuses == [SCORED, NO_PERSON, NO_PERSON, SCORED]
 
 
 def test_pictures_that_have_nothing_to_do_with_each_other_are_looked_at_one_by_one() -> None:
