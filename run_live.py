@@ -2,26 +2,33 @@
 """Command line of the live loop: parse, wire, run. What it does is in `realtime/`."""
 
 import argparse
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, PosemirrorError
+from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, BadInputError, PosemirrorError
+from engines.execution import ChainInfo
 from engines.options import add_version, system_error
+from realtime.capture import Capture
 from realtime.demo import demo_arguments
-from realtime.executor import CpuExecutor
-from realtime.frames import MonotonicClock
-from realtime.opening import engines_folder, open_chain, open_target
+from realtime.executor import Chain, CpuExecutor, Executor
+from realtime.frames import Clock, MonotonicClock
+from realtime.opening import engines_folder, open_chain, open_routine, open_target
 from realtime.pipeline import Pipeline
 from realtime.pose import parse_ignore
 from realtime.results import FrameResult
+from realtime.routine import Routine, single
 from realtime.session import Outputs, Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
-from realtime.sources import opened_source
+from realtime.sound import Sound
+from realtime.sources import Source, opened_source
+from realtime.station import Station
 from realtime.status import StatusLine, summary_table
 from realtime.tracking import Tracker
 
@@ -43,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--target", type=Path, metavar="FILE", help="pose.json, a picture, or OpenPose, COCO or MediaPipe JSON"
     )
+    what.add_argument("--routine", type=Path, metavar="FILE", help="routine.json: poses with holds, rests, repetitions")
+    what.add_argument(
+        "--capture-target", type=Path, metavar="OUT.json", help="count down, then write the pose in view as a target"
+    )
+    what.add_argument("--replay", type=Path, metavar="RESULTS.jsonl", help="show and score a recorded session again")
     what.add_argument("--demo", action="store_true", help="run the clip and the target that ship with posemirror")
     matching = options.add_argument_group("matching")
     matching.add_argument("--target-person", type=positive, metavar="N", help="which person of the target file, from 1")
@@ -62,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
     engines.add_argument("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
     output = options.add_argument_group("output")
     output.add_argument("--headless", action="store_true", help="open no window")
+    output.add_argument("--mirror", action="store_true", help="show the picture as a mirror does; text stays readable")
+    output.add_argument("--mute", action="store_true", help="no tones and no speech")
     output.add_argument("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
     output.add_argument("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
     add_version(options)
@@ -94,42 +108,118 @@ def seconds(text: str) -> float:
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Opens everything, runs the loop, prints the summary."""
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
-    folder = engines_folder(arguments.engines)
-    taken = [arguments.source, arguments.target]
-    for option, path in (("--record", arguments.record), ("--results", arguments.results)):
+    check_outputs(arguments)
+    chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
+    console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
+    routine = open_task(arguments, chain, ignore)
+    outputs = chosen_outputs(arguments, console)
+    clock = MonotonicClock()
+    info = chain.info
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(
+            opened_source(arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds)
+        )
+        tracker = Tracker(info.people, detect_every=arguments.detect_every, smoothing=arguments.smoothing == "on")
+        executor = CpuExecutor(chain, routine.targets[0] if routine else None, tracker, stills=source.stills)
+        capture = arguments.capture_target
+        station = Station(
+            routine,
+            info.frame_size,
+            info.visible_confidence,
+            aim=executor.aim,
+            mirror=arguments.mirror,
+            cues=chosen_cues(arguments, console, stack),
+            capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
+            ignore=ignore,
+        )
+        run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), routine)
+    for path in station.captured:
+        console.print(f"Wrote {path}", soft_wrap=True)
+    if capture and not station.captured:
+        raise BadInputError(f"{capture} was not written", "a whole person has to stand in view for 5 s", "run it again")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What one run of the loop is made of."""
+
+    source: Source
+    executor: Executor
+    info: ChainInfo
+    station: Station
+    outputs: Outputs
+    clock: Clock
+
+
+def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
+    """Runs the loop to its end and prints the summary and the files written."""
+    width, height = wiring.info.frame_size
+    pipeline = Pipeline(wiring.source, wiring.executor, (height, width), wiring.clock, max_frames=arguments.max_frames)
+    with StatusLine(console, wiring.source.name) as status:
+
+        def on_result(result: FrameResult, statistics: Statistics) -> None:
+            status.update(result, statistics, pipeline.ledger)
+
+        statistics = run_session(
+            pipeline,
+            wiring.source,
+            wiring.info,
+            routine.targets[0] if routine else None,
+            wiring.outputs,
+            smoothing=arguments.smoothing == "on",
+            on_result=on_result,
+            station=wiring.station,
+            targets=routine.targets if routine else (),
+        )
+    console.print(summary_table(pipeline.ledger, statistics))
+    for path in (arguments.record, arguments.results):
+        if path is not None:
+            console.print(f"Wrote {path}", soft_wrap=True)
+
+
+def open_task(arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str]) -> Routine | None:
+    """What is to be held: a routine, or a single target again and again; None when a target is captured."""
+    if arguments.capture_target:
+        return None
+    if arguments.routine:
+        return open_routine(arguments.routine, chain, ignore=ignore)
+    return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person))
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuses outputs that cannot be written, or would overwrite another file of the run."""
+    taken = [arguments.source, *filter(None, (arguments.target, arguments.routine, arguments.replay))]
+    outputs = {
+        "--record": arguments.record, "--results": arguments.results, "--capture-target": arguments.capture_target
+    }  # fmt: skip
+    for option, path in outputs.items():
         if path is not None:
             require_writable(path, option, apart_from=taken)
             taken.append(path)
     if arguments.record is not None:
         codec_of(arguments.record)
-    chain, backend = open_chain(folder, arguments.encoder, arguments.backend)
-    console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
-    target = open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person)
+    if arguments.capture_target and arguments.results:
+        raise BadInputError(
+            "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
+        )
+
+
+def chosen_outputs(arguments: argparse.Namespace, console: Console) -> Outputs:
+    """The sinks; says why there is no window."""
     problem = "" if arguments.headless else display_problem()
     if problem:
         console.print(f"No window: {problem}.", soft_wrap=True)
-    smoothing = arguments.smoothing == "on"
-    clock = MonotonicClock()
-    width, height = chain.info.frame_size
-    outputs = Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
-    with opened_source(
-        arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds
-    ) as source:
-        tracker = Tracker(chain.info.people, detect_every=arguments.detect_every, smoothing=smoothing)
-        executor = CpuExecutor(chain, target, tracker, stills=source.stills)
-        pipeline = Pipeline(source, executor, (height, width), clock, max_frames=arguments.max_frames)
-        with StatusLine(console, source.name) as status:
+    return Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
 
-            def on_result(result: FrameResult, statistics: Statistics) -> None:
-                status.update(result, statistics, pipeline.ledger)
 
-            statistics = run_session(
-                pipeline, source, chain.info, target, outputs, smoothing=smoothing, on_result=on_result
-            )
-    console.print(summary_table(pipeline.ledger, statistics))
-    for path in (arguments.record, arguments.results):
-        if path is not None:
-            console.print(f"Wrote {path}", soft_wrap=True)
+def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:
+    """Tones and speech, unless nobody is to hear them; says what is missing."""
+    if arguments.mute or arguments.headless:
+        return None
+    sound = stack.enter_context(Sound())
+    if sound.problem:
+        console.print(f"Sound: {sound.problem}.", soft_wrap=True)
+    return sound
 
 
 def terminate(number: int, frame: FrameType | None) -> None:

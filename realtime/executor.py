@@ -95,9 +95,17 @@ class CpuExecutor:
             scoring.require_masked(target, self._info.encoder, self._info.masked)
             self._rows = scoring.target_rows(target)
         self._done: deque[FrameResult] = deque()
+        self._next_aim: tuple[Target, Targets] | None = None
+
+    def aim(self, target: Target) -> None:
+        """Scores against another target from the next submitted frame on; may be called from any thread."""
+        scoring.require_masked(target, self._info.encoder, self._info.masked)
+        self._next_aim = (target, scoring.target_rows(target))
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
         """See `Executor`."""
+        if self._next_aim is not None:
+            self._target, self._rows = self._next_aim
         watch = Stopwatch()
         if self._stills:
             self._tracker.reset()

@@ -14,6 +14,8 @@ from realtime.executor import Chain, find_pose
 from realtime.frames import decode_picture
 from realtime.pipeline import BAR_GREY
 from realtime.pose import Target, choose_person, is_picture, read_target, target_from_joints
+from realtime.routine import Routine, read_routine
+from realtime.scoring import require_masked
 
 BUILT = Path("engines/built")
 QUICKSTART = Path(__file__).parent.parent / "engines" / "quickstart"
@@ -77,6 +79,18 @@ def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int 
     chosen = choose_person(joints, person, str(path), ignore=ignore, visible_confidence=visible)
     size = (image.shape[1], image.shape[0])
     return target_from_joints(joints[chosen], size, path.stem, str(path), ignore=ignore, visible_confidence=visible)
+
+
+def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
+    """A routine with all its targets, each of any form that `open_target` knows.
+
+    Raises:
+        BadInputError: see `realtime.routine.read_routine`; or a target that the encoder cannot score.
+    """
+    routine = read_routine(path, lambda file: open_target(file, chain, ignore=ignore, person=None))
+    for target in routine.targets:
+        require_masked(target, chain.info.encoder, chain.info.masked)
+    return routine
 
 
 def read_picture(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""What a person sees: skeleton, score, which joint to move. Draws on a picture; knows no camera, file or network."""
+"""What a person sees: themselves, the pose to reach behind them, what to move. Knows no camera, file or network."""
 
 from dataclasses import dataclass
 
@@ -7,59 +7,130 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.skeleton import BONES, JOINTS, PARENT
+from realtime.advice import FAIR_DEGREES, POOR_DEGREES, Move
+from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, WHITE, Colour, arrow, put_text
 from realtime.frames import Picture
-from realtime.results import SCORED, FrameResult
+from realtime.gauges import (
+    HoldView,
+    draw_banner,
+    draw_column,
+    draw_countdown,
+    draw_help,
+    draw_hold,
+    draw_inside_ring,
+    draw_latency,
+    draw_score,
+    hint_lines,
+    px,
+    ring_place,
+)
+from realtime.results import FrameResult
 
 Floats = npt.NDArray[np.float32]
-Colour = tuple[int, int, int]
 
-# BGR; blue to orange stays apart for colour-blind eyes, where green to red does not
-GOOD: Colour = (233, 180, 86)
-FAIR: Colour = (66, 228, 240)
-POOR: Colour = (0, 94, 213)
-UNSEEN: Colour = (150, 150, 150)
-WHITE: Colour = (255, 255, 255)
-DARK: Colour = (24, 24, 24)
-FAIR_DEGREES, POOR_DEGREES = 12.0, 30.0
-WORST_SHOWN = 3
-REFERENCE_HEIGHT = 720
-FONT = cv2.FONT_HERSHEY_DUPLEX
+REFERENCE_SIZE = (960, 720)
+PELVIS = JOINTS.index("pelvis")
+NECK, HEAD = JOINTS.index("neck"), JOINTS.index("head")
+TORSO = tuple(JOINTS.index(name) for name in ("right_shoulder", "left_shoulder", "left_hip", "right_hip"))
+LIMB_BONES = tuple(bone for bone in BONES if not {PELVIS, NECK, HEAD} & set(bone))
+GHOST_ALPHA = 0.34
+GHOST_LIMB_SHARE = 0.17
+FARTHEST_PX = 20_000
+"""Coordinates beyond this are cut: OpenCV's lines overflow far outside a picture."""
 
 
 @dataclass(frozen=True)
-class OverlayText:
-    """Lines that the loop adds to a result: the target's name and, on demand, how old the picture is."""
+class View:
+    """What the station adds to a result before it is drawn.
+
+    Args:
+        title: the target's name.
+        latency: how old the picture is; empty when not asked for.
+        score: the score to show, steadied over a moment; None for none.
+        trend: (seconds, score) of the last seconds, oldest first.
+        pass_score: the target's pass mark.
+        ghost: float32 [15, 3] px, the target in the user's size and place; None for none.
+        moves: what to do, the most important first.
+        hint: words over everything else, such as why there is no score.
+        cue: a short word in the place of moves.
+        words_right: the column of words stands at the right, the person at the left.
+        hold: the hold ring; None where nothing is to be held.
+        mirror: show the picture as a mirror does; text is not mirrored, and left stays the person's left.
+        countdown: a number shown across the picture; empty for none.
+        help: keys and meanings; empty when not asked for.
+    """
 
     title: str
     latency: str = ""
+    score: float | None = None
+    trend: tuple[tuple[float, float], ...] = ()
+    pass_score: float = 80
+    ghost: Floats | None = None
+    moves: tuple[Move, ...] = ()
+    hint: str = ""
+    cue: str = ""
+    words_right: bool = False
+    hold: HoldView | None = None
+    mirror: bool = False
+    countdown: str = ""
+    help: tuple[tuple[str, str], ...] = ()
 
 
 def draw_overlay(
-    image: Picture, result: FrameResult, target_joints: Floats | None, text: OverlayText, visible_confidence: float
+    image: Picture, result: FrameResult, target_joints: Floats | None, view: View, visible_confidence: float
 ) -> Picture:
     """A copy of the frame with everything a person needs drawn on it.
 
     Args:
         image: uint8 [H, W, 3] BGR; not changed.
         result: of that frame.
-        target_joints: float32 [15, 3] to show in the corner, as matched; None for no target.
-        text: title and latency line.
+        target_joints: float32 [15, 3] to show in the ring, as matched; None for no target.
+        view: what else to show.
         visible_confidence: the least confidence of a joint that is drawn.
     """
-    canvas = image.copy()
-    scale = image.shape[0] / REFERENCE_HEIGHT
-    if result.joints is not None:
-        draw_skeleton(canvas, result.joints, result.deviation_degrees, scale, visible_confidence)
+    width = image.shape[1]
+    scale = min(image.shape[0] / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0])
+    canvas = cv2.flip(image, 1).astype(np.uint8, copy=False) if view.mirror else image.copy()
+
+    def placed(joints: Floats) -> Floats:
+        return mirrored_px(joints, width) if view.mirror else joints
+
+    if view.ghost is not None:
+        draw_ghost(canvas, placed(view.ghost), scale, visible_confidence)
     for person in result.people:
         if person.id:
-            draw_skeleton(canvas, person.joints, {}, scale, visible_confidence)
+            draw_skeleton(canvas, placed(person.joints), {}, scale, visible_confidence)
             if person.score is not None:
-                corner = (int(person.box[0]), int(person.box[1]))
-                put_text(canvas, f"{person.score:.0f}", corner, 0.9 * scale, WHITE)
-    draw_panel(canvas, result, text, scale)
+                left = width - person.box[2] if view.mirror else person.box[0]
+                put_text(canvas, f"{person.score:.0f}", (int(left), int(person.box[1])), px(32, scale), WHITE)
+    if result.joints is not None:
+        draw_skeleton(canvas, placed(result.joints), result.deviation_degrees, scale, visible_confidence)
+    draw_moves(canvas, view, scale)
+    draw_score(canvas, view.title, view.score, view.trend, view.pass_score, scale)
     if target_joints is not None:
-        draw_target(canvas, target_joints, scale, visible_confidence)
+        draw_hold(canvas, view.hold, scale)
+        if view.hold is None or not view.hold.inside:
+            draw_target(canvas, placed(target_joints), scale, visible_confidence)
+        else:
+            draw_inside_ring(canvas, view.hold.inside, scale)
+    words = (view.cue,) if view.cue else tuple(move.words.capitalize() for move in view.moves)
+    colours = (GOOD,) if view.cue else tuple(deviation_colour(move.degrees) for move in view.moves)
+    draw_column(canvas, words, colours, view.words_right, scale)
+    draw_banner(canvas, hint_lines(view.hint), FAIR, scale)
+    if view.countdown:
+        draw_countdown(canvas, view.countdown, scale)
+    if view.latency:
+        draw_latency(canvas, view.latency, scale)
+    if view.help:
+        draw_help(canvas, view.help, scale)
     return canvas
+
+
+def mirrored_px(joints: Floats, width: int) -> Floats:
+    """The same joints in the picture seen in a mirror; each keeps its name, so left stays the person's left."""
+    mirrored = joints.copy()
+    mirrored[:, 0] = width - 1 - mirrored[:, 0]
+    return mirrored
 
 
 def deviation_colour(degrees: float | None) -> Colour:
@@ -70,100 +141,92 @@ def deviation_colour(degrees: float | None) -> Colour:
     return GOOD if size < FAIR_DEGREES else FAIR if size < POOR_DEGREES else POOR
 
 
+def pixels(joints: Floats) -> list[tuple[int, int]]:
+    """Whole px of every joint, near enough to the picture for OpenCV."""
+    near = np.clip(np.nan_to_num(joints[:, :2]), -FARTHEST_PX, FARTHEST_PX).round().astype(int)
+    return [(int(x), int(y)) for x, y in near]
+
+
 def draw_skeleton(
     canvas: Picture, joints: Floats, deviation: dict[str, float | None], scale: float, visible_confidence: float
 ) -> None:
     """Bones and joints of one person; each bone has the colour of the joint it ends at."""
     seen = joints[:, 2] >= visible_confidence
-    points = [tuple(point) for point in joints[:, :2].round().astype(int).tolist()]
-    thickness = max(2, round(4 * scale))
-    for first, second in BONES:
-        if seen[first] and seen[second]:
-            end = first if PARENT[first] == second else second
-            colour = deviation_colour(deviation.get(JOINTS[end])) if deviation else WHITE
-            cv2.line(canvas, points[first], points[second], DARK, thickness + max(2, round(3 * scale)), cv2.LINE_AA)
-            cv2.line(canvas, points[first], points[second], colour, thickness, cv2.LINE_AA)
+    points = pixels(joints)
+    thickness = max(2, px(7, scale))
+    edge = max(2, px(4, scale))
+    ends = [(first, second, first if PARENT[first] == second else second) for first, second in BONES]
+    drawn = [(first, second, end) for first, second, end in ends if seen[first] and seen[second]]
+    for first, second, _ in drawn:
+        cv2.line(canvas, points[first], points[second], DARK, thickness + edge, cv2.LINE_AA)
+    for first, second, end in drawn:
+        colour = deviation_colour(deviation.get(JOINTS[end])) if deviation else WHITE
+        cv2.line(canvas, points[first], points[second], colour, thickness, cv2.LINE_AA)
     for index, point in enumerate(points):
         if seen[index]:
-            colour = deviation_colour(deviation.get(JOINTS[index])) if deviation and index != 3 else WHITE
-            cv2.circle(canvas, point, round(7 * scale), DARK, -1, cv2.LINE_AA)
-            cv2.circle(canvas, point, round(5 * scale), colour, -1, cv2.LINE_AA)
+            colour = deviation_colour(deviation.get(JOINTS[index])) if deviation and index != PELVIS else WHITE
+            far = deviation and abs(deviation.get(JOINTS[index]) or 0) >= POOR_DEGREES
+            radius = px(13 if far else 8, scale)
+            cv2.circle(canvas, point, radius + max(1, edge // 2), DARK, -1, cv2.LINE_AA)
+            cv2.circle(canvas, point, radius, colour, -1, cv2.LINE_AA)
 
 
-def draw_panel(canvas: Picture, result: FrameResult, text: OverlayText, scale: float) -> None:
-    """Title, score and what to do, on a dark band at the left."""
-    lines = advice(result)
-    width, height = round(330 * scale), round((150 + 34 * len(lines)) * scale)
-    margin = round(16 * scale)
-    shade(canvas, margin, margin, width, height)
-    x = 2 * margin
-    put_text(canvas, shortened(text.title, 24), (x, round(50 * scale)), 0.75 * scale, WHITE)
-    if result.status == SCORED and result.score is not None:
-        colour = GOOD if result.score >= 80 else FAIR if result.score >= 50 else POOR
-        put_text(canvas, f"{result.score:.0f}", (x, round(128 * scale)), 2.6 * scale, colour, bold=True)
-    else:
-        put_text(canvas, "--", (x, round(128 * scale)), 2.6 * scale, UNSEEN, bold=True)
-    for index, line in enumerate(lines):
-        put_text(canvas, line, (x, round((168 + 34 * index) * scale)), 0.7 * scale, WHITE)
-    if text.latency:
-        put_text(canvas, text.latency, (x, canvas.shape[0] - margin), 0.55 * scale, WHITE)
+def draw_ghost(canvas: Picture, ghost: Floats, scale: float, visible_confidence: float) -> None:
+    """A pale body in the pose to reach, with an edge that shows on light and dark ground; drawn before the skeleton."""
+    seen = ghost[:, 2] >= visible_confidence
+    points = pixels(ghost)
+    torso = float(np.hypot(*(ghost[NECK, :2] - ghost[PELVIS, :2])))
+    thickness = int(np.clip(GHOST_LIMB_SHARE * torso, px(10, scale), px(80, scale)))
+    shown = np.array([point for point, visible in zip(points, seen, strict=True) if visible] or [(0, 0)])
+    reach = thickness * 2
+    left, top = np.clip(shown.min(0) - reach, 0, (canvas.shape[1], canvas.shape[0])).tolist()
+    right, bottom = np.clip(shown.max(0) + reach, 0, (canvas.shape[1], canvas.shape[0])).tolist()
+    part = canvas[top:bottom, left:right]
+    if not part.size or not seen.any():
+        return
+    mask = np.zeros(part.shape[:2], np.uint8)
+    local = [(x - left, y - top) for x, y in points]
+    for first, second in LIMB_BONES:
+        if seen[first] and seen[second]:
+            cv2.line(mask, local[first], local[second], 255, thickness)
+    if seen[list(TORSO)].all():
+        outline = np.array([local[index] for index in TORSO], np.int32)
+        cv2.fillConvexPoly(mask, cv2.convexHull(outline), 255)
+        cv2.polylines(mask, [outline], True, 255, thickness)
+    if seen[HEAD] and seen[NECK]:
+        cv2.line(mask, local[NECK], local[HEAD], 255, thickness)
+        cv2.circle(mask, local[HEAD], round(0.95 * thickness), 255, -1)
+    pale = cv2.addWeighted(part, 1 - GHOST_ALPHA, np.full_like(part, WHITE[0]), GHOST_ALPHA, 0)
+    cv2.copyTo(pale, mask, part)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(part, contours, -1, DARK, max(2, px(5, scale)), cv2.LINE_AA)
+    cv2.drawContours(part, contours, -1, WHITE, max(1, px(2, scale)), cv2.LINE_AA)
 
 
-def advice(result: FrameResult) -> list[str]:
-    """What to do, in a few short lines: the joints furthest off, or why there is no score."""
-    if result.status != SCORED:
-        return wrapped(result.reason or "", 30)[:WORST_SHOWN]
-    known = [
-        (abs(degrees), joint, degrees) for joint, degrees in result.deviation_degrees.items() if degrees is not None
-    ]
-    far = sorted(known, reverse=True)[:WORST_SHOWN]
-    return [f"{joint.replace('_', ' ')} {degrees:+.0f} deg" for size, joint, degrees in far if size >= FAIR_DEGREES]
-
-
-def wrapped(text: str, length: int) -> list[str]:
-    """Words in lines of at most `length` letters."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > length:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
-
-
-def shortened(text: str, length: int) -> str:
-    """At most `length` letters that the font has; others become a question mark."""
-    plain = text.encode("ascii", "replace").decode()
-    return plain if len(plain) <= length else plain[: length - 3] + "..."
+def draw_moves(canvas: Picture, view: View, scale: float) -> None:
+    """An arrow for each move, from where the joint is to where it belongs; the first one is the thickest."""
+    for index, move in reversed(list(enumerate(view.moves))):
+        ends = np.array([move.start, move.end], np.float32)
+        if view.mirror:
+            ends = mirrored_px(ends, canvas.shape[1])
+        start, end = pixels(ends)
+        arrow(canvas, start, end, deviation_colour(move.degrees), px(14 if index == 0 else 10, scale))
 
 
 def draw_target(canvas: Picture, joints: Floats, scale: float, visible_confidence: float) -> None:
-    """The target as a small figure in the upper right corner."""
-    side, margin = round(190 * scale), round(16 * scale)
-    left, top = canvas.shape[1] - side - margin, margin
-    shade(canvas, left, top, side, side)
+    """The target as a small figure in the ring."""
     seen = joints[:, 2] >= visible_confidence
     if not seen.any():
         return
+    centre, radius = ring_place(canvas, scale)
     low, high = joints[seen, :2].min(0), joints[seen, :2].max(0)
-    room = 0.8 * side / max(float((high - low).max()), 1e-6)
-    placed = joints.copy()
-    placed[:, :2] = (joints[:, :2] - (low + high) / 2) * room + (left + side / 2, top + side / 2)
-    draw_skeleton(canvas, placed, {}, 0.7 * scale, visible_confidence)
+    room = 1.35 * radius / max(float(np.hypot(*(high - low))), 1e-6)
+    small = replace_xy(joints, (joints[:, :2] - (low + high) / 2) * room + centre)
+    draw_skeleton(canvas, small, {}, 0.6 * scale, visible_confidence)
 
 
-def shade(canvas: Picture, left: int, top: int, width: int, height: int) -> None:
-    """Darkens a rectangle, so that text on it reads on any background."""
-    part = canvas[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
-    if part.size:
-        part[:] = cv2.addWeighted(part, 0.35, np.full_like(part, DARK[0]), 0.65, 0)
-
-
-def put_text(
-    canvas: Picture, text: str, at: tuple[int, int], size: float, colour: Colour, *, bold: bool = False
-) -> None:
-    """One line of text, its baseline starting at `at`, with a dark shadow so that it reads on any background."""
-    thickness = max(1, round((3 if bold else 1.2) * size / (2.6 if bold else 0.75)))
-    offset = max(1, round(2 * size))
-    shadow = (at[0] + offset, at[1] + offset)
-    cv2.putText(canvas, text, shadow, FONT, size, DARK, thickness, cv2.LINE_AA)
-    cv2.putText(canvas, text, at, FONT, size, colour, thickness, cv2.LINE_AA)
+def replace_xy(joints: Floats, xy: Floats) -> Floats:
+    """The same joints elsewhere."""
+    moved = joints.copy()
+    moved[:, :2] = xy
+    return moved

@@ -7,9 +7,10 @@ A live source's mailbox holds the newest frame only; a file's waits. At most two
 executor, one with the caller. `captured = shown + dropped + in flight` holds whenever the ledger's lock is free.
 """
 
+import contextlib
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from engines.geometry import Size
@@ -22,6 +23,7 @@ from realtime.sources import Source
 STALE_MS = 250.0
 BAR_GREY = 0
 JOIN_SECONDS = 5.0
+IDLE_SECONDS = 0.25
 
 
 @dataclass
@@ -124,6 +126,7 @@ class Pipeline:
         self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
         self._stop = threading.Event()
         self._source_error: BaseException | None = None
+        self.on_idle: Callable[[], bool] | None = None  # asked every 0.25 s without a result; False leaves
 
     def run(self) -> Generator[Shown]:
         """Results in order, until the source ends, `max_frames` is reached or the caller leaves.
@@ -140,7 +143,7 @@ class Pipeline:
         count = 0
         try:
             while count != self._max_frames:
-                item = self._results.get()
+                item = self._next_result()
                 if item is None:
                     return
                 if isinstance(item, BaseException):
@@ -161,6 +164,15 @@ class Pipeline:
             for thread in threads:
                 thread.join(JOIN_SECONDS)
             self._give_up_undelivered()
+
+    def _next_result(self) -> Shown | BaseException | None:
+        """What comes next; while nothing comes, `on_idle` may show that, and may end the run."""
+        while self.on_idle is not None:
+            with contextlib.suppress(queue.Empty):
+                return self._results.get(timeout=IDLE_SECONDS)
+            if not self.on_idle():
+                return None
+        return self._results.get()
 
     def stop(self) -> None:
         """Asks every thread to end; harmless when repeated."""

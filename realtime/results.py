@@ -46,6 +46,9 @@ class FrameResult:
         stages_cpu_ms: CPU time of the worker in each stage, not written.
         people: everybody, when several are looked for.
         age_ms: age at display, set by the loop.
+        phase: ready, hold, rest or done, set by the station; so are the next two.
+        repetition: from 1.
+        hold_seconds: how long the pose has been held.
     """
 
     frame: int
@@ -66,6 +69,9 @@ class FrameResult:
     stages_cpu_ms: dict[str, float] = field(default_factory=dict)
     people: tuple[PersonResult, ...] = ()
     age_ms: float = 0.0
+    phase: str = "ready"
+    repetition: int = 1
+    hold_seconds: float = 0.0
 
 
 def rows_for_json(values: Floats | None) -> list[list[float]] | None:
@@ -94,9 +100,9 @@ def frame_row(result: FrameResult) -> dict[str, object]:
         "deviation_degrees": result.deviation_degrees,
         "missing": list(result.missing),
         "target": result.target,
-        "phase": "ready",
-        "repetition": 1,
-        "hold_seconds": 0.0,
+        "phase": result.phase,
+        "repetition": result.repetition,
+        "hold_seconds": result.hold_seconds,
         "age_ms": round(result.age_ms, 3),
         "stages_ms": {name: round(value, 3) for name, value in result.stages_ms.items()},
     }

@@ -2,24 +2,30 @@
 
 import contextlib
 import datetime
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.execution import ChainInfo
 from engines.geometry import fit_letterbox
 from engines.options import posemirror_version
-from realtime.executor import target_as_matched
+from realtime.brush import POOR
+from realtime.coach import LOST
 from realtime.frames import Picture
-from realtime.overlay import OverlayText, draw_overlay
+from realtime.gauges import draw_banner, hint_lines
+from realtime.overlay import REFERENCE_SIZE, draw_overlay
 from realtime.pipeline import Ledger, Pipeline, Shown
 from realtime.pose import Target, target_object
 from realtime.results import SCORED, FrameResult
+from realtime.routine import single
 from realtime.sinks import Recorder, ResultsFile, Window
 from realtime.sources import Source
+from realtime.station import Station
 from realtime.statistics import Distribution
 
 STAGES = ("wait", "detect", "pose", "encode")
+IDLE_CALLS = 4
+"""Quarters of a second without a picture after which the window says that the camera is lost."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,9 @@ class Statistics:
                 self.best = result
 
 
-def session_row(info: ChainInfo, source: Source, target: Target, smoothing: bool) -> dict[str, object]:
+def session_row(
+    info: ChainInfo, source: Source, target: Target, smoothing: bool, targets: Sequence[Target] = ()
+) -> dict[str, object]:
     """The results file's first row: all that scoring the rest again needs."""
     width, height = info.frame_size
     fit = fit_letterbox((source.size[1], source.size[0]), (height, width))
@@ -67,7 +75,7 @@ def session_row(info: ChainInfo, source: Source, target: Target, smoothing: bool
         "fit": {"scale": fit.scale, "left": fit.left, "top": fit.top},
         "engines": {name: manifest.files[manifest.engine_file] for name, manifest in info.manifests.items()},
         "encoder": {"name": info.encoder, "weights_sha256": encoder.weights_sha256 or None},
-        "targets": [target_object(target) | {"width": target.score_width}],
+        "targets": [target_object(one) | {"width": one.score_width} for one in targets or [target]],
         "smoothing": smoothing,
     }
 
@@ -95,11 +103,13 @@ def run_session(
     pipeline: Pipeline,
     source: Source,
     info: ChainInfo,
-    target: Target,
+    target: Target | None,
     outputs: Outputs,
     *,
     smoothing: bool,
     on_result: Callable[[FrameResult, Statistics], None],
+    station: Station | None = None,
+    targets: Sequence[Target] = (),
 ) -> Statistics:
     """Runs the loop into its sinks until the source ends or the user leaves the window.
 
@@ -109,11 +119,14 @@ def run_session(
         pipeline: not yet running.
         source: the opened source of the pipeline.
         info: of the engines.
-        target: what is scored.
+        target: what is scored; None when a target is only captured.
         outputs: the sinks.
         smoothing: for the session row.
         on_result: told of every result, for a status line.
+        station: what the person sees and steers; one that holds `target` again and again when None.
+        targets: all that a routine scores against, where it is more than `target`.
     """
+    station = station or Station(single(target) if target else None, info.frame_size, info.visible_confidence)
     statistics = Statistics()
     width, height = info.frame_size
     with contextlib.ExitStack() as stack:
@@ -122,28 +135,54 @@ def run_session(
             stack.enter_context(Recorder(outputs.record, (width, height), source.fps)) if outputs.record else None
         )
         window = stack.enter_context(Window("posemirror", (width, height))) if outputs.window else None
-        if results:
-            results.write_row(session_row(info, source, target, smoothing))
+        if window:
+            window.on_key = station.press
+        if results and target:
+            results.write_row(session_row(info, source, target, smoothing, targets))
             stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            shown = replace(shown, result=station.take(shown.result, shown.image))
             statistics.add(shown.result)
             if results:
                 results.write(shown.result)
             going_on = True
             if recorder or window:
-                picture = drawn(shown, target, info, latency_line(statistics, pipeline.ledger))
+                picture = drawn(shown, station, info, latency_line(statistics, pipeline.ledger))
                 if recorder:
                     recorder.write(picture)
                 going_on = window is None or window.show(picture)
+                if window and source.live:
+                    pipeline.on_idle = Idle(window, picture)
             on_result(shown.result, statistics)
-            if not going_on:
+            if not going_on or station.finished:
                 break
     return statistics
 
 
-def drawn(shown: Shown, target: Target, info: ChainInfo, latency: str) -> Picture:
+class Idle:
+    """Shows that no picture comes any more, in the window, until one does or the user leaves."""
+
+    def __init__(self, window: Window, picture: Picture) -> None:
+        self._window, self._picture, self._left = window, picture, IDLE_CALLS
+
+    def __call__(self) -> bool:
+        """Called whenever nothing has come for a quarter of a second; False once the user wants to leave."""
+        self._left -= 1
+        if self._left == 0:
+            self._picture = lost_picture(self._picture)
+        return self._window.show(self._picture)
+
+
+def lost_picture(picture: Picture) -> Picture:
+    """The last picture, darkened, and what to do."""
+    dark = (picture // 4).astype(picture.dtype)
+    scale = min(picture.shape[0] / REFERENCE_SIZE[1], picture.shape[1] / REFERENCE_SIZE[0])
+    draw_banner(dark, hint_lines(LOST), POOR, scale)
+    return dark
+
+
+def drawn(shown: Shown, station: Station, info: ChainInfo, latency: str) -> Picture:
     """The frame as a person sees it."""
-    joints = target_as_matched(target, shown.result.mirrored)
-    text = OverlayText(target.name, latency)
-    return draw_overlay(shown.image, shown.result, joints, text, info.visible_confidence)
+    joints, view = station.view(shown.result, latency)
+    return draw_overlay(shown.image, shown.result, joints, view, info.visible_confidence)

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from realtime.frames import Picture
 from realtime.results import FrameResult, frame_row
 
 QUIT_KEYS = (ord("q"), 27)
+NO_KEY = 255
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 
 
@@ -65,6 +66,7 @@ class Window:
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         """`size` is (width, height) px, to begin with."""
         self._title, self._size = title, size
+        self.on_key: Callable[[int], None] = lambda key: None
 
     def __enter__(self) -> Self:
         """Opens the window."""
@@ -78,6 +80,8 @@ class Window:
         """Shows a picture; False once the user wants to leave (q, Esc, or the window closed)."""
         cv2.imshow(self._title, picture)
         key = cv2.waitKey(1) & 0xFF
+        if key != NO_KEY:
+            self.on_key(key)
         return key not in QUIT_KEYS and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
 
     def __exit__(

@@ -1,0 +1,125 @@
+"""Why there is no score, in words a person acts on. Knows no screen; time is a parameter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from realtime.frames import Picture
+from realtime.results import NO_PERSON, SCORED, STALE, FrameResult
+
+DARK_LEVEL = 45.0
+EDGE_SHARE = 0.04
+SMALL_SHARE = 0.25
+RIVAL_SHARE = 0.6
+APPEAR_SECONDS, READ_SECONDS, CLEAR_SECONDS, REPEAT_SECONDS = 0.4, 2.5, 1.0, 12.0
+
+STEP_IN, LIGHT, LATE = "Step into view", "It is too dark: turn on a light", "The picture is late: please wait"
+LOST = "Camera lost: check its cable"
+NEARER, FARTHER, MIDDLE = "Come a little closer", "Step back: your whole body must be in view", "Move to the middle"
+TWO_PEOPLE = "Two people: stand in the middle, in front"
+PARTS = {"wrist": "hand", "ankle": "foot"}
+UPPER = ("head", "neck", "shoulder")
+LOWER = ("ankle", "knee", "hip", "pelvis")
+
+
+def brightness(image: Picture) -> float:
+    """Mean grey level 0..255 of a picture uint8 [H, W, 3], from every 16th pixel; black bars do not count."""
+    small = image[8::16, 8::16].mean(2)
+    lit = small[small > 0]
+    return float(lit.mean()) if lit.size else 0.0
+
+
+def hint_for(result: FrameResult, size: tuple[int, int], light: float) -> str:
+    """What a person should do so that there is a score; empty where there is one.
+
+    Args:
+        result: of the frame.
+        size: width and height px of the fitted frame.
+        light: mean grey level of the picture, 0..255.
+    """
+    if result.status == SCORED:
+        return ""
+    if result.status == STALE:
+        return LATE
+    if light < DARK_LEVEL:
+        return LIGHT
+    if result.status == NO_PERSON or result.box is None or result.joints is None:
+        return STEP_IN
+    if rivals(result):
+        return TWO_PEOPLE
+    return hint_for_missing(result, size)
+
+
+def rivals(result: FrameResult) -> bool:
+    """Whether somebody else in view is about as large as the one who is scored."""
+    heights = {person.id: float(person.box[3] - person.box[1]) for person in result.people}
+    own = heights.pop(0, 0.0)
+    return any(height >= RIVAL_SHARE * own for height in heights.values())
+
+
+def hint_for_missing(result: FrameResult, size: tuple[int, int]) -> str:
+    """What to do about joints that are not seen: at an edge of the picture step away from it, else show them."""
+    assert result.box is not None
+    width, height = size
+    left, top, right, bottom = (float(value) for value in result.box[:4])
+    above, below = top < EDGE_SHARE * height, bottom > (1 - EDGE_SHARE) * height
+    aside = left < EDGE_SHARE * width or right > (1 - EDGE_SHARE) * width
+    kinds = {joint.rpartition("_")[2] for joint in result.missing}
+    names = [spoken_joint(joint) for joint in result.missing]
+    what = names[0].capitalize() if len(names) == 1 else ""
+    if below and kinds & set(LOWER):
+        return f"{what} out of view: step back" if what else "Your feet are out of view: step back"
+    if above and kinds & set(UPPER):
+        return "Your head is out of view: step back"
+    if aside:
+        return f"{what} out of view: move to the middle" if what else MIDDLE
+    if above or below:
+        return FARTHER
+    if bottom - top < SMALL_SHARE * height:
+        return NEARER
+    if not names:
+        return STEP_IN
+    shown = " and ".join(names[:2])
+    return f"Your {shown} cannot be seen: turn to the camera"
+
+
+def spoken_joint(joint: str) -> str:
+    """A joint as people call it."""
+    side, _, part = joint.rpartition("_")
+    return f"{side} {PARTS.get(part, part)}".strip()
+
+
+@dataclass
+class Coach:
+    """Keeps a hint on screen long enough to be read, and says it aloud only now and then.
+
+    A hint appears when its cause has lasted 0.4 s, stays 2.5 s before another may follow, and goes 1 s after it
+    appeared at the earliest, once there is a score.
+    """
+
+    shown: str = ""
+    _since: float = 0.0
+    _pending: str = ""
+    _pending_since: float = 0.0
+    _said: str = ""
+    _said_at: float = -np.inf
+
+    def update(self, seconds: float, hint: str) -> str:
+        """Takes this frame's hint (empty with a score); gives the one to show."""
+        if hint != self._pending:
+            self._pending, self._pending_since = hint, seconds
+        if hint == self.shown:
+            return self.shown
+        least = CLEAR_SECONDS if not hint else READ_SECONDS
+        readable = not self.shown or seconds - self._since >= least
+        lasting = seconds - self._pending_since >= APPEAR_SECONDS
+        if readable and lasting:
+            self.shown, self._since = hint, seconds
+        return self.shown
+
+    def to_say(self, seconds: float) -> str:
+        """The hint to say aloud now: when it is new, and again every 12 s; else empty."""
+        if not self.shown or (self.shown == self._said and seconds - self._said_at < REPEAT_SECONDS):
+            return ""
+        self._said, self._said_at = self.shown, seconds
+        return self.shown
