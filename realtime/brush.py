@@ -89,8 +89,8 @@ def shade(canvas: Picture, left: int, top: int, width: int, height: int, radius:
     part = canvas[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
     if part.size:
         mask = corner_mask(width, height, radius)[low_y : low_y + part.shape[0], low_x : low_x + part.shape[1]]
-        dark = cv2.addWeighted(part, 1 - SHADE, np.full_like(part, DARK[0]), SHADE, 0)
-        cv2.copyTo(dark, np.ascontiguousarray(mask), part)
+        dark = cv2.convertScaleAbs(part, alpha=1 - SHADE, beta=DARK[0] * SHADE)
+        cv2.copyTo(dark, mask if mask.flags.c_contiguous else np.ascontiguousarray(mask), part)
 
 
 def ring(canvas: Picture, centre: Point, radius: int, share: float, colour: Colour, thickness: int) -> None:
