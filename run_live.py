@@ -19,12 +19,15 @@ from realtime.capture import Capture
 from realtime.demo import demo_arguments
 from realtime.executor import Chain, CpuExecutor, Executor
 from realtime.frames import Clock, MonotonicClock
-from realtime.opening import engines_folder, open_chain, open_routine, open_target
+from realtime.opening import BUILT, QUICKSTART, engines_folder, open_chain, open_routine, open_target
 from realtime.pipeline import Pipeline
 from realtime.pose import parse_ignore
+from realtime.recording import read_recording
+from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single
 from realtime.session import Outputs, Statistics, run_session
+from realtime.settings import with_settings
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
 from realtime.sources import Source, opened_source
@@ -78,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument("--mute", action="store_true", help="no tones and no speech")
     output.add_argument("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
     output.add_argument("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
+    options.add_argument(
+        "--settings", type=Path, metavar="FILE.toml", help="options by name; those on the command line come first"
+    )
     add_version(options)
     return options
 
@@ -109,6 +115,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Opens everything, runs the loop, prints the summary."""
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
     check_outputs(arguments)
+    if arguments.replay:
+        run_replay(arguments, console)
+        return
     chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
     console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
     routine = open_task(arguments, chain, ignore)
@@ -137,6 +146,23 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         console.print(f"Wrote {path}", soft_wrap=True)
     if capture and not station.captured:
         raise BadInputError(f"{capture} was not written", "a whole person has to stand in view for 5 s", "run it again")
+
+
+def run_replay(arguments: argparse.Namespace, console: Console) -> None:
+    """Shows a recorded session again and says whether its scores are the same."""
+    recording = read_recording(arguments.replay)
+    info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, QUICKSTART))
+    console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
+    outputs = chosen_outputs(arguments, console)
+    clock = MonotonicClock()
+    source = ReplaySource(recording, clock, pace=arguments.pace or outputs.window)
+    executor = ReplayExecutor(recording, info)
+    station = Station(
+        recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
+    )
+    arguments.smoothing = "on" if recording.smoothing else "off"
+    run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
+    console.print(f"Replay: {executor.agreement.sentence}.", soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -169,7 +195,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             smoothing=arguments.smoothing == "on",
             on_result=on_result,
             station=wiring.station,
-            targets=routine.targets if routine else (),
+            routine=routine,
         )
     console.print(summary_table(pipeline.ledger, statistics))
     for path in (arguments.record, arguments.results):
@@ -231,7 +257,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     console = Console(markup=False, highlight=False)
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    arguments = parser().parse_args(argv)
+    try:
+        words = with_settings(parser(), sys.argv[1:] if argv is None else argv)
+    except PosemirrorError as error:
+        errors.print(f"error: {error}")
+        return error.exit_code
+    arguments = parser().parse_args(words)
     signal.signal(signal.SIGTERM, terminate)
     try:
         if arguments.demo:

@@ -189,6 +189,7 @@ class RoutineState:
         return now
 
     def _ready(self, now: Progress, passed: float, score: float | None) -> Progress:
+        now = replace(now, hold_seconds=0.0)
         if score is None or score < self.step.target.pass_score:
             return now
         self._without = 0.0
@@ -219,7 +220,7 @@ class RoutineState:
             return replace(now, phase=DONE, event="done")
         step, repetition = (0, now.repetition + 1) if last else (now.step + 1, now.repetition)
         now = replace(now, step=step, repetition=repetition, event=event, rest_left=rest)
-        return replace(now, phase=REST) if rest > 0 else replace(now, phase=READY, hold_seconds=0.0)
+        return replace(now, phase=REST if rest > 0 else READY)  # how long it was held is told once more
 
     def pause(self) -> None:
         """Stops or starts the clock; a hold goes on where it stood."""

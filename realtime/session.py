@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from realtime.overlay import REFERENCE_SIZE, draw_overlay
 from realtime.pipeline import Ledger, Pipeline, Shown
 from realtime.pose import Target, target_object
 from realtime.results import SCORED, FrameResult
-from realtime.routine import single
+from realtime.routine import Routine, single
 from realtime.sinks import Recorder, ResultsFile, Window
 from realtime.sources import Source
 from realtime.station import Station
@@ -58,11 +58,12 @@ class Statistics:
 
 
 def session_row(
-    info: ChainInfo, source: Source, target: Target, smoothing: bool, targets: Sequence[Target] = ()
+    info: ChainInfo, source: Source, target: Target, smoothing: bool, routine: Routine | None = None
 ) -> dict[str, object]:
     """The results file's first row: all that scoring the rest again needs."""
     width, height = info.frame_size
     fit = fit_letterbox((source.size[1], source.size[0]), (height, width))
+    targets = routine.targets if routine else (target,)
     encoder = info.manifests[f"encode_{info.encoder}"]
     return {
         "type": "session",
@@ -75,9 +76,18 @@ def session_row(
         "fit": {"scale": fit.scale, "left": fit.left, "top": fit.top},
         "engines": {name: manifest.files[manifest.engine_file] for name, manifest in info.manifests.items()},
         "encoder": {"name": info.encoder, "weights_sha256": encoder.weights_sha256 or None},
-        "targets": [target_object(one) | {"width": one.score_width} for one in targets or [target]],
+        "targets": [target_object(one) | {"width": one.score_width} for one in targets],
         "smoothing": smoothing,
-    }
+    } | ({"routine": routine_object(routine)} if routine else {})
+
+
+def routine_object(routine: Routine) -> dict[str, object]:
+    """A routine as the session row has it: its targets by name."""
+    poses = [
+        {"target": step.target.name, "hold_seconds": step.hold_seconds, "rest_seconds": step.rest_seconds}
+        for step in routine.steps
+    ]
+    return {"name": routine.name, "repetitions": routine.repetitions, "poses": poses}
 
 
 def summary_row(ledger: Ledger, statistics: Statistics) -> dict[str, object]:
@@ -109,7 +119,7 @@ def run_session(
     smoothing: bool,
     on_result: Callable[[FrameResult, Statistics], None],
     station: Station | None = None,
-    targets: Sequence[Target] = (),
+    routine: Routine | None = None,
 ) -> Statistics:
     """Runs the loop into its sinks until the source ends or the user leaves the window.
 
@@ -124,9 +134,11 @@ def run_session(
         smoothing: for the session row.
         on_result: told of every result, for a status line.
         station: what the person sees and steers; one that holds `target` again and again when None.
-        targets: all that a routine scores against, where it is more than `target`.
+        routine: what the station follows; `target` alone when None.
     """
-    station = station or Station(single(target) if target else None, info.frame_size, info.visible_confidence)
+    station = station or Station(
+        routine or (single(target) if target else None), info.frame_size, info.visible_confidence
+    )
     statistics = Statistics()
     width, height = info.frame_size
     with contextlib.ExitStack() as stack:
@@ -138,7 +150,7 @@ def run_session(
         if window:
             window.on_key = station.press
         if results and target:
-            results.write_row(session_row(info, source, target, smoothing, targets))
+            results.write_row(session_row(info, source, target, smoothing, routine))
             stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:

@@ -54,6 +54,7 @@ class Station:
         capture: a target to be captured at once.
         ignore: joints that do not count in a captured target.
         folder: where the key `c` writes targets.
+        replayed: results bring their place in the routine with them.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Station:
         capture: Capture | None = None,
         ignore: Sequence[str] = (),
         folder: Path = Path(),
+        replayed: bool = False,
     ) -> None:
         self._state = RoutineState(routine) if routine else None
         self._frame_size, self._visible, self._aim = frame_size, visible_confidence, aim
         self._mirror, self._ignore, self._folder = mirror, ignore, folder
         self._cues: Cues = cues or Silence()
+        self._replayed = replayed
         self._capture, self._captures_only = capture, capture is not None
         self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
@@ -90,6 +93,10 @@ class Station:
             self._follow_capture(self._capture, result)
         if self._state is None or self._captures_only:
             return result
+        if self._replayed:
+            self._state.progress = recorded_progress(result, self._state.routine)
+            self._keep_trend(result, result.status == SCORED)
+            return result
         return self._placed(result, self._state, seconds, image)
 
     def _placed(self, result: FrameResult, state: RoutineState, seconds: float, image: Picture) -> FrameResult:
@@ -103,10 +110,7 @@ class Station:
         if progress.phase == DONE:
             self._done_at = seconds if self._done_at is None else self._done_at
             self.finished = seconds - self._done_at >= DONE_SECONDS
-        if current and result.score is not None:
-            self._trend.append((seconds, result.score))
-        while self._trend and seconds - self._trend[0][0] > TREND_SECONDS:
-            self._trend.popleft()
+        self._keep_trend(result, current)
         light = DARK_LEVEL if result.status == SCORED else brightness(image)
         self._coach.update(seconds, hint_for(result, self._frame_size, light))
         if progress.phase != DONE:
@@ -117,6 +121,13 @@ class Station:
             repetition=progress.repetition,
             hold_seconds=round(progress.hold_seconds, 3),
         )
+
+    def _keep_trend(self, result: FrameResult, current: bool) -> None:
+        """The scores of the last seconds."""
+        if current and result.score is not None:
+            self._trend.append((result.seconds, result.score))
+        while self._trend and result.seconds - self._trend[0][0] > TREND_SECONDS:
+            self._trend.popleft()
 
     def _follow_capture(self, capture: Capture, result: FrameResult) -> None:
         self._notice = capture.update(result)
@@ -224,6 +235,12 @@ class Station:
         if state.step.target.name != before:
             self._aim(state.step.target)
             self._trend.clear()
+
+
+def recorded_progress(result: FrameResult, routine: Routine) -> Progress:
+    """Where a recorded frame was in its routine."""
+    steps = [index for index, step in enumerate(routine.steps) if step.target.name == result.target]
+    return Progress(result.phase, result.repetition, steps[0] if steps else 0, result.hold_seconds)
 
 
 def hold_view(state: RoutineState) -> HoldView:

@@ -1,0 +1,194 @@
+"""A recorded session again, from its skeletons: shown, and scored anew by the encoder that scored it.
+
+Knows no camera and no pose network. `ReplaySource` and `ReplayExecutor` take the places of a camera and the engines in
+the loop, so that window, recording and results are the same.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from engines.errors import EngineError, PosemirrorError
+from engines.execution import ChainInfo, EncodeOutput, open_session
+from engines.manifest import Manifest, read_manifest
+from realtime import scoring
+from realtime.frames import Capture, Clock, Frame, Picture
+from realtime.recording import Recording
+from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
+from realtime.sources import USUAL_FPS
+
+GROUND_TOP, GROUND_BOTTOM = (58, 46, 40), (26, 20, 16)
+"""Colours (BGR) between which the ground behind replayed skeletons fades."""
+
+
+def find_encoder(recording: Recording, folders: Iterable[Path]) -> ChainInfo:
+    """The ONNX encode graph that the recording names by its hash, in one of the folders.
+
+    A recording made with a TensorRT engine names the engine; its manifest, where it is still there, names the graph.
+
+    Raises:
+        EngineError: no folder has it.
+    """
+    name = f"encode_{recording.encoder}"
+    wanted = recording.engines.get(name, "")
+    folders = list(dict.fromkeys(folders))
+    manifests = [(folder, manifest) for folder in folders for manifest in encoders_in(folder)]
+    graphs = {wanted} | {one.graph_sha256 for _, one in manifests if one.files[one.engine_file] == wanted}
+    for folder, manifest in manifests:
+        if manifest.backend == "onnx" and {manifest.files[manifest.engine_file], manifest.graph_sha256} & graphs:
+            return ChainInfo(
+                backend="onnx",
+                directory=folder,
+                frame_size=recording.frame_size,
+                people=manifest.people,
+                visible_confidence=manifest.visible_confidence,
+                encoder=manifest.name.removeprefix("encode_"),
+                masked=manifest.masked,
+                manifests={manifest.name: manifest},
+            )
+    looked = ", ".join(str(folder) for folder in folders)
+    raise EngineError(
+        f"{recording.path} was scored by {name} of hash {wanted[:12] or '(none)'}",
+        f"no ONNX graph of that hash is in {looked}",
+        f"give --engines with the folder it was recorded with, or run build_engines.py --encoder {recording.encoder}",
+    )
+
+
+def encoders_in(folder: Path) -> list[Manifest]:
+    """Manifests of the encode engines in a folder; those that cannot be read are left out."""
+    found = []
+    for path in sorted(folder.glob("encode_*.json")):
+        try:
+            found.append(read_manifest(path))
+        except PosemirrorError:
+            continue
+    return found
+
+
+class ReplaySource:
+    """An empty ground for each recorded frame; with `pace` each at its own time."""
+
+    live = False
+    stills = False
+
+    def __init__(self, recording: Recording, clock: Clock, *, pace: bool) -> None:
+        self.name = f"replay of {recording.path.name}"
+        self.size = recording.source_size
+        self._times = [frame.seconds for frame in recording.frames]
+        steps = np.diff(self._times)
+        usual = float(np.median(steps)) if len(steps) else 0.0
+        self.fps = 1 / usual if usual > 1e-3 else USUAL_FPS
+        self._ground = ground(recording.frame_size)
+        self._clock, self._pace = clock, pace
+        self._next = 0
+        self._started_ns = 0
+
+    def read(self, stop: threading.Event) -> Capture | None:
+        """See `realtime.sources.Source`."""
+        if self._next == len(self._times) or stop.is_set():
+            return None
+        seconds = self._times[self._next]
+        if self._next == 0:
+            self._started_ns = self._clock.now_ns() - round(seconds * 1e9)
+        if self._pace:
+            due_ns = self._started_ns + round(seconds * 1e9)
+            self._clock.wait((due_ns - self._clock.now_ns()) / 1e9, stop)
+        self._next += 1
+        return Capture(self._ground, seconds, self._clock.now_ns())
+
+    def close(self) -> None:
+        """See `realtime.sources.Source`; nothing is held open."""
+
+
+def ground(size: tuple[int, int]) -> Picture:
+    """A dark picture uint8 [H, W, 3] that fades downwards."""
+    width, height = size
+    fade = np.linspace(0, 1, height)[:, None, None]
+    rows = np.array(GROUND_TOP) * (1 - fade) + np.array(GROUND_BOTTOM) * fade
+    return np.ascontiguousarray(np.broadcast_to(rows, (height, width, 3)).astype(np.uint8))
+
+
+@dataclass
+class Agreement:
+    """How the new scores compare with the recorded ones."""
+
+    compared: int = 0
+    identical: int = 0
+    largest: float = 0.0
+
+    def add(self, recorded: FrameResult, again: FrameResult) -> None:
+        """Compares one frame; a score on one side only counts as 100 points apart."""
+        if recorded.score is None and again.score is None:
+            return
+        self.compared += 1
+        if recorded.score is None or again.score is None:
+            self.largest = 100.0
+            return
+        self.identical += np.float32(recorded.score) == np.float32(again.score)
+        self.largest = max(self.largest, abs(recorded.score - again.score))
+
+    @property
+    def sentence(self) -> str:
+        """For the user."""
+        if self.compared == self.identical:
+            return f"{self.compared} scores, all identical to the recorded ones"
+        return (
+            f"{self.compared} scores, {self.identical} identical to the recorded ones, "
+            f"the largest difference {self.largest:.4f} points"
+        )
+
+
+class ReplayExecutor:
+    """Scores recorded joints again; see `realtime.executor.Executor`."""
+
+    depth = 1
+
+    def __init__(self, recording: Recording, info: ChainInfo) -> None:
+        self._recording, self._info = recording, info
+        self._session: onnxruntime.InferenceSession = open_session(info, f"encode_{info.encoder}", cut=False, threads=1)
+        self._rows = {name: scoring.target_rows(target) for name, target in recording.targets.items()}
+        self._done: deque[FrameResult] = deque()
+        self.agreement = Agreement()
+
+    def submit(self, frame: Frame, *, wait_ms: float) -> None:
+        """See `Executor`."""
+        recorded = self._recording.frames[frame.index]
+        started = time.perf_counter()
+        again = self._scored(recorded)
+        stages = {"wait": wait_ms, "detect": 0.0, "pose": 0.0, "encode": (time.perf_counter() - started) * 1e3}
+        self.agreement.add(recorded, again)
+        self._done.append(replace(again, captured_ns=frame.captured_ns, stages_ms=stages))
+
+    def collect(self) -> FrameResult:
+        """See `Executor`."""
+        return self._done.popleft()
+
+    def _scored(self, recorded: FrameResult) -> FrameResult:
+        """The recorded frame with score, distance, deviation and missing joints worked out anew."""
+        if recorded.joints is None or recorded.status in (NO_PERSON, STALE):
+            return recorded
+        rows = self._rows[recorded.target]
+        joints = np.zeros((self._info.people, *recorded.joints.shape), np.float32)
+        joints[0] = recorded.joints
+        inputs = {"joints": joints, "targets": rows.joints, "counts": rows.counts, "width": rows.width}
+        encoded = EncodeOutput(*self._session.run(None, inputs))
+        best = scoring.best_row(encoded, 0)
+        visible, counts = self._info.visible_confidence, rows.counts[best]
+        missing = scoring.missing_joints(recorded.joints, counts, visible)
+        again = replace(
+            recorded,
+            mirrored=best == 1,
+            missing=missing,
+            deviation_degrees=scoring.deviation_degrees(recorded.joints, rows.joints[best], counts, visible),
+        )
+        if not scoring.enough_visible(missing, counts, self._info.masked):
+            reason = f"not visible: {', '.join(missing).replace('_', ' ')}"
+            return replace(again, status=JOINTS_MISSING, reason=reason, score=None, distance=None)
+        score, distance = float(encoded.score[0, best]), float(encoded.distance[0, best])
+        return replace(again, status=SCORED, reason=None, score=score, distance=distance)

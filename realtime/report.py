@@ -1,0 +1,241 @@
+"""Command line: a session's results as one HTML page that needs nothing else, and a CSV. Knows no network.
+
+python -m realtime.report RESULTS.jsonl --out REPORT.html
+"""
+
+import argparse
+import csv
+import html
+import itertools
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.errors import EXIT_BAD_INPUT, PosemirrorError
+from engines.options import add_version, posemirror_version, system_error
+from engines.skeleton import JOINTS
+from realtime.recording import Recording, read_recording
+from realtime.results import SCORED
+from realtime.routine import DONE, HOLD, REST
+from realtime.sinks import require_writable
+from realtime.svg import bars, histogram, line_plot
+from realtime.target_formats import name_of
+
+WORDS = {
+    "scored": "scored",
+    "no_person": "nobody in view",
+    "joints_missing": "joints out of view",
+    "stale": "picture too late",
+}
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1c1c1c;background:#fff}
+h1{margin-bottom:0}h2{margin-top:2.2rem}p.quiet{color:#5a5a5a;margin-top:.2rem}
+.figures{display:flex;flex-wrap:wrap;gap:1rem}.figures div{background:#f1f4f6;border-radius:.7rem;padding:.7rem 1.2rem}
+.figures b{display:block;font-size:1.9rem;line-height:1.2}table{border-collapse:collapse}
+td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #dde2e5}td.n,th.n{text-align:right}
+svg{width:100%;height:auto;display:block}svg text{font:13px system-ui,sans-serif;fill:#444}
+@media(prefers-color-scheme:dark){body{background:#15181a;color:#e8e8e8}.figures div{background:#23282b}
+p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}
+"""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One time that a pose was held.
+
+    Args:
+        target: the pose.
+        repetition: of the routine, from 1.
+        start: media or session time, s.
+        seconds: how long it was held.
+        complete: whether it was held as long as was asked.
+        score: mean while it was held.
+    """
+
+    target: str
+    repetition: int
+    start: float
+    seconds: float
+    complete: bool
+    score: float
+
+
+def holds_of(recording: Recording) -> list[Hold]:
+    """Every hold, in order: frames of phase `hold` that follow each other in one pose of one round."""
+    frames = recording.frames
+    runs = [list(run) for _, run in itertools.groupby(frames, lambda one: (one.phase, one.target, one.repetition))]
+    holds = []
+    for run, after in zip(runs, [*runs[1:], []], strict=True):
+        if run[0].phase != HOLD:
+            continue
+        # the frame that completes a hold is already of the phase that follows, and says how long it was
+        complete = bool(after) and (after[0].phase in (REST, DONE) or after[0].target != run[0].target)
+        complete = complete or (bool(after) and after[0].repetition > run[0].repetition)
+        held = max(run[-1].hold_seconds, after[0].hold_seconds if complete and after[0].phase != HOLD else 0.0)
+        scores = [one.score for one in run if one.score is not None]
+        mean = sum(scores) / len(scores) if scores else 0.0
+        holds.append(Hold(run[0].target, run[0].repetition, run[0].seconds, held, complete, mean))
+    return holds
+
+
+def page(recording: Recording) -> str:
+    """The whole page."""
+    holds = holds_of(recording)
+    sections = [
+        ("Score over time", score_plot(recording, holds)),
+        ("Holds", hold_table(holds)),
+        ("Which joints were off", joint_plot(recording)),
+        ("Delay", delay_plot(recording)),
+        ("Why there was no score", status_table(recording)),
+    ]
+    title = recording.routine.name or " and ".join(recording.targets)
+    body = "".join(f"<section><h2>{escape(name)}</h2>{content}</section>" for name, content in sections)
+    cut = "" if recording.dropped is not None else "<p><b>The file was cut off: its last row is missing.</b></p>"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)} - posemirror</title><style>{STYLE}</style></head><body>"
+        f'<h1>{escape(title)}</h1><p class="quiet">{escape(recording.started)}, {escape(recording.source)}, '
+        f"encoder {escape(recording.encoder)}, posemirror {escape(posemirror_version())}</p>{cut}"
+        f"{figures(recording, holds)}{body}</body></html>\n"
+    )
+
+
+def escape(text: str) -> str:
+    """Text as HTML; what is no Unicode becomes a question mark."""
+    return html.escape(text.encode("utf-8", "replace").decode())
+
+
+def figures(recording: Recording, holds: Sequence[Hold]) -> str:
+    """The numbers that matter, large."""
+    frames = recording.frames
+    scores = [frame.score for frame in frames if frame.score is not None]
+    length = frames[-1].seconds - frames[0].seconds if frames else 0.0
+    numbers = [
+        ("length", f"{int(length // 60)}:{int(length % 60):02d}"),
+        ("holds completed", str(sum(hold.complete for hold in holds))),
+        ("time held", f"{sum(hold.seconds for hold in holds):.1f} s"),
+        ("best score", f"{max(scores):.0f}" if scores else "-"),
+        ("frames scored", f"{len(scores)} of {len(frames)}"),
+    ]
+    return '<div class="figures">' + "".join(f"<div><b>{value}</b>{name}</div>" for name, value in numbers) + "</div>"
+
+
+def score_plot(recording: Recording, holds: Sequence[Hold]) -> str:
+    """Scores as a line, holds as bands, pass marks as dashes."""
+    points = [(frame.seconds, frame.score) for frame in recording.frames]
+    bands = [(hold.start, hold.start + hold.seconds, hold.complete) for hold in holds]
+    marks = sorted({target.pass_score for target in recording.targets.values()})
+    return line_plot(points, bands, marks, "time, s", "score")
+
+
+def hold_table(holds: Sequence[Hold]) -> str:
+    """One row for each hold."""
+    if not holds:
+        return "<p>No pose was held.</p>"
+    rows = "".join(
+        f"<tr><td>{escape(hold.target)}</td><td class=n>{hold.repetition}</td><td class=n>{hold.start:.1f}</td>"
+        f"<td class=n>{hold.seconds:.1f}</td><td class=n>{hold.score:.0f}</td>"
+        f"<td>{'complete' if hold.complete else 'left early'}</td></tr>"
+        for hold in holds
+    )
+    head = "<tr><th>pose<th class=n>round<th class=n>from, s<th class=n>held, s<th class=n>mean score<th></tr>"
+    return f"<table>{head}{rows}</table>"
+
+
+def joint_deviations(recording: Recording) -> dict[str, float]:
+    """Median of how far each joint's bone was off, degrees, over the scored frames."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for frame in recording.frames:
+        if frame.status == SCORED:
+            for joint, degrees in frame.deviation_degrees.items():
+                if degrees is not None:
+                    values[joint].append(abs(degrees))
+    return {joint: float(np.median(values[joint])) for joint in JOINTS if values[joint]}
+
+
+def joint_plot(recording: Recording) -> str:
+    """Median deviation of each joint, the largest first."""
+    deviations = sorted(joint_deviations(recording).items(), key=lambda pair: -pair[1])
+    return bars([(joint.replace("_", " "), value) for joint, value in deviations], "degrees, median", 12.0, 30.0)
+
+
+def delay_plot(recording: Recording) -> str:
+    """How old the pictures were when they were shown."""
+    ages = [frame.age_ms for frame in recording.frames]
+    if not ages:
+        return "<p>No frame was shown.</p>"
+    p50, p95 = np.percentile(ages, [50, 95])
+    dropped = "" if recording.dropped is None else f", {recording.dropped} frames dropped"
+    return (
+        f"<p>Half of all pictures were at most {p50:.0f} ms old, 95 % at most {p95:.0f} ms{dropped}.</p>"
+        + histogram(ages, "age of the picture when shown, ms")
+    )
+
+
+def status_table(recording: Recording) -> str:
+    """How many frames had a score, and why the others had none."""
+    count: dict[str, int] = defaultdict(int)
+    for frame in recording.frames:
+        count[frame.status] += 1
+    total = max(len(recording.frames), 1)
+    rows = "".join(
+        f"<tr><td>{words}</td><td class=n>{count[status]}</td><td class=n>{100 * count[status] / total:.0f} %</td></tr>"
+        for status, words in WORDS.items()
+    )
+    return f"<table><tr><th>frames<th class=n>number<th class=n>share</tr>{rows}</table>"
+
+
+def write_csv(recording: Recording, path: Path) -> None:
+    """One line a frame: time, status, score, phase, repetition, hold, target, age, and each joint's deviation."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        head = ("frame", "time_s", "status", "score", "target", "phase", "repetition", "hold_s", "age_ms")
+        writer.writerow([*head, *(f"{joint}_degrees" for joint in JOINTS if joint != "pelvis")])
+        for frame in recording.frames:
+            named = [frame.deviation_degrees.get(joint) for joint in JOINTS if joint != "pelvis"]
+            row = (frame.frame, frame.seconds, frame.status, frame.score, spreadsheet_safe(frame.target), frame.phase)
+            writer.writerow([*row, frame.repetition, frame.hold_seconds, frame.age_ms, *named])
+
+
+def spreadsheet_safe(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    plain = text.encode("utf-8", "replace").decode()
+    return f"'{plain}" if plain[:1] in ("=", "+", "-", "@") else plain
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m realtime.report",
+        description="Write a session's results as one HTML page and a CSV.",
+        epilog="Exit codes: 0 done, 2 bad argument or file.",
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS.jsonl")
+    parser.add_argument("--out", type=Path, required=True, metavar="REPORT.html")
+    parser.add_argument("--csv", type=Path, metavar="FILE.csv", help="default: beside the page")
+    add_version(parser)
+    arguments = parser.parse_args(argv)
+    table = arguments.csv or arguments.out.with_suffix(".csv")
+    try:
+        require_writable(arguments.out, "--out", apart_from=[arguments.results])
+        require_writable(table, "--csv", apart_from=[arguments.results, arguments.out])
+        recording = read_recording(arguments.results)
+        arguments.out.write_text(page(recording), encoding="utf-8")
+        write_csv(recording, table)
+    except PosemirrorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {system_error(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    print(f"Wrote {name_of(arguments.out)} and {name_of(table)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
