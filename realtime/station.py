@@ -110,7 +110,7 @@ class Station:
         if progress.phase == DONE:
             self._done_at = seconds if self._done_at is None else self._done_at
             self.finished = seconds - self._done_at >= DONE_SECONDS
-        self._keep_trend(result, current)
+        self._keep_trend(result, current and state.step.target.name == before)
         light = DARK_LEVEL if result.status == SCORED else brightness(image)
         self._coach.update(seconds, hint_for(result, self._frame_size, light))
         if progress.phase != DONE:
@@ -208,7 +208,8 @@ class Station:
         if progress.phase == DONE:
             return "Well done!", ""
         if progress.phase == REST:
-            return f"Well held. Rest, then: {self._state.step.target.name}", ""
+            rest = f"Rest {math.ceil(progress.rest_left)} s" if progress.rest_left > 0 else "Rest"
+            return f"Well held. {rest}, then {self._state.step.target.name}", ""
         if self._coach.shown:
             return self._coach.shown, ""
         return "", ""

@@ -69,10 +69,10 @@ def line_plot(
         f'fill="{GOOD}" opacity="{0.28 if strong else 0.1}"/>'
         for start, end, strong in bands
     ]
-    for value in (0, 25, 50, 75, 100):
+    for line in (0, 25, 50, 75, 100):
         parts += [
-            segment(LEFT, y(value), WIDTH - RIGHT, y(value), "#88888844"),
-            label(LEFT - 8, y(value) + 4, str(value), "end"),
+            segment(LEFT, y(line), WIDTH - RIGHT, y(line), "#88888844"),
+            label(LEFT - 8, y(line) + 4, str(line), "end"),
         ]
     parts += [segment(LEFT, y(mark), WIDTH - RIGHT, y(mark), POOR, "6 4") for mark in marks]
     parts += [label(x(tick), HEIGHT - BOTTOM + 18, f"{tick:g}") for tick in nice_ticks(first, last, 10)]
