@@ -20,7 +20,7 @@ from engines.options import add_version, posemirror_version, system_error
 from engines.skeleton import JOINTS
 from realtime.recording import Recording, read_recording
 from realtime.results import SCORED
-from realtime.routine import DONE, HOLD, REST
+from realtime.routine import HOLD
 from realtime.sinks import require_writable
 from realtime.svg import bars, histogram, line_plot
 from realtime.target_formats import name_of
@@ -68,14 +68,17 @@ def holds_of(recording: Recording) -> list[Hold]:
     """Every hold, in order: frames of phase `hold` that follow each other in one pose of one round."""
     frames = recording.frames
     runs = [list(run) for _, run in itertools.groupby(frames, lambda one: (one.phase, one.target, one.repetition))]
+    wanted: dict[str, float] = {}
+    for step in recording.routine.steps:
+        wanted[step.target.name] = min(step.hold_seconds, wanted.get(step.target.name, step.hold_seconds))
     holds = []
-    for run, after in zip(runs, [*runs[1:], []], strict=True):
+    for run, after in zip(runs, [*runs[1:], []], strict=False):
         if run[0].phase != HOLD:
             continue
         # the frame that completes a hold is already of the phase that follows, and says how long it was
-        complete = bool(after) and (after[0].phase in (REST, DONE) or after[0].target != run[0].target)
-        complete = complete or (bool(after) and after[0].repetition > run[0].repetition)
-        held = max(run[-1].hold_seconds, after[0].hold_seconds if complete and after[0].phase != HOLD else 0.0)
+        after_seconds = after[0].hold_seconds if after else -1.0
+        complete = after_seconds >= wanted.get(run[0].target, 0.0)
+        held = max(run[-1].hold_seconds, after_seconds)
         scores = [one.score for one in run if one.score is not None]
         mean = sum(scores) / len(scores) if scores else 0.0
         holds.append(Hold(run[0].target, run[0].repetition, run[0].seconds, held, complete, mean))

@@ -49,7 +49,7 @@ def nobody(status: str = NO_PERSON) -> FrameResult:
         ),
         (missing("head", "neck", box=(400, 0, 800, 600)), BRIGHT, "Your head is out of view: step back"),
         (missing("left_wrist", box=(900, 100, 1280, 600)), BRIGHT, "Left hand out of view: move to the middle"),
-        (missing("left_wrist", "left_elbow"), BRIGHT, "Your left hand and left elbow cannot be seen: turn to the camera"),
+        (missing("left_wrist"), BRIGHT, "Your left hand cannot be seen: turn to the camera"),
         (missing("left_wrist", "left_elbow", box=(600, 300, 660, 420)), BRIGHT, NEARER),
         (missing("left_wrist", "left_elbow"), 10.0, LIGHT),
     ],

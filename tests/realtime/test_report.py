@@ -1,0 +1,153 @@
+"""The report: one page that needs nothing else, the holds as they were, a CSV, and its exit codes."""
+
+import csv
+import html.parser
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engines.errors import EXIT_BAD_INPUT
+from realtime import report
+from realtime.pipeline import Ledger
+from realtime.recording import read_recording
+from realtime.results import FrameResult, frame_row
+from realtime.routine import Routine, RoutineState, Step
+from realtime.session import Statistics, session_row, summary_row
+from realtime.svg import nice_ticks
+from tests.realtime.fakes import FakeSource, chain_info, result_of, standing_target
+
+ROUTINE = Routine("<Morning> & co", tuple(Step(standing_target(name), 1.0, 0.5) for name in ("A", "=B")), 2)
+
+
+def frames() -> list[FrameResult]:
+    """Someone who passes, breaks off the first hold once, and is out of view for a while at the end."""
+    state, results = RoutineState(ROUTINE), []
+    for index in range(120):
+        target = state.step.target.name
+        score = 20.0 if 5 <= index < 10 else 95.0
+        result = result_of(index, seconds=index * 0.1, score=score, target=target, age_ms=40.0 + index)
+        if index >= 110:
+            result = replace(
+                result, status="no_person", reason="nobody", score=None, distance=None, joints=None, box=None
+            )
+            result = replace(result, keypoints=None)
+        now = state.update(index * 0.1, result.score)
+        results.append(
+            replace(result, phase=now.phase, repetition=now.repetition, hold_seconds=round(now.hold_seconds, 3))
+        )
+    return results
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    statistics = Statistics()
+    rows = [session_row(chain_info(), FakeSource(1), ROUTINE.targets[0], True, ROUTINE)]
+    for result in frames():
+        statistics.add(result)
+        rows.append(frame_row(result))
+    rows.append(summary_row(Ledger(captured=123, shown=120, dropped=3), statistics))
+    path = tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_every_hold_is_told_with_how_it_ended(results: Path) -> None:
+    holds = report.holds_of(read_recording(results))
+    assert [(hold.target, hold.repetition, hold.complete) for hold in holds] == [
+        ("A", 1, False),
+        ("A", 1, True),
+        ("=B", 1, True),
+        ("A", 2, True),
+        ("=B", 2, True),
+    ]
+    assert [hold.seconds for hold in holds] == pytest.approx([0.4, 1.0, 1.0, 1.0, 1.0], abs=0.11)
+    assert holds[1].start == pytest.approx(1.0) and holds[1].score == pytest.approx(95)
+
+
+class Page(html.parser.HTMLParser):
+    """Every tag that is opened and closed, and every attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "th", "td", "tr"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("th", "td", "tr"):
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_outside(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert report.main([str(results), "--out", str(out)]) == 0
+    content = out.read_text(encoding="utf-8")
+    page = Page()
+    page.feed(content)
+    assert page.open == [] and page.tags.count("svg") == 3 and page.tags.count("section") == 5
+    assert not {"script", "link", "img", "iframe", "image", "use"} & set(page.tags)
+    assert not {"src", "href", "action", "xlink:href"} & {name for name, _ in page.attributes}
+    assert not re.search(r"https?://|url\(|@import", content)
+    for said in (
+        "&lt;Morning&gt; &amp; co",
+        "complete",
+        "left early",
+        "nobody in view",
+        "3 frames dropped",
+        "12.4"[:2],
+    ):
+        assert said in content
+
+
+def test_the_csv_has_a_line_a_frame_and_no_formula(results: Path, tmp_path: Path) -> None:
+    assert report.main([str(results), "--out", str(tmp_path / "report.html")]) == 0
+    with (tmp_path / "report.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 120
+    assert rows[0]["score"] == "95.0" and rows[0]["left_elbow_degrees"] == "-12.4" and rows[-1]["score"] == ""
+    assert {row["target"] for row in rows} == {"A", "'=B"}
+    assert {row["phase"] for row in rows} == {"ready", "hold", "rest", "done"}
+
+
+def test_a_session_without_frames_has_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text(json.dumps(session_row(chain_info(), FakeSource(1), ROUTINE.targets[0], True)) + "\n")
+    assert report.main([str(path), "--out", str(tmp_path / "a.html")]) == 0
+    content = (tmp_path / "a.html").read_text()
+    assert "No pose was held" in content and "cut off" in content
+
+
+@pytest.mark.parametrize("case", ["missing", "bad", "overwrites", "unwritable"])
+def test_what_cannot_be_done_is_one_sentence_and_2(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    (tmp_path / "bad.jsonl").write_text("{}\n")
+    arguments = {
+        "missing": (tmp_path / "none.jsonl", tmp_path / "a.html"),
+        "bad": (tmp_path / "bad.jsonl", tmp_path / "a.html"),
+        "overwrites": (results, results),
+        "unwritable": (results, tmp_path / "none" / "a.html"),
+    }[case]
+    before = results.read_bytes()
+    assert report.main([str(arguments[0]), "--out", str(arguments[1])]) == EXIT_BAD_INPUT
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ") and stderr.count("\n") == 1
+    assert results.read_bytes() == before and not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize(("low", "high", "ticks"), [(0, 10, [0, 2, 4, 6, 8, 10]), (0.3, 0.9, [0.4, 0.6, 0.8])])
+def test_ticks_are_round_numbers(low: float, high: float, ticks: list[float]) -> None:
+    assert nice_ticks(low, high) == pytest.approx(ticks)
