@@ -17,7 +17,7 @@ LEAST_MOVE = 0.12
 SIDE_VIEW_SHARE = 0.3
 """Seen from the side when the shoulders are nearer to each other than this part of the torso."""
 
-STEADY_SECONDS = 1.5
+STEADY_SECONDS, FILL_SECONDS = 1.5, 0.4
 PARTS = {
     "wrist": ("shoulder", "hand"),
     "elbow": ("shoulder", "elbow"),
@@ -128,18 +128,24 @@ def merged_limb(move: Move, by_words: dict[str, Move]) -> Move:
 
 
 class SteadyMoves:
-    """Up to three moves, kept long enough to be read: a new choice is made every 1.5 s, or when all are done."""
+    """Up to three moves, kept long enough to be read: their order changes every 1.5 s, or when all are done.
+
+    What is done goes at once; its place is taken by another a moment later.
+    """
 
     def __init__(self) -> None:
         self._keys: list[str] = []
-        self._chosen_at = -np.inf
+        self._chosen_at = self._filled_at = -np.inf
 
     def update(self, seconds: float, found: list[Move]) -> list[Move]:
         """The moves to show now, from all moves of this frame."""
         by_words = {move.words: move for move in found}
         kept = [key for key in self._keys if key in by_words]
         if not kept or seconds - self._chosen_at >= STEADY_SECONDS or seconds < self._chosen_at:
-            self._keys = [move.words for move in found[:WORST_SHOWN]]
-            self._chosen_at = seconds
-            kept = self._keys
+            kept = list(by_words)[:WORST_SHOWN]
+            self._chosen_at = self._filled_at = seconds
+        elif len(kept) < WORST_SHOWN and seconds - self._filled_at >= FILL_SECONDS:
+            kept += [key for key in by_words if key not in kept][: WORST_SHOWN - len(kept)]
+            self._filled_at = seconds
+        self._keys = kept
         return [by_words[key] for key in kept]

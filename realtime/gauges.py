@@ -175,7 +175,7 @@ def draw_countdown(canvas: Picture, number: str, scale: float) -> None:
 
 def draw_help(canvas: Picture, lines: tuple[tuple[str, str], ...], scale: float) -> None:
     """The keys and what they do, in the middle of the picture."""
-    step, width = px(44, scale), px(560, scale)
+    step, width = px(44, scale), px(620, scale)
     height = step * len(lines) + px(36, scale)
     left, top = (canvas.shape[1] - width) // 2, (canvas.shape[0] - height) // 2
     for _ in range(2):  # twice as dark: it has to be read over everything else

@@ -105,5 +105,6 @@ def test_what_is_done_goes_at_once() -> None:
     steady = SteadyMoves()
     steady.update(0.0, [a_move("a"), a_move("b")])
     assert [move.words for move in steady.update(0.1, [a_move("b")])] == ["b"]
-    assert [move.words for move in steady.update(0.2, [a_move("c")])] == ["c"]
+    assert [move.words for move in steady.update(0.2, [a_move("c"), a_move("b")])] == ["b"]
+    assert [move.words for move in steady.update(0.4, [a_move("c"), a_move("b")])] == ["b", "c"]
     assert steady.update(0.3, []) == []
