@@ -70,7 +70,9 @@ class Watched:
         try:
             finished(work)
         finally:
-            left = {thread.name for thread in set(threading.enumerate()) - before if thread.name in ("capture", "worker")}
+            left = {
+                thread.name for thread in set(threading.enumerate()) - before if thread.name in ("capture", "worker")
+            }
             assert not left, f"still running: {left}"
             self.look()
             assert pipeline.ledger.in_flight == 0
@@ -107,9 +109,7 @@ def test_two_frames_at_most_are_in_flight() -> None:
     executor = FakeExecutor(
         on_submit=watched.look, on_collect=lambda index: collected.set() if index else watched.look()
     )
-    watched.run(
-        watched_source(watched, 10), executor, lambda one: None if one.result.frame else wait_for(collected)
-    )
+    watched.run(watched_source(watched, 10), executor, lambda one: None if one.result.frame else wait_for(collected))
     assert watched.most_in_flight == 2
 
 

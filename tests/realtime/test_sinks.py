@@ -110,9 +110,10 @@ def test_a_number_that_json_has_not_is_never_written(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 def test_a_full_disk_is_told_of_in_one_sentence() -> None:
-    with pytest.raises(BadInputError, match="--results /dev/full could not be written"), ResultsFile(
-        Path("/dev/full")
-    ) as results:
+    with (
+        pytest.raises(BadInputError, match="--results /dev/full could not be written"),
+        ResultsFile(Path("/dev/full")) as results,
+    ):
         results.write(result_of(0))
 
 
