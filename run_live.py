@@ -13,9 +13,8 @@ from rich.console import Console
 from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, PosemirrorError
 from engines.options import add_version, system_error
 from realtime.demo import demo_arguments
-from realtime.executor import CpuExecutor
 from realtime.frames import MonotonicClock
-from realtime.opening import engines_folder, open_chain, open_target
+from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.pose import parse_ignore
 from realtime.results import FrameResult
@@ -23,7 +22,6 @@ from realtime.session import Outputs, Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sources import opened_source
 from realtime.status import StatusLine, summary_table
-from realtime.tracking import Tracker
 
 DEFAULT_ENCODER = "bones"
 
@@ -112,11 +110,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     clock = MonotonicClock()
     width, height = chain.info.frame_size
     outputs = Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
-    with opened_source(
-        arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds
-    ) as source:
-        tracker = Tracker(chain.info.people, detect_every=arguments.detect_every, smoothing=smoothing)
-        executor = CpuExecutor(chain, target, tracker, stills=source.stills)
+    following = {"detect_every": arguments.detect_every, "smoothing": smoothing}
+    with (
+        opened_source(
+            arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds
+        ) as source,
+        opened_executor(chain, target, stills=source.stills, **following) as executor,
+    ):
         pipeline = Pipeline(source, executor, (height, width), clock, max_frames=arguments.max_frames)
         with StatusLine(console, source.name) as status:
 

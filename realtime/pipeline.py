@@ -3,8 +3,9 @@
     source -> mailbox -> executor -> caller
        (capture thread)  (worker)    (the caller's thread)
 
-A live source's mailbox holds the newest frame only; a file's waits. At most two frames are in flight: one in the
-executor, one with the caller. `captured = shown + dropped + in flight` holds whenever the ledger's lock is free.
+A live source's mailbox holds the newest frame only; a file's waits. In flight are at most the executor's `depth` of
+frames (one on a CPU, two on a GPU) and one with the caller. `captured = shown + dropped + in flight` holds whenever the
+ledger's lock is free.
 """
 
 import queue
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from engines.geometry import Size
 from engines.host_sampling import letterbox
 from realtime.executor import Executor
-from realtime.frames import Clock, Frame, Picture
+from realtime.frames import Clock, Frame, FrameBuffers, Picture
 from realtime.results import STALE, FrameResult
 from realtime.sources import Source
 
@@ -40,10 +41,11 @@ class Mailbox:
     Args:
         newest_only: a frame not yet taken is dropped when the next one comes; else `put` waits.
         ledger: is told of every frame taken or dropped, under `lock`.
+        buffers: get dropped frames back.
     """
 
-    def __init__(self, newest_only: bool, ledger: Ledger) -> None:
-        self._newest_only, self._ledger = newest_only, ledger
+    def __init__(self, newest_only: bool, ledger: Ledger, buffers: FrameBuffers | None = None) -> None:
+        self._newest_only, self._ledger, self._buffers = newest_only, ledger, buffers
         self._frame: Frame | None = None
         self._dropped_since = 0
         self._closed = False
@@ -62,16 +64,50 @@ class Mailbox:
             self.lock.notify_all()
             return True
 
+    def buffer(self) -> Picture | None:
+        """A buffer for the next frame, waiting for one; None when closed, or where any array will do.
+
+        For a live source the waiting frame gives up its buffer: it would be dropped for the next one anyway.
+        """
+        if self._buffers is None:
+            return None
+        with self.lock:
+            while not self._closed:
+                picture = self._buffers.take()
+                if picture is not None:
+                    return picture
+                if self._newest_only and self._frame is not None:
+                    self._drop()
+                else:
+                    self.lock.wait()
+        return None
+
+    def give_back(self, picture: Picture) -> None:
+        """Ends the use of a frame's buffer."""
+        if self._buffers is not None:
+            with self.lock:
+                self._buffers.give_back(picture)
+                self.lock.notify_all()
+
     def _drop(self) -> None:
+        if self._buffers is not None and self._frame is not None:
+            self._buffers.give_back(self._frame.image)
         self._frame = None
         self._ledger.captured += 1
         self._ledger.dropped += 1
         self._dropped_since += 1
 
-    def take(self) -> Frame | None:
-        """The waiting frame, as soon as there is one; None when closed and empty."""
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed and empty."""
         with self.lock:
-            self.lock.wait_for(lambda: self._frame is not None or self._closed)
+            return self._closed and self._frame is None
+
+    def take(self, *, wait: bool = True) -> Frame | None:
+        """The waiting frame, as soon as there is one; None when closed and empty, or at once without `wait`."""
+        with self.lock:
+            if wait:
+                self.lock.wait_for(lambda: self._frame is not None or self._closed)
             if self._frame is None:
                 return None
             frame = replace(self._frame, dropped_before=self._dropped_since)
@@ -119,7 +155,7 @@ class Pipeline:
         self._source, self._executor, self._clock = source, executor, clock
         self._frame_size, self._max_frames = frame_size, max_frames
         self.ledger = Ledger()
-        self._mailbox = Mailbox(source.live, self.ledger)
+        self._mailbox = Mailbox(source.live, self.ledger, executor.buffers)
         self._results: queue.SimpleQueue[Shown | BaseException | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
         self._stop = threading.Event()
@@ -155,6 +191,7 @@ class Pipeline:
                         self.ledger.in_flight -= 1
                         self.ledger.shown += delivered
                         self.ledger.dropped += not delivered
+                self._mailbox.give_back(item.image)
                 self._room.release()
         finally:
             self.stop()
@@ -195,9 +232,9 @@ class Pipeline:
             capture = self._source.read(self._stop)
             if capture is None:
                 return
-            image = capture.image
-            if image.shape[:2] != self._frame_size:
-                image = letterbox(image, self._frame_size, grey=BAR_GREY)
+            image, buffer = capture.image, self._mailbox.buffer()
+            if buffer is not None or image.shape[:2] != self._frame_size:
+                image = letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
             if not self._mailbox.put(Frame(image, index, capture.seconds, capture.captured_ns)):
                 return
             index += 1
@@ -214,15 +251,14 @@ class Pipeline:
     def _execute_all(self) -> None:
         """Takes frames through the executor, one result at a time to the caller."""
         waiting: list[Frame] = []
-        more = True
-        while more or waiting:
-            frame = self._mailbox.take() if more else None
-            more = frame is not None
+        while waiting or not self._mailbox.ended:
+            # a finished result never waits for a camera's next frame; a file's next frame comes at once
+            frame = self._mailbox.take(wait=not waiting or not self._source.live)
             if frame is not None:
                 wait_ms = (self._clock.now_ns() - frame.captured_ns) / 1e6
                 self._executor.submit(frame, wait_ms=wait_ms)
                 waiting.append(frame)
-            if waiting and (len(waiting) >= self._executor.depth or not more):
+            if waiting and (frame is None or len(waiting) >= self._executor.depth):
                 oldest = waiting.pop(0)
                 result = self._executor.collect()
                 self._deliver(Shown(result, oldest.image, oldest.dropped_before))

@@ -43,8 +43,8 @@ class Statistics:
     def add(self, result: FrameResult) -> None:
         """Counts one result."""
         self.age.add(result.age_ms)
-        for name, distribution in self.stages.items():
-            distribution.add(result.stages_ms.get(name, 0.0))
+        for name in {**self.stages, **result.stages_ms}:
+            self.stages.setdefault(name, Distribution()).add(result.stages_ms.get(name, 0.0))
         if result.status == SCORED:
             self.scored += 1
             if self.best is None or (result.score or 0) > (self.best.score or 0):

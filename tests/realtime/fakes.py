@@ -16,7 +16,7 @@ import pytest
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.manifest import Manifest
 from engines.skeleton import JOINTS, joints_from_keypoints
-from realtime.frames import Capture, Frame, Picture
+from realtime.frames import Capture, Frame, FrameBuffers, Picture
 from realtime.pose import Target
 from realtime.results import SCORED, FrameResult
 from realtime.scoring import score_from_distance
@@ -147,6 +147,8 @@ class FakeExecutor:
         on_submit: told the index of each frame that begins; it may wait, check or raise.
         on_collect: the same, before its result is given.
     """
+
+    buffers: FrameBuffers | None = None
 
     def __init__(
         self,
