@@ -11,9 +11,9 @@ state of frame n - 1 from the other slot, where that frame left them.
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,13 +32,6 @@ HOST_FRAMES = 4
 ALIGNMENT = 256
 ANCHOR_BYTES = 16
 RESULTS = ("boxes", "keypoints", "joints", "next_boxes", "embedding", "distance", "score")
-
-
-class Step(Protocol):
-    """Enqueues one thing on a stream."""
-
-    def __call__(self, stream: Stream) -> None:
-        """Does it."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +172,7 @@ class CudaChain:
         self._slots = [Slot(device, engines, len(targets.width)) for _ in range(DEPTH)]
         self._in_flight: deque[Slot] = deque()
         self._count = 0
+        self._failure: GpuError | None = None
         self._no_state = np.zeros((info.people, 17, 4), np.float32)
         self._no_state.flags.writeable = False
         with contextlib.ExitStack() as stack:
@@ -220,6 +214,10 @@ class CudaChain:
                 to stay with, zeros for nobody. Needs `detect`.
         """
         assert len(self._in_flight) < DEPTH and (detect or override is None)
+        with self._failing_for_good():
+            self._submit(picture, seconds, detect, override)
+
+    def _submit(self, picture: Picture, seconds: float, detect: bool, override: Floats | None) -> None:
         slot, other = self._slots[self._count % DEPTH], self._slots[(self._count + 1) % DEPTH]
         slot.seconds.array((1,), np.float32)[0] = seconds
         if override is not None:
@@ -248,6 +246,21 @@ class CudaChain:
 
     def collect(self) -> ChainOutput:
         """The oldest frame's numbers, as soon as they are there."""
+        with self._failing_for_good():
+            return self._collect()
+
+    @contextlib.contextmanager
+    def _failing_for_good(self) -> Iterator[None]:
+        """After one failure everything fails, with the same error and without asking the GPU again."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield
+        except GpuError as error:
+            self._failure = error
+            raise
+
+    def _collect(self) -> ChainOutput:
         slot = self._in_flight.popleft()
         slot.done.sync()
         values = slot.read()
@@ -403,7 +416,7 @@ class DeviceChain:
         values = self.run("encode", len(targets.width), joints=joints, **rows)
         return EncodeOutput(values["embedding"], values["distance"], values["score"])
 
-    def run(self, name: str, targets: int = 1, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, name: str, targets: int = 1, /, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """One execution of an engine."""
         self.device.attach()
         if (name, targets) not in self._runs:
