@@ -245,9 +245,9 @@ def open_tensorrt(info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str
         engines: dict[str, protocol.Engine] = {}
         warnings: list[str] = []
         for name, manifest in info.manifests.items():
-            engine, warned = open_engine(manifest, info.directory, trt, gpu, device)
-            stack.callback(engine.close)
-            engines["encode" if name.startswith("encode") else name] = engine
+            opened, warned = open_engine(manifest, info.directory, trt, gpu, device)
+            stack.callback(opened.close)
+            engines["encode" if name.startswith("encode") else name] = opened
             warnings += warned
         chain = DeviceChain(info, device, engines)
         stack.pop_all()  # from here on the chain closes them
