@@ -156,13 +156,14 @@ def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
             failed.append(error)
 
     thread = threading.Thread(target=guarded, name="tensorrt-build", daemon=True)
-    thread.start()
     try:
+        thread.start()
         while thread.is_alive():
             thread.join(INTERRUPT_POLL_SECONDS)
     except KeyboardInterrupt:
         cancel.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
         raise
     if failed:
         raise failed[0]
