@@ -145,7 +145,7 @@ def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
 
     TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone.
     """
-    cancel = threading.Event()
+    cancel, finished = threading.Event(), threading.Event()
     done: list[bytes] = []
     failed: list[BaseException] = []
 
@@ -154,16 +154,19 @@ def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
             done.append(work(cancel))
         except BaseException as error:
             failed.append(error)
+        finally:
+            finished.set()
 
     thread = threading.Thread(target=guarded, name="tensorrt-build", daemon=True)
     try:
         thread.start()
-        while thread.is_alive():
-            thread.join(INTERRUPT_POLL_SECONDS)
+        # not join: until Python 3.13 a join that Ctrl-C interrupts takes the thread for ended
+        while not finished.wait(INTERRUPT_POLL_SECONDS):
+            pass
     except KeyboardInterrupt:
         cancel.set()
         if thread.ident is not None:
-            thread.join()
+            finished.wait()
         raise
     if failed:
         raise failed[0]
