@@ -83,6 +83,13 @@ def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str)
                 f"this machine has {what} {other}",
                 rebuild(directory),
             )
+    if manifest.parity is not None and not manifest.parity.accepted:
+        raise EngineError(
+            f"{manifest.engine_file} gives other results than the float32 graphs (keypoints "
+            f"{manifest.parity.keypoint_p99_px:g} px, scores {manifest.parity.score_points:g} points)",
+            "calibration.parity refused it",
+            f"run build_engines.py --backend tensorrt --precision fp32 --out {directory}",
+        )
     return [
         f"{manifest.engine_file} was built with the {what} {one}, this machine has {other}"
         for what, one, other in (("GPU", built.gpu, gpu.name), ("driver", built.driver, gpu.driver))
