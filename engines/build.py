@@ -36,7 +36,6 @@ from engines.skeleton import VISIBLE_CONFIDENCE
 from engines.tensorrt_build import BuildProgress, ComputeCapability, build_engine, import_tensorrt
 from engines.weights import WeightsFile, find_weights, require_trust
 
-
 ENGINE_FILE = re.compile(r"(detect|pose|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
 
