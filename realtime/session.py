@@ -127,6 +127,10 @@ def run_session(
             stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            if shown.repeated:
+                if window and not window.show(drawn(shown, target, info, latency_line(statistics, pipeline.ledger))):
+                    break
+                continue
             statistics.add(shown.result)
             if results:
                 results.write(shown.result)

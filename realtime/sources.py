@@ -223,7 +223,7 @@ class LiveSource:
                 "check the cable and the permissions, or give another --source" + known_cameras(),
             )
         width, height = (self._video.get(prop) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        self.size = (int(width), int(height))
+        self.size = (max(1, int(width)), max(1, int(height)))  # some streams tell no size before their first picture
         fps = self._video.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
         self._started_ns = clock.now_ns()
