@@ -5,11 +5,13 @@ marked here: its engines can be built without a GPU for a named compute capabili
 capture, and it has no timing cache worth keeping.
 """
 
+import gc
 import importlib
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +85,23 @@ def import_tensorrt(name: str) -> ModuleType:
         ) from error
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keeps Python's garbage collector off.
+
+    TensorRT calls its logger while it holds a lock that the end of a builder takes too: a collection that starts in the
+    logger and finds an old builder never returns.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@collector_paused()
 def build_engine(
     graph: Path,
     trt: ModuleType,

@@ -37,8 +37,20 @@ def open_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
     """The engines in `folder`, and a sentence that says what they run on.
 
     Raises:
-        EngineError: missing, bad, or not for this machine.
+        EngineError: missing, bad, unreadable, or not for this machine.
     """
+    try:
+        return opened_chain(folder, encoder, backend)
+    except OSError as error:
+        raise EngineError(
+            f"{error.filename or folder} cannot be read ({error.strerror})",
+            "a folder written by build_engines.py is needed",
+            f"check its rights, or run build_engines.py --out {folder}",
+        ) from error
+
+
+def opened_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
+    """See `open_chain`; raises OSError too."""
     info = read_chain(folder, encoder)
     if info.backend != "onnx":
         if backend == "onnx":

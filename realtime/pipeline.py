@@ -21,6 +21,7 @@ from realtime.results import STALE, FrameResult
 from realtime.sources import Source
 
 STALE_MS = 250.0
+LOST_MS = 1000.0
 BAR_GREY = 0
 JOIN_SECONDS = 5.0
 
@@ -128,11 +129,22 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Shown:
-    """A result and the frame it belongs to. The picture is the caller's until it asks for the next one."""
+    """A result and the frame it belongs to. The picture is the caller's until it asks for the next one.
+
+    `repeated` marks an old frame given once more because a live source has gone silent: it is stale, has no score, and
+    is neither counted nor to be written down.
+    """
 
     result: FrameResult
     image: Picture
     dropped_before: int
+    repeated: bool = False
+
+
+def stale(result: FrameResult, age_ms: float, reason: str) -> FrameResult:
+    """A result that is too old to be scored."""
+    people = tuple(replace(person, score=None) for person in result.people)
+    return replace(result, status=STALE, reason=reason, score=None, distance=None, people=people, age_ms=age_ms)
 
 
 class Pipeline:
@@ -147,11 +159,20 @@ class Pipeline:
         frame_size: (height, width) px that frames are fitted to.
         clock: for capture and age.
         max_frames: stop after as many results.
+        silence_ms: how long a live source may give nothing before the last frame comes again, marked stale.
     """
 
     def __init__(
-        self, source: Source, executor: Executor, frame_size: Size, clock: Clock, *, max_frames: int | None = None
+        self,
+        source: Source,
+        executor: Executor,
+        frame_size: Size,
+        clock: Clock,
+        *,
+        max_frames: int | None = None,
+        silence_ms: float = STALE_MS,
     ) -> None:
+        self._silence_seconds = silence_ms / 1e3 if source.live else None
         self._source, self._executor, self._clock = source, executor, clock
         self._frame_size, self._max_frames = frame_size, max_frames
         self.ledger = Ledger()
@@ -174,15 +195,22 @@ class Pipeline:
         for thread in threads:
             thread.start()
         count = 0
+        last: Shown | None = None
         try:
             while count != self._max_frames:
-                item = self._results.get()
+                try:
+                    item = self._results.get(timeout=None if last is None else self._silence_seconds)
+                except queue.Empty:
+                    if last is not None:
+                        yield self._silent(last)
+                    continue
                 if item is None:
                     return
                 if isinstance(item, BaseException):
                     raise item
                 count += 1
                 delivered = False
+                last = item
                 try:
                     yield self._aged(item)
                     delivered = True
@@ -207,13 +235,18 @@ class Pipeline:
 
     def _aged(self, shown: Shown) -> Shown:
         """The result with its age; from a live source a result that is too old loses its score."""
-        result = shown.result
-        age_ms = (self._clock.now_ns() - result.captured_ns) / 1e6
+        age_ms = (self._clock.now_ns() - shown.result.captured_ns) / 1e6
         if self._source.live and age_ms > STALE_MS:
-            reason = f"the picture is {age_ms:.0f} ms old"
-            people = tuple(replace(person, score=None) for person in result.people)
-            result = replace(result, status=STALE, reason=reason, score=None, distance=None, people=people)
-        return replace(shown, result=replace(result, age_ms=age_ms))
+            return replace(shown, result=stale(shown.result, age_ms, f"the picture is {age_ms:.0f} ms old"))
+        return replace(shown, result=replace(shown.result, age_ms=age_ms))
+
+    def _silent(self, shown: Shown) -> Shown:
+        """The last frame once more, for a source that has gone silent."""
+        age_ms = (self._clock.now_ns() - shown.result.captured_ns) / 1e6
+        reason = f"no new picture for {age_ms / 1e3:.1f} s"
+        if age_ms >= LOST_MS:
+            reason += ": is the camera connected?"
+        return replace(shown, result=stale(shown.result, age_ms, reason), repeated=True)
 
     def _capture(self) -> None:
         """The capture thread; what the source raises reaches the caller after the frames read before it."""

@@ -127,18 +127,21 @@ def run_session(
             stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            if shown.repeated:
+                if window and not window.show(drawn(shown, target, info, latency_line(statistics, pipeline.ledger))):
+                    break
+                continue
             statistics.add(shown.result)
             if results:
                 results.write(shown.result)
-            going_on = True
             if recorder or window:
                 picture = drawn(shown, target, info, latency_line(statistics, pipeline.ledger))
                 if recorder:
                     recorder.write(picture)
-                going_on = window is None or window.show(picture)
+                if window and not window.show(picture):
+                    window = None  # its user left; the frames still in flight go to the files
+                    pipeline.stop()
             on_result(shown.result, statistics)
-            if not going_on:
-                break
     return statistics
 
 
