@@ -61,7 +61,9 @@ def read_mpii_csv(path: Path) -> PoseSet:
             xy[number] = np.array([float(row[column]) for column in columns]).reshape(16, 2)
         except (TypeError, ValueError) as error:
             raise malformed(path, f"data row {number + 1}: {error}", "a number for every coordinate") from error
-    return _labelled("mpii", path, xy, np.all(xy > 0, axis=2), [r["Activity"] for r in rows], [r["NAME"] for r in rows])
+    return _labelled(
+        "mpii", path, xy, np.any(xy != -1, axis=2), [r["Activity"] for r in rows], [r["NAME"] for r in rows]
+    )
 
 
 def read_mpii_json(path: Path) -> PoseSet:
