@@ -41,12 +41,12 @@ def supervised_contrast(embedding: Tensor, label: Tensor, temperature: float = 0
     return -(mean * (partners > 0)).sum() / (partners > 0).sum().clamp(min=1)
 
 
-def graded_loss(distance: Tensor, wanted: Tensor, floor: float = 0.1) -> Tensor:
-    """Squared error of the distance, counted more where the wanted distance is small: near misses decide a score.
+def graded_loss(distance: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Weighted squared error of the distance, the mean over pairs.
 
     Args:
         distance: `float32 [N]`, equation 5.
         wanted: `float32 [N]`, from the true difference.
-        floor: keeps the weight of equal poses finite.
+        weight: `float32 [N]`, larger for nearly equal poses: near misses decide a score.
     """
-    return ((distance - wanted) ** 2 / (wanted + floor)).mean()
+    return (weight * (distance - wanted) ** 2).mean()

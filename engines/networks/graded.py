@@ -33,7 +33,7 @@ class GradedEncoder(nn.Module):
     mirrored: Tensor
     flip: Tensor
 
-    def __init__(self, graph: bool = True, channels: int = 24, hidden: tuple[int, ...] = (128, 128)) -> None:
+    def __init__(self, graph: bool = True, channels: int = 16, hidden: tuple[int, ...] = (128, 128)) -> None:
         super().__init__()
         self.settings = {"graph": graph, "channels": channels, "hidden": list(hidden)}
         self.register_buffer("bones", adjacency(self_loops=1), persistent=False)
@@ -70,7 +70,7 @@ class GradedEncoder(nn.Module):
         features = torch.cat([pose, bone, bone / (length + DIRECTION_SOFTENING), mask[..., None]], 2)
         if len(self.along_bones):
             first, second = self.along_bones
-            features = nn.functional.gelu(self.bones @ first(features) + self.own[0](features))
-            features = features + nn.functional.gelu(self.bones @ second(features))
+            features = torch.relu(self.bones @ first(features) + self.own[0](features))
+            features = features + torch.relu(self.bones @ second(features))
         result: Tensor = self.head(features.flatten(1))
         return result
