@@ -20,6 +20,7 @@ class OutcomeSet:
         xy: `float32 [S, F, 15, 2]`, px, F frames spread evenly over each sequence.
         outcome: `float64 [S]`, higher is better (style marks; minus the seconds of a climb).
         performer: `int64 [S]`, who did it; sequences of one performer stay in one fold.
+        action: `int64 [S]`, what was performed; good and bad are relative to the same action.
         hashes: sha256 of every file read, by file name.
     """
 
@@ -27,6 +28,7 @@ class OutcomeSet:
     xy: Floats
     outcome: npt.NDArray[np.float64]
     performer: npt.NDArray[np.int64]
+    action: npt.NDArray[np.int64]
     hashes: dict[str, str]
 
     def pose_set(self) -> PoseSet:
@@ -72,7 +74,8 @@ def read_speed21(path: Path, frames: int = 16) -> OutcomeSet:
     if not kept:
         raise malformed(path, f"no run with {frames} whole frames", "at least one")
     performer = np.unique(data["climber"], return_inverse=True)[1][kept].astype(np.int64)
-    return OutcomeSet("speed21", np.stack(sequences), -seconds[kept], performer, {path.name: file_hash(path)})
+    action, hashes = np.zeros(len(kept), np.int64), {path.name: file_hash(path)}
+    return OutcomeSet("speed21", np.stack(sequences), -seconds[kept], performer, action, hashes)
 
 
 def read_ski_jumps(path: Path) -> OutcomeSet:
@@ -89,4 +92,6 @@ def read_ski_jumps(path: Path) -> OutcomeSet:
         )
     if not (np.isfinite(xy).all() and np.isfinite(marks).all()):
         raise malformed(path, "a number that is not finite", "finite px and marks")
-    return OutcomeSet("ski", xy, marks, np.arange(len(marks)), {path.name: file_hash(path)})
+    return OutcomeSet(
+        "ski", xy, marks, np.arange(len(marks)), np.zeros(len(marks), np.int64), {path.name: file_hash(path)}
+    )
