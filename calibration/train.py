@@ -35,7 +35,7 @@ DATA = Path("../shared/data")
 RECIPES = ("graded", "graded-mlp", "paper", "mlp")
 PAPER_EPOCHS = 50
 HELD_OUT_SHARE = 5
-GRADED_STEPS = 6000
+GRADED_STEPS = 3500
 
 NEW_ENCODER: dict[str, Callable[[], nn.Module]] = {
     "graded": GradedEncoder,
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--out", type=Path, default=Path("runs/encoders"), help="folder for runs (%(default)s)")
     line.add_argument("--seeds", type=int, default=1, help="how many seeds (%(default)s)")
     line.add_argument("--first-seed", type=int, default=0, help="the first of them (%(default)s)")
-    line.add_argument("--steps", type=int, default=None, help="batches; default: 50 epochs, or 6000 for graded")
+    line.add_argument("--steps", type=int, default=None, help="batches; default: 50 epochs, or 3500 for graded")
     line.add_argument("--learning-rate", type=float, default=None, help="default: 1e-4 as published, 2e-3 for graded")
     line.add_argument("--contrast", type=float, default=0.0, help="weight of the supervised contrast (%(default)s)")
     line.add_argument("--no-real", action="store_true", help="train graded on synthetic poses only")

@@ -1,9 +1,7 @@
 """Pairs of pictures of synthetic people, and the distance their poses deserve. Knows no encoder and no real data.
 
-The wanted distance is 1 - exp(-difference): 0 for the same pose, near 1 for poses that share nothing. Most of the
-difference is taken between the 3D poses, before the camera, so that an encoder that reaches it has learnt to look past
-the camera. A small part is how unlike the pictures are; it saturates early, so that it orders near matches (of two
-equal poses, the one seen from the same side is nearer) and leaves large distances to the 3D part.
+The wanted distance is 1 - exp(-difference): 0 for the same pose, near 1 for poses that share nothing. The difference is
+taken between the 3D poses, before the camera, so that an encoder that reaches it has learnt to look past the camera.
 """
 
 import dataclasses
@@ -15,8 +13,6 @@ from torch import Tensor
 from calibration.limb_bends import LIMBS
 from calibration.synthetic.bodies import BONE_WEIGHTS, bent_bodies, joint_positions, random_bodies, random_lengths
 from calibration.synthetic.geometry import RADIANS, chance, normal, rotate_flat, rotation, uniform, unit3
-from engines.networks.normalise import unit
-from engines.skeleton import BONES
 
 WEIGHT_FLOOR = 0.1
 """Keeps the weight of equal poses finite."""
@@ -30,8 +26,6 @@ class GradedSettings:
         pairs: pairs of two bodies in a batch.
         bends: pairs of a picture and the same picture with one limb bent, in a batch.
         sharpness: how fast the wanted distance rises with the 3D difference.
-        appearance: how much the difference of the pictures themselves adds at most.
-        appearance_width: the difference of pictures at which 63 % of that is reached.
         bend_sharpness: how fast it rises with 1 - cos(bend).
         yaw: standard deviation of the second camera's turn about the person, radians.
         jitter: standard deviation of each coordinate, as a share of the longer side of the pose's box.
@@ -39,12 +33,10 @@ class GradedSettings:
     """
 
     pairs: int = 224
-    bends: int = 64
+    bends: int = 96
     sharpness: float = 3.0
-    appearance: float = 0.3
-    appearance_width: float = 0.1
-    bend_sharpness: float = 0.7
-    yaw: float = 0.4
+    bend_sharpness: float = 0.5
+    yaw: float = 0.25
     jitter: float = 0.01
     dropping: float = 0.3
 
@@ -58,7 +50,8 @@ class GradedBatch:
         second: `float32 [N, 15, 2]`.
         mask: `float32 [N, 15]`, 1 where the joint may be used.
         wanted: `float32 [N]`, cosine distance.
-        weight: `float32 [N]`, how much the pair counts; most for the same 3D pose, whatever the pictures look like.
+        weight: `float32 [N]`, how much the pair counts; most for equal poses, as near misses decide a score.
+        bends: how many of the pairs, the last ones, are a picture and the same picture with one limb bent.
     """
 
     first: Tensor
@@ -66,11 +59,12 @@ class GradedBatch:
     mask: Tensor
     wanted: Tensor
     weight: Tensor
+    bends: int
 
 
 def graded_batch(settings: GradedSettings, generator: torch.Generator, real: Tensor | None = None) -> GradedBatch:
     """A new batch of `pairs + bends` pairs; half of the bent pictures are of `real` poses [R, 15, 2] if given."""
-    first, second, wanted, deserved = _two_bodies(settings, generator)
+    first, second, wanted = _two_bodies(settings, generator)
     original = first[: settings.bends]
     if real is not None:
         chosen = torch.randint(0, len(real), (settings.bends // 2,), generator=generator)
@@ -82,11 +76,12 @@ def graded_batch(settings: GradedSettings, generator: torch.Generator, real: Ten
         torch.cat([second, bent]),
         mask,
         torch.cat([wanted, bent_wanted]),
-        1 / (torch.cat([deserved, bent_wanted]) + WEIGHT_FLOOR),
+        1 / (torch.cat([wanted, bent_wanted]) + WEIGHT_FLOOR),
+        len(bent),
     )
 
 
-def _two_bodies(settings: GradedSettings, generator: torch.Generator) -> tuple[Tensor, ...]:
+def _two_bodies(settings: GradedSettings, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Two bodies, each another person before another camera; nearly half differ by bent limbs, a fifth altogether."""
     count, g = settings.pairs, generator
     body, other = random_bodies(count, g), random_bodies(count, g)
@@ -100,28 +95,8 @@ def _two_bodies(settings: GradedSettings, generator: torch.Generator) -> tuple[T
     picture = _photographed(body, yaw, pitch, g)
     yaw, pitch = yaw + normal(count, settings.yaw, g), pitch + normal(count, 6 * RADIANS, g)
     other_picture = _photographed(second, yaw, pitch, g)
-    unlike = settings.appearance * unlikeness(picture, other_picture, settings.appearance_width)
-    nearness = torch.exp(-settings.sharpness * difference)
     noise = torch.randn(2, count, 15, 2, generator=g) * settings.jitter
-    return picture + noise[0], other_picture + noise[1], 1 - nearness * torch.exp(-unlike), 1 - nearness
-
-
-def unlikeness(first: Tensor, second: Tensor, width: float) -> Tensor:
-    """How unlike two pictures of poses are, `[N]` in 0..1, half by shape and half by the directions of the bones.
-
-    Args:
-        first: `float32 [N, 15, 2]`.
-        second: `float32 [N, 15, 2]`.
-        width: the difference at which each half reaches 63 % of its most.
-    """
-    starts, ends = torch.tensor(BONES).unbind(1)
-    shapes, bones = [], []
-    for xy in (first, second):
-        shapes.append(unit((xy - xy.mean(1, keepdim=True)).flatten(1)))
-        bones.append(unit(xy[:, ends] - xy[:, starts]))
-    shape = ((shapes[0] - shapes[1]) ** 2).sum(1)
-    direction = 1 - (bones[0] * bones[1]).sum(-1).mean(1)
-    return 1 - (torch.exp(-shape / width) + torch.exp(-direction / width)) / 2
+    return picture + noise[0], other_picture + noise[1], 1 - torch.exp(-settings.sharpness * difference)
 
 
 def _photographed(body: Tensor, yaw: Tensor, pitch: Tensor, generator: torch.Generator) -> Tensor:
