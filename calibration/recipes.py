@@ -14,7 +14,6 @@ from calibration.measures import area_under_curve, spearman
 from calibration.pairs import Pairs, label_pairs
 from calibration.synthetic.graded_pairs import GradedSettings, graded_batch
 from calibration.training import BatchLoss, Validation
-from engines.networks.graded import GradedEncoder
 
 PAPER_BATCH = 64
 PHASES = 4
@@ -103,9 +102,6 @@ def graded_recipe(
 ) -> BatchLoss:
     """Graded regression on synthetic pairs and on bent limbs, plus supervised contrast if asked for.
 
-    The learnt part of the encoder alone is to follow the 3D difference of two bodies: were it trained together with the
-    bones, it would learn to undo them. Bends are to be followed by the whole embedding.
-
     Args:
         poses: real poses; half of the bent pictures are made from them. None: synthetic data only.
         settings: what the synthetic pairs look like.
@@ -115,16 +111,10 @@ def graded_recipe(
     sampler = PairSampler(poses) if poses is not None else None
 
     def loss(encoder: nn.Module, generator: torch.Generator) -> Tensor:
-        assert isinstance(encoder, GradedEncoder)
         batch = graded_batch(settings, generator, sampler.xy if sampler else None)
         count = len(batch.first)
-        mask = torch.cat([batch.mask, batch.mask])
-        bones, learnt, _ = encoder.parts(torch.cat([batch.first, batch.second]), mask)
-        learnt_distance = cosine_distance(learnt[:count], learnt[count:])
-        bone_distance = cosine_distance(bones[:count], bones[count:])
-        whole = encoder.bone_share * bone_distance + (1 - encoder.bone_share) * learnt_distance
-        is_bend = torch.arange(count) >= count - batch.bends
-        result = graded_loss(torch.where(is_bend, whole, learnt_distance), batch.wanted, batch.weight)
+        embedding = encoder(torch.cat([batch.first, batch.second]), torch.cat([batch.mask, batch.mask]))
+        result = graded_loss(cosine_distance(embedding[:count], embedding[count:]), batch.wanted, batch.weight)
         if sampler is not None and contrast > 0:
             xy, labels = sampler.draw_labelled(contrast_batch, 4, generator)
             result = result + contrast * supervised_contrast(encoder(xy, torch.ones(len(xy), 15)), labels)

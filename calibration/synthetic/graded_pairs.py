@@ -32,11 +32,11 @@ class GradedSettings:
         dropping: share of pairs with joints dropped (one in five joints, the same on both sides).
     """
 
-    pairs: int = 224
+    pairs: int = 320
     bends: int = 96
     sharpness: float = 3.0
-    bend_sharpness: float = 0.5
-    yaw: float = 0.25
+    bend_sharpness: float = 0.7
+    yaw: float = 0.15
     jitter: float = 0.01
     dropping: float = 0.3
 
@@ -51,7 +51,6 @@ class GradedBatch:
         mask: `float32 [N, 15]`, 1 where the joint may be used.
         wanted: `float32 [N]`, cosine distance.
         weight: `float32 [N]`, how much the pair counts; most for equal poses, as near misses decide a score.
-        bends: how many of the pairs, the last ones, are a picture and the same picture with one limb bent.
     """
 
     first: Tensor
@@ -59,7 +58,6 @@ class GradedBatch:
     mask: Tensor
     wanted: Tensor
     weight: Tensor
-    bends: int
 
 
 def graded_batch(settings: GradedSettings, generator: torch.Generator, real: Tensor | None = None) -> GradedBatch:
@@ -77,7 +75,6 @@ def graded_batch(settings: GradedSettings, generator: torch.Generator, real: Ten
         mask,
         torch.cat([wanted, bent_wanted]),
         1 / (torch.cat([wanted, bent_wanted]) + WEIGHT_FLOOR),
-        len(bent),
     )
 
 
