@@ -1,11 +1,11 @@
 """Classical pose distances, with no training: what an encoder must beat. Knows no network.
 
-Every function takes two arrays of poses `float32 [N, 15, 2]` (px, any scale) and gives `float64 [N]`, 0 for equal
-poses. Their definitions follow the common use: PoseNet's cosine of box-normalised coordinates, Procrustes analysis,
-mean cosine of bone directions, mean cosine of signed joint angles, and COCO's object keypoint similarity.
+Each compares poses `float32 [N, 15, 2]` (px, any scale); 0 for equal poses.
 """
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from calibration.datasets.poseset import Floats
 from engines.skeleton import BONES
 
 Distances = npt.NDArray[np.float64]
-PoseDistance = Callable[[Floats, Floats], Distances]
+Features = npt.NDArray[np.number[Any]]
 
 SMALL = 1e-9
 
@@ -31,11 +31,46 @@ BODY_AREA_SHARE = 0.53
 """The share of its bounding box that COCO's evaluation gives a person without a mask."""
 
 
-def _row_cosine(first: Floats, second: Floats) -> Distances:
-    one, other = first.reshape(len(first), -1).astype(float), second.reshape(len(second), -1).astype(float)
-    length = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosine: Distances = (one * other).sum(1) / np.maximum(length, SMALL)
-    return cosine
+@dataclasses.dataclass(frozen=True)
+class ClassicalDistance:
+    """A distance that depends on poses through the product of their features.
+
+    Attributes:
+        features: poses `[N, 15, 2]` to vectors of length 1, `[N, D]`, real or complex.
+        of_product: products of two vectors to their distance; all but Procrustes take 1 - product.
+    """
+
+    features: Callable[[Floats], Features]
+    of_product: Callable[[Features], Distances] = lambda product: 1 - product.real
+
+    def pairs(self, first: Floats, second: Floats) -> Distances:
+        """The distance of each pair of poses: `float64 [N]`."""
+        return self.of_product((self.features(first).conj() * self.features(second)).sum(1))
+
+    def matrix(self, xy: Floats) -> Distances:
+        """The distance of every pose to every other: `float64 [N, N]`."""
+        features = self.features(xy)
+        return self.of_product(features.conj() @ features.T)
+
+
+class KeypointSimilarity:
+    """1 - OKS of the box-normalised poses, with COCO's sigmas doubled as its evaluation does."""
+
+    def pairs(self, first: Floats, second: Floats) -> Distances:
+        """The distance of each pair of poses: `float64 [N]`."""
+        squared = (((_box_normalised(first) - _box_normalised(second)) / 2) ** 2).sum(-1).astype(float)
+        distance: Distances = 1 - np.exp(-squared / (2 * BODY_AREA_SHARE * (2 * COCO_SIGMAS) ** 2)).mean(-1)
+        return distance
+
+    def matrix(self, xy: Floats) -> Distances:
+        """The distance of every pose to every other: `float64 [N, N]`."""
+        return np.stack([self.pairs(pose[None], xy) for pose in xy])
+
+
+def _unit_rows(rows: Features) -> Features:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit_rows: Features = rows / np.maximum(length, SMALL)
+    return unit_rows
 
 
 def _box_normalised(xy: Floats) -> Floats:
@@ -52,78 +87,44 @@ def _min_max(xy: Floats) -> Floats:
     return normalised
 
 
-def _complex_shape(xy: Floats) -> npt.NDArray[np.complex128]:
-    """Centred, of length 1, as complex numbers `[N, 15]`."""
+def _min_max_coordinates(xy: Floats) -> Features:
+    return _unit_rows(_min_max(xy).reshape(len(xy), -1))
+
+
+def _centred_coordinates(xy: Floats) -> Features:
+    return _unit_rows(_box_normalised(xy).reshape(len(xy), -1))
+
+
+def _shape(xy: Floats) -> Features:
+    """Centred, of length 1, as complex numbers `[N, 15]`, so that a turn in the picture is a factor."""
     offset = (xy - xy.mean(1, keepdims=True)).astype(float)
-    shape = offset[..., 0] + 1j * offset[..., 1]
-    unit_shape: npt.NDArray[np.complex128] = shape / np.maximum(np.linalg.norm(shape, axis=1, keepdims=True), SMALL)
-    return unit_shape
+    return _unit_rows(offset[..., 0] + 1j * offset[..., 1])
 
 
-def cosine_of_coordinates(first: Floats, second: Floats) -> Distances:
-    """1 - cosine of the 30 coordinates after per-axis min-max (equations 1 and 2)."""
-    return 1 - _row_cosine(_min_max(first), _min_max(second))
+def _bone_directions(xy: Floats) -> Features:
+    bones = np.stack([xy[:, end] - xy[:, start] for start, end in BONES], 1).astype(float)
+    directions = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), SMALL)
+    return _unit_rows(directions.reshape(len(xy), -1))
 
 
-def cosine_of_centred_coordinates(first: Floats, second: Floats) -> Distances:
-    """1 - cosine of the 30 coordinates about the box's middle, one scale for both axes."""
-    return 1 - _row_cosine(_box_normalised(first), _box_normalised(second))
+def _joint_angles(xy: Floats) -> Features:
+    """Signed angles in the picture as complex numbers of length 1, `[N, 11]`, scaled together to length 1."""
+    columns = []
+    for start, corner, end in ANGLES:
+        one, other = xy[:, start] - xy[:, corner], xy[:, end] - xy[:, corner]
+        cross = one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+        columns.append(np.exp(1j * np.arctan2(cross, (one * other).sum(1))))
+    return _unit_rows(np.stack(columns, 1))
 
 
-def procrustes(first: Floats, second: Floats) -> Distances:
-    """Full Procrustes: position, scale and rotation in the picture removed; 1 - squared cosine of the shapes."""
-    agreement = np.abs((_complex_shape(first).conj() * _complex_shape(second)).sum(1))
-    distance: Distances = 1 - agreement**2
-    return distance
-
-
-def procrustes_upright(first: Floats, second: Floats) -> Distances:
-    """Procrustes without rotation: position and scale removed, squared distance of the shapes."""
-    difference = np.abs(_complex_shape(first) - _complex_shape(second)) ** 2
-    distance: Distances = difference.sum(1)
-    return distance
-
-
-def bone_directions(first: Floats, second: Floats) -> Distances:
-    """1 - mean cosine of the angles between the 14 bones of both poses."""
-
-    def directions(xy: Floats) -> Floats:
-        bones = np.stack([xy[:, end] - xy[:, start] for start, end in BONES], 1)
-        unit_bones: Floats = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), SMALL)
-        return unit_bones
-
-    distance: Distances = 1 - (directions(first) * directions(second)).sum(-1).mean(1)
-    return distance
-
-
-def joint_angles(first: Floats, second: Floats) -> Distances:
-    """1 - mean cosine of the differences of 11 signed joint angles in the picture."""
-
-    def angles(xy: Floats) -> Distances:
-        columns = []
-        for start, corner, end in ANGLES:
-            one, other = xy[:, start] - xy[:, corner], xy[:, end] - xy[:, corner]
-            cross = one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
-            columns.append(np.arctan2(cross, (one * other).sum(1)))
-        return np.stack(columns, 1).astype(float)
-
-    distance: Distances = 1 - np.cos(angles(first) - angles(second)).mean(1)
-    return distance
-
-
-def object_keypoint_similarity(first: Floats, second: Floats) -> Distances:
-    """1 - OKS of the box-normalised poses, with COCO's sigmas doubled as its evaluation does."""
-    squared = (((_box_normalised(first) - _box_normalised(second)) / 2) ** 2).sum(-1).astype(float)
-    distance: Distances = 1 - np.exp(-squared / (2 * BODY_AREA_SHARE * (2 * COCO_SIGMAS) ** 2)).mean(1)
-    return distance
-
-
-CLASSICAL: dict[str, PoseDistance] = {
-    "cosine, min-max": cosine_of_coordinates,
-    "cosine, centred": cosine_of_centred_coordinates,
-    "Procrustes": procrustes,
-    "Procrustes, upright": procrustes_upright,
-    "bone directions": bone_directions,
-    "joint angles": joint_angles,
-    "OKS": object_keypoint_similarity,
+CLASSICAL: dict[str, ClassicalDistance | KeypointSimilarity] = {
+    "cosine, min-max": ClassicalDistance(_min_max_coordinates),
+    "cosine, centred": ClassicalDistance(_centred_coordinates),
+    "Procrustes": ClassicalDistance(_shape, lambda product: 1 - np.abs(product) ** 2),
+    "Procrustes, upright": ClassicalDistance(_shape),
+    "bone directions": ClassicalDistance(_bone_directions),
+    "joint angles": ClassicalDistance(_joint_angles),
+    "OKS": KeypointSimilarity(),
 }
+"""PoseNet's cosines of box-normalised coordinates; Procrustes analysis with and without rotation; mean cosine of the
+angles between bones; mean cosine of the differences of joint angles; COCO's object keypoint similarity."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from calibration.baselines import CLASSICAL, PoseDistance
+from calibration.baselines import CLASSICAL
 from calibration.datasets.poseset import Floats
 from engines.skeleton import PARENT
 
@@ -65,16 +65,12 @@ def encoder_method(name: str, encoder: nn.Module) -> Method:
 
 def classical_method(name: str) -> Method:
     """One of the classical distances; it sees a missing joint where the joint's parent is."""
-    distance: PoseDistance = CLASSICAL[name]
+    distance = CLASSICAL[name]
 
     def pairs(first: Floats, second: Floats, mask: Floats) -> Floats64:
-        return distance(at_parent(first, mask), at_parent(second, mask))
+        return distance.pairs(at_parent(first, mask), at_parent(second, mask))
 
-    def matrix(xy: Floats) -> npt.NDArray[np.floating]:
-        rows = [distance(np.repeat(pose[None], len(xy), 0), xy).astype(np.float32) for pose in xy]
-        return np.stack(rows)
-
-    return Method(name, pairs, matrix)
+    return Method(name, pairs, distance.matrix)
 
 
 def at_parent(xy: Floats, mask: Floats) -> Floats:

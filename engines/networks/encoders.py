@@ -142,6 +142,8 @@ def save_encoder(encoder: nn.Module, path: Path, metadata: dict[str, str]) -> No
 def load_encoder(name_or_path: str | Path) -> nn.Module:
     """A ready encoder in evaluation mode: `graded`, `paper`, `mlp` or `bones` as shipped, or a `.safetensors` file.
 
+    Its attribute `weights_path` is the file that was read; `bones` has no weights and no such attribute.
+
     Raises:
         EngineError: no such name or file, or the file is not the weights of a known encoder.
     """
@@ -163,4 +165,5 @@ def load_encoder(name_or_path: str | Path) -> nn.Module:
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         seen = f"{path.name} is not the weights of an encoder ({type(error).__name__}: {error})"
         raise EngineError(seen, allowed, "train it again with python -m calibration.train") from error
+    encoder.weights_path = path  # type: ignore[assignment]
     return encoder.eval()
