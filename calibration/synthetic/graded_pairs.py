@@ -1,7 +1,9 @@
 """Pairs of pictures of synthetic people, and the distance their poses deserve. Knows no encoder and no real data.
 
 The wanted distance is 1 - exp(-difference): 0 for the same pose, near 1 for poses that share nothing. The difference is
-taken between the 3D poses, before the camera, so that an encoder that reaches it has learnt to look past the camera.
+mostly taken between the 3D poses, before the camera, so that an encoder that reaches it has learnt to look past the
+camera; a smaller part is how much the pictures themselves differ, so that of two equal poses the one seen from the same
+side is nearer.
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ from torch import Tensor
 from calibration.limb_bends import LIMBS
 from calibration.synthetic.bodies import BONE_WEIGHTS, bent_bodies, joint_positions, random_bodies, random_lengths
 from calibration.synthetic.geometry import RADIANS, chance, normal, rotate_flat, rotation, uniform, unit3
+from engines.networks.normalise import unit
 
 WEIGHT_FLOOR = 0.1
 """Keeps the weight of equal poses finite."""
@@ -26,6 +29,7 @@ class GradedSettings:
         pairs: pairs of two bodies in a batch.
         bends: pairs of a picture and the same picture with one limb bent, in a batch.
         sharpness: how fast the wanted distance rises with the 3D difference.
+        appearance: how fast it rises with the difference of the two shapes in the picture.
         bend_sharpness: how fast it rises with 1 - cos(bend).
         yaw: standard deviation of the second camera's turn about the person, radians.
         jitter: standard deviation of each coordinate, as a share of the longer side of the pose's box.
@@ -35,8 +39,9 @@ class GradedSettings:
     pairs: int = 320
     bends: int = 96
     sharpness: float = 3.0
+    appearance: float = 0.8
     bend_sharpness: float = 0.7
-    yaw: float = 0.15
+    yaw: float = 0.1
     jitter: float = 0.01
     dropping: float = 0.3
 
@@ -93,7 +98,14 @@ def _two_bodies(settings: GradedSettings, generator: torch.Generator) -> tuple[T
     yaw, pitch = yaw + normal(count, settings.yaw, g), pitch + normal(count, 6 * RADIANS, g)
     other_picture = _photographed(second, yaw, pitch, g)
     noise = torch.randn(2, count, 15, 2, generator=g) * settings.jitter
-    return picture + noise[0], other_picture + noise[1], 1 - torch.exp(-settings.sharpness * difference)
+    exponent = settings.sharpness * difference + settings.appearance * shape_difference(picture, other_picture)
+    return picture + noise[0], other_picture + noise[1], 1 - torch.exp(-exponent)
+
+
+def shape_difference(first: Tensor, second: Tensor) -> Tensor:
+    """1 - cosine of two batches of shapes `[N, 15, 2]` about their middles (Procrustes without rotation): `[N]`."""
+    shapes = [unit((xy - xy.mean(1, keepdim=True)).flatten(1)) for xy in (first, second)]
+    return 1 - (shapes[0] * shapes[1]).sum(1)
 
 
 def _photographed(body: Tensor, yaw: Tensor, pitch: Tensor, generator: torch.Generator) -> Tensor:
