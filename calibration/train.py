@@ -39,7 +39,7 @@ GRADED_STEPS = 3500
 
 NEW_ENCODER: dict[str, Callable[[], nn.Module]] = {
     "graded": GradedEncoder,
-    "graded-mlp": lambda: GradedEncoder(graph=False, hidden=(192, 128)),
+    "graded-mlp": lambda: GradedEncoder(graph=False, hidden=(256, 176)),
     "paper": PaperEncoder,
     "mlp": MlpEncoder,
 }

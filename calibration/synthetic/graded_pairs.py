@@ -17,7 +17,7 @@ from calibration.synthetic.bodies import BONE_WEIGHTS, bent_bodies, joint_positi
 from calibration.synthetic.geometry import RADIANS, chance, normal, rotate_flat, rotation, uniform, unit3
 from engines.networks.normalise import unit
 
-WEIGHT_FLOOR = 0.1
+WEIGHT_FLOOR = 0.03
 """Keeps the weight of equal poses finite."""
 
 
@@ -87,7 +87,7 @@ def _two_bodies(settings: GradedSettings, generator: torch.Generator) -> tuple[T
     """Two bodies, each another person before another camera; nearly half differ by bent limbs, a fifth altogether."""
     count, g = settings.pairs, generator
     body, other = random_bodies(count, g), random_bodies(count, g)
-    share = torch.rand(count, 1, 1, generator=g)
+    share = torch.rand(count, 1, 1, generator=g) ** 2  # mostly near the first: near misses decide a score
     between = unit3(body * (1 - share) + other * share)
     kind = torch.rand(count, generator=g)[:, None, None]
     second = torch.where(kind < 0.45, bent_bodies(body, g), torch.where(kind < 0.8, between, other))

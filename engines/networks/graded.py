@@ -33,7 +33,7 @@ class GradedEncoder(nn.Module):
     mirrored: Tensor
     flip: Tensor
 
-    def __init__(self, graph: bool = True, channels: int = 16, hidden: tuple[int, ...] = (128, 128)) -> None:
+    def __init__(self, graph: bool = True, channels: int = 16, hidden: tuple[int, ...] = (192, 128)) -> None:
         super().__init__()
         self.settings = {"graph": graph, "channels": channels, "hidden": list(hidden)}
         self.register_buffer("bones", adjacency(self_loops=1), persistent=False)
