@@ -23,7 +23,7 @@ from engines.errors import EXIT_OK, BadInputError, PosemirrorError
 from engines.networks.encoders import PaperEncoder, load_encoder
 
 DATA = Path("../shared/data")
-COLUMNS = ("AUC", "R@1", "bends", "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")
+COLUMNS = ("AUC", "R@1", "R@1 action", "bends", "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")
 COLLAPSE_SEEDS = 200
 
 

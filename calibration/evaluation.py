@@ -70,10 +70,12 @@ def measure(method: Method, tests: TestSet) -> dict[str, float]:
     """Every number of the table for one method, by column name."""
     poses, pairs = tests.poses, tests.pairs
     first, second = poses.xy[pairs.first], poses.xy[pairs.second]
+    between = method.matrix(poses.xy)
     bent = method.pairs(tests.bends.original, tests.bends.bent, everything_visible(tests.bends.bent))
     result = {
         "AUC": area_under_curve(method.pairs(first, second, everything_visible(first)), pairs.similar),
-        "R@1": recall_at_1(method.matrix(poses.xy), poses.action, poses.group),
+        "R@1": recall_at_1(between, poses.similar, poses.group),
+        "R@1 action": recall_at_1(between, poses.action, poses.group),
         "bends": spearman(bent, tests.bends.degrees.astype(float)),
     }
     result |= _robustness(method, first, second, pairs)

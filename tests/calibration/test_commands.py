@@ -63,7 +63,7 @@ def test_evaluation_writes_one_table_of_encoders_and_classical_distances(data: P
     line = ["--data", str(data), "--encoders", "bones", "--out", str(table), "--no-collapse"]
     assert evaluate.main(line) == EXIT_OK
     rows = table.read_text().splitlines()
-    assert rows[0].startswith("| method | seeds | AUC | R@1 | bends |")
+    assert rows[0].startswith("| method | seeds | AUC | R@1 | R@1 action | bends |")
     assert [row.split("|")[1].strip() for row in rows[2:4]] == ["bones", "cosine, min-max"]
     assert len(rows) == 2 + 1 + 7
 
