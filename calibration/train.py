@@ -25,7 +25,7 @@ from calibration.datasets.hashing import file_hash
 from calibration.datasets.mpii import read_mpii_csv
 from calibration.datasets.penn import read_penn
 from calibration.datasets.poseset import PoseSet
-from calibration.recipes import PAPER_BATCH, graded_recipe, held_out_validation, labelled, paper_recipe
+from calibration.recipes import PAPER_BATCH, beside_bones, graded_recipe, held_out_validation, labelled, paper_recipe
 from calibration.synthetic.graded_pairs import GradedSettings
 from calibration.training import BatchLoss, DeadEncoderError, History, Schedule, dead_channels, train
 from engines.errors import EXIT_OK, PosemirrorError
@@ -127,6 +127,9 @@ def run(arguments: argparse.Namespace) -> list[Trained]:
             except DeadEncoderError as error:
                 progress.console.print(f"seed {seed} skipped: {error}")
             else:
+                if isinstance(encoder, GradedEncoder):
+                    encoder = beside_bones(encoder, poses.xy)
+                    history = history.extended(schedule.steps, history.loss[-1], validate(encoder))
                 finished.append(_write(folder, arguments, schedule, encoder, history, training, probe))
                 progress.console.print(f"seed {seed}: {finished[-1].validation}")
             seed += 1

@@ -11,7 +11,7 @@ from calibration.datasets.poseset import PoseSet
 from calibration.losses import graded_loss, supervised_contrast
 from calibration.pairs import paper_pairs
 from calibration.paper_rule import paired_recipe
-from calibration.recipes import graded_recipe, held_out_validation, labelled, paper_recipe
+from calibration.recipes import beside_bones, embed_all, graded_recipe, held_out_validation, labelled, paper_recipe
 from calibration.synthetic.graded_pairs import GradedSettings, graded_batch
 from calibration.training import DeadEncoderError, Schedule, check_alive, dead_channels, train
 from engines.errors import BadInputError
@@ -166,3 +166,14 @@ def test_validation_on_held_out_actions_gives_an_auc_and_a_rank_correlation() ->
     numbers = held_out_validation(labelled(two_actions()), count=100)(MlpEncoder())
     assert set(numbers) == {"auc", "bend_spearman"}
     assert 0.5 < numbers["auc"] <= 1
+
+
+def test_bones_take_their_place_beside_the_strongest_of_what_was_learnt() -> None:
+    torch.manual_seed(0)
+    poses = labelled(two_actions()).xy
+    learnt = GradedEncoder().eval()
+    finished = beside_bones(learnt, poses)
+    embedding = embed_all(finished, poses)
+    assert np.linalg.norm(embedding, axis=1) == pytest.approx(1, abs=1e-5)
+    kept = embedding[:, 28:] / np.linalg.norm(embedding[:, 28:], axis=1, keepdims=True)
+    assert np.abs(kept @ kept.T - embed_all(learnt, poses) @ embed_all(learnt, poses).T).max() < 0.02

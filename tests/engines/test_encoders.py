@@ -22,7 +22,8 @@ from engines.skeleton import MIRRORED_JOINT
 ENCODERS: dict[str, nn.Module] = {}
 for seed, (name, kind) in enumerate(
     {
-        "graded": GradedEncoder,
+        "graded": lambda: GradedEncoder(beside_bones=True),
+        "graded, all learnt": GradedEncoder,
         "graded-mlp": lambda: GradedEncoder(graph=False),
         "paper": PaperEncoder,
         "mlp": MlpEncoder,
