@@ -201,3 +201,12 @@ def test_the_papers_tables_of_a_folder_without_data_are_refused(
 ) -> None:
     assert evaluate.main(["--paper", str(tmp_path)]) == EXIT_BAD_INPUT
     assert "neither aqa7 nor finediving" in capsys.readouterr().err
+
+
+def test_the_papers_rule_is_trained_and_judged_on_climbs_and_jumps(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate.show_rule(data, evaluate.Console(), steps=2)
+    printed = capsys.readouterr().out
+    assert "paper" in printed
+    assert "mlp" in printed
