@@ -23,6 +23,9 @@ DIRECTION_SOFTENING = 1e-3
 BONE_SOFTENING = 0.8
 """The bone length, in units of the pose's root-mean-square radius, at which a bone counts 71 %."""
 
+BONE_WEIGHT = 1.5
+"""How much the cosine of the bones weighs in the embedding as shipped, where that of the learnt numbers weighs 1."""
+
 HALF = EMBEDDING_SIZE // 2
 KEPT = (EMBEDDING_SIZE - 2 * len(BONES)) // 2
 """How many numbers of each half of the learnt embedding are kept beside the bones: 11."""
@@ -85,7 +88,7 @@ class GradedEncoder(nn.Module):
         learnt = unit(torch.cat([straight + mirrored, straight - mirrored], 1))
         if len(self.kept):
             even, odd = self.kept
-            bones = unit(self.soft_bones(pose, mask).flatten(1))
+            bones = unit(self.soft_bones(pose, mask).flatten(1)) * BONE_WEIGHT**0.5
             learnt = unit(torch.cat([bones, even(learnt[:, :HALF]), odd(learnt[:, HALF:])], 1))
         return learnt * extent
 
