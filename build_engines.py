@@ -12,8 +12,15 @@ from rich.table import Table
 
 from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, PosemirrorError
 from engines.gpu import choose_backend, find_gpu
-from engines.options import add_version, frame_size, people_count, system_error
-from engines.tensorrt_build import parse_compute_capability
+from engines.options import (
+    add_version,
+    frame_size,
+    optimisation_level,
+    people_count,
+    system_error,
+    workspace_bytes,
+)
+from engines.tensorrt_build import BuildSettings, parse_compute_capability
 from engines.weights import REGISTRY
 
 
@@ -45,6 +52,21 @@ def parser() -> argparse.ArgumentParser:
     engines.add_argument("--precision", choices=("fp16", "fp32"), help="default fp16 for TensorRT, fp32 for onnx")
     engines.add_argument("--for", dest="target", metavar="smXY", help="build for another GPU, with TensorRT-RTX")
     engines.add_argument("--out", type=Path, default=Path("engines/built"), metavar="DIR", help="default engines/built")
+    tensorrt = options.add_argument_group("TensorRT")
+    tensorrt.add_argument(
+        "--optimisation-level",
+        type=optimisation_level,
+        default=3,
+        metavar="0-5",
+        help="0 builds quickly, 5 searches longest (default 3)",
+    )
+    tensorrt.add_argument(
+        "--workspace",
+        type=workspace_bytes,
+        default=2 << 30,
+        metavar="GIB",
+        help="device memory for one layer's scratch (default 2)",
+    )
     add_version(options)
     return options
 
@@ -66,20 +88,27 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if target is None and backend != "onnx":
         target = parse_compute_capability(gpu.compute_capability)
     from engines.build import BuildEvents, BuildRequest, build
-    from engines.networks.encoders import SHIPPED_ENCODERS
+    from engines.networks.encoders import ENCODER_NAMES
 
+    out = arguments.out
+    own_gpu = backend != "onnx" and not arguments.target
     request = BuildRequest(
         detector=arguments.detector,
         pose=arguments.pose,
-        encoders=[*SHIPPED_ENCODERS, *([arguments.encoder] if arguments.encoder else [])],
+        encoders=[*ENCODER_NAMES, *([arguments.encoder] if arguments.encoder else [])],
         frame_size=arguments.frame_size,
         people=arguments.people,
         backend=backend,
         precision=arguments.precision or ("fp32" if backend == "onnx" else "fp16"),
-        out=arguments.out,
+        out=out,
         weights_dir=arguments.weights_dir,
         trust_weights=arguments.trust_weights,
         target=target,
+        gpu=gpu.name if own_gpu else "",
+        driver=gpu.driver if own_gpu else "",
+        settings=BuildSettings(
+            arguments.optimisation_level, arguments.workspace, out.with_name(f"{out.name}.{backend}.timing")
+        ),
     )
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(

@@ -5,23 +5,38 @@ import argparse
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, BadInputError, PosemirrorError
+from engines.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    BadInputError,
+    EngineError,
+    PosemirrorError,
+)
 from engines.execution import ChainInfo
 from engines.options import add_version, system_error
 from realtime.capture import Capture
 from realtime.demo import demo_arguments
 from realtime.executor import Chain, CpuExecutor, Executor
 from realtime.frames import Clock, MonotonicClock
-from realtime.opening import BUILT, QUICKSTART, engines_folder, open_chain, open_routine, open_target
+from realtime.opening import (
+    BUILT,
+    QUICKSTART,
+    engines_folder,
+    open_chain,
+    open_routine,
+    open_target,
+    opened_executor,
+)
 from realtime.pipeline import Pipeline
-from realtime.pose import parse_ignore
+from realtime.pose import Target, parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
@@ -33,9 +48,8 @@ from realtime.sound import Sound
 from realtime.sources import Source, opened_source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
-from realtime.tracking import Tracker
 
-DEFAULT_ENCODER = "bones"
+DEFAULT_ENCODER = "graded"
 
 
 class Terminated(BaseException):
@@ -128,14 +142,21 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         source = stack.enter_context(
             opened_source(arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds)
         )
-        tracker = Tracker(info.people, detect_every=arguments.detect_every, smoothing=arguments.smoothing == "on")
-        executor = CpuExecutor(chain, routine.targets[0] if routine else None, tracker, stills=source.stills)
+        executor = stack.enter_context(
+            opened_executor(
+                chain,
+                routine.targets[0] if routine else None,
+                stills=source.stills,
+                detect_every=arguments.detect_every,
+                smoothing=arguments.smoothing == "on",
+            )
+        )
         capture = arguments.capture_target
         station = Station(
             routine,
             info.frame_size,
             info.visible_confidence,
-            aim=executor.aim,
+            aim=aim_of(executor, routine),
             mirror=arguments.mirror,
             cues=chosen_cues(arguments, console, stack),
             capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
@@ -236,6 +257,19 @@ def chosen_outputs(arguments: argparse.Namespace, console: Console) -> Outputs:
     if problem:
         console.print(f"No window: {problem}.", soft_wrap=True)
     return Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
+
+
+def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], None]:
+    """How to tell the executor of the next pose."""
+    if isinstance(executor, CpuExecutor):
+        return executor.aim
+    if routine and len(routine.targets) > 1:
+        raise EngineError(
+            f"the routine {routine.name} has {len(routine.targets)} poses, and the engines run on a GPU",
+            "a GPU scores against one target a run so far",
+            "give --engines with ONNX engines, or a routine of one pose",
+        )
+    return lambda target: None
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:

@@ -5,6 +5,7 @@ Needs the `build` extra (torch, onnx); the live loop never imports this.
 
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,16 +34,25 @@ from engines.networks.hrnet_weights import load_hrnet, read_state_dict
 from engines.networks.yolov5 import load_yolov5
 from engines.options import posemirror_version
 from engines.skeleton import VISIBLE_CONFIDENCE
-from engines.tensorrt_build import BuildProgress, ComputeCapability, build_engine, import_tensorrt
+from engines.tensorrt_build import (
+    BuildProgress,
+    BuildSettings,
+    ComputeCapability,
+    build_engine,
+    import_tensorrt,
+    interruptible,
+)
 from engines.weights import WeightsFile, find_weights, require_trust
-
 
 ENGINE_FILE = re.compile(r"(detect|pose|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build. Sizes are (height, width) px; names are those of the command line."""
+    """What to build. Sizes are (height, width) px; names are those of the command line.
+
+    `gpu` and `driver` are of this machine, and empty when `target` is another one's.
+    """
 
     detector: str
     pose: str
@@ -55,6 +65,9 @@ class BuildRequest:
     weights_dir: Path | None = None
     trust_weights: bool = False
     target: ComputeCapability | None = None
+    gpu: str = ""
+    driver: str = ""
+    settings: BuildSettings = field(default_factory=BuildSettings)
 
 
 @dataclass(frozen=True)
@@ -262,7 +275,17 @@ def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) ->
             "give --for sm89",
         )
     own = request.backend == "tensorrt"
-    plan = build_engine(graph, trt, compute_capability=None if own else request.target, on_progress=events.on_tensorrt)
     path = graph.with_suffix(".engine")
-    path.write_bytes(plan)
-    return TensorRtBuild(trt.__version__, str(request.target), "", ""), path
+
+    def work(cancel: threading.Event) -> bytes:
+        return build_engine(
+            graph,
+            trt,
+            compute_capability=None if own else request.target,
+            settings=request.settings,
+            on_progress=events.on_tensorrt,
+            cancel=cancel,
+        )
+
+    path.write_bytes(interruptible(work))
+    return TensorRtBuild(trt.__version__, str(request.target), request.gpu, request.driver), path

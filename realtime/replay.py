@@ -18,7 +18,7 @@ from engines.errors import EngineError, PosemirrorError
 from engines.execution import ChainInfo, EncodeOutput, open_session
 from engines.manifest import Manifest, read_manifest
 from realtime import scoring
-from realtime.frames import Capture, Clock, Frame, Picture
+from realtime.frames import Capture, Clock, Frame, FrameBuffers, Picture
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
 from realtime.sources import USUAL_FPS
@@ -148,6 +148,7 @@ class ReplayExecutor:
     """Scores recorded joints again; see `realtime.executor.Executor`."""
 
     depth = 1
+    buffers: FrameBuffers | None = None
 
     def __init__(self, recording: Recording, info: ChainInfo) -> None:
         self._recording, self._info = recording, info

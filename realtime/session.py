@@ -24,8 +24,6 @@ from realtime.station import Station
 from realtime.statistics import Distribution
 
 STAGES = ("wait", "detect", "pose", "encode")
-IDLE_CALLS = 4
-"""Quarters of a second without a picture after which the window says that the camera is lost."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ class Statistics:
     def add(self, result: FrameResult) -> None:
         """Counts one result."""
         self.age.add(result.age_ms)
-        for name, distribution in self.stages.items():
-            distribution.add(result.stages_ms.get(name, 0.0))
+        for name in {**self.stages, **result.stages_ms}:
+            self.stages.setdefault(name, Distribution()).add(result.stages_ms.get(name, 0.0))
         if result.status == SCORED:
             self.scored += 1
             if self.best is None or (result.score or 0) > (self.best.score or 0):
@@ -154,36 +152,25 @@ def run_session(
             stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            if shown.repeated:
+                if window and not window.show(lost_picture(shown.image)):
+                    break
+                continue
             shown = replace(shown, result=station.take(shown.result, shown.image))
             statistics.add(shown.result)
             if results:
                 results.write(shown.result)
-            going_on = True
             if recorder or window:
                 picture = drawn(shown, station, info, latency_line(statistics, pipeline.ledger))
                 if recorder:
                     recorder.write(picture)
-                going_on = window is None or window.show(picture)
-                if window and source.live:
-                    pipeline.on_idle = Idle(window, picture)
+                if window and not window.show(picture):
+                    window = None  # its user left; the frames still in flight go to the files
+                    pipeline.stop()
             on_result(shown.result, statistics)
-            if not going_on or station.finished:
+            if station.finished:
                 break
     return statistics
-
-
-class Idle:
-    """Shows that no picture comes any more, in the window, until one does or the user leaves."""
-
-    def __init__(self, window: Window, picture: Picture) -> None:
-        self._window, self._picture, self._left = window, picture, IDLE_CALLS
-
-    def __call__(self) -> bool:
-        """Called whenever nothing has come for a quarter of a second; False once the user wants to leave."""
-        self._left -= 1
-        if self._left == 0:
-            self._picture = lost_picture(self._picture)
-        return self._window.show(self._picture)
 
 
 def lost_picture(picture: Picture) -> Picture:

@@ -1,4 +1,4 @@
-"""The live command line: each fault is one sentence and its own exit code, each end leaves whole files; and it works."""
+"""The live command line: a fault is one sentence and an exit code, every end leaves whole files, poses are scored."""
 
 import json
 import os
@@ -23,7 +23,15 @@ from realtime import demo, session
 from realtime.frames import Picture
 from realtime.sources import LiveSource
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
-from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_joints, target_json, valid_rows, without_rights
+from tests.realtime.fakes import (
+    FRAME_SIZE,
+    FakeChain,
+    standing_joints,
+    target_json,
+    valid_rows,
+    virtual_screen,
+    without_rights,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = FRAME_SIZE
@@ -109,12 +117,12 @@ def the_sentence(stderr: str) -> str:
 
 
 @pytest.fixture
-def fails(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs the command line, which must fail with a code; gives the sentence."""
 
     def failing(code: int, *arguments: object) -> str:
         assert run_live.main([str(argument) for argument in arguments]) == code
-        return the_sentence(capfd.readouterr().err)
+        return the_sentence(capsys.readouterr().err)
 
     return failing
 
@@ -207,15 +215,12 @@ def test_a_folder_that_cannot_be_read_is_one_sentence(
     closed = tmp_path / "closed"
     closed.mkdir()
     shutil.copy(target, closed / "pose.json")
-    arguments = {"--target": demo.TARGET, "--source": demo.CLIP, "--engines": "quickstart"}
-    arguments[option] = closed / "pose.json"
-    if option == "--record":
-        arguments[option] = closed / "out.mp4"
+    name = {"--record": "out.mp4", "--results": "out.jsonl"}.get(option, "pose.json")
+    arguments = {"--target": demo.TARGET, "--source": demo.CLIP, "--engines": "quickstart", option: closed / name}
+    code = {"--source": 3, "--engines": 4}.get(option, 2)
     if option == "--engines":
         monkeypatch.undo()
     with without_rights(closed):
-        code = 3 if option == "--source" else 4 if option == "--engines" else 2
-        code = 2 if option == "--engines" else code
         fails(code, *(word for pair in arguments.items() for word in pair), "--headless", "--max-frames", 1)
 
 
@@ -317,7 +322,7 @@ def test_engines_that_do_not_fit_end_with_4(
         (folder / "detect.json").write_text(json.dumps({**manifest, "frame_size": [640, 360]}))
     if damage.startswith("corrupt"):
         name = {"engine": "pose.cut.onnx", "weights": "detect.weights", "manifest": "pose.json"}[damage.split()[1]]
-        (folder / name).write_bytes((folder / name).read_bytes()[:-20])
+        (folder / name).write_bytes((folder / name).read_bytes() + b"x")
     if damage == "no engine":
         (folder / "detect.cut.onnx").unlink()
     encoder = "graded" if damage == "no encoder" else "bones"
@@ -492,7 +497,23 @@ def test_pictures_are_scored_each_for_itself(tmp_path: Path, target: Path, fake_
     assert fake_engines.calls.count("detect") == 3 and not np.any(fake_engines.anchors)
 
 
-def started(*arguments: object) -> "subprocess.Popen[str]":
+def test_the_demo_fills_in_everything_and_its_files_go_to_its_folder(
+    tmp_path: Path, fake_engines: FakeChain, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "QUICKSTART", tmp_path)
+    assert run_live.main(["--demo", "--headless", "--max-frames", "4"]) == 0
+    assert demo.CLIP.name in capfd.readouterr().out
+    assert len(rows_of(tmp_path / "demo" / "demo.jsonl")) == 6 and frames_in(tmp_path / "demo" / "demo.mp4") == 4
+
+
+def test_the_demo_without_engines_ends_with_4(tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "QUICKSTART", tmp_path / "none")
+    assert "run make demo" in fails(4, "--demo", "--headless")
+
+
+def started(*arguments: object, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
     """The program in a process of its own; a shell in the background would have taken Ctrl-C from it."""
     command = [sys.executable, str(ROOT / "run_live.py"), *map(str, arguments)]
     return subprocess.Popen(
@@ -500,7 +521,8 @@ def started(*arguments: object) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -553,6 +575,18 @@ def test_in_a_process_of_its_own_it_runs_and_says_nothing_on_stderr(
     assert (process.returncode, stderr) == (0, "")
     assert f"Engines: {tiny_engines} on ONNX Runtime on the CPU." in stdout
     assert len(rows_of(results)) == 12 and frames_in(record) == 10
+
+
+def test_with_a_screen_it_opens_a_window_and_says_nothing_on_stderr(
+    target: Path, clip: Path, tiny_engines: Path
+) -> None:
+    with virtual_screen() as environment:
+        process = started(
+            "--target", target, "--source", clip, "--engines", tiny_engines, "--max-frames", 5, environment=environment
+        )  # fmt: skip
+        stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+    assert (process.returncode, stderr) == (0, "")
+    assert "No window" not in stdout and "5 frames shown" in stdout
 
 
 def test_in_a_process_of_its_own_a_fault_is_one_line_on_stderr(

@@ -146,9 +146,12 @@ class FakeWindow:
 
 def test_who_leaves_the_window_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "Window", FakeWindow)
-    run(FakeSource(None), replace(outputs_in(tmp_path), window=True))
+    ledger, _ = run(FakeSource(None), replace(outputs_in(tmp_path), window=True))
     assert len(FakeWindow.shown) == 3 and FakeWindow.closed
-    assert [row["frame"] for row in rows_of(tmp_path / "out.jsonl")[1:-1]] == [0, 1, 2]
+    *frames, summary = rows_of(tmp_path / "out.jsonl")[1:]
+    assert [row["frame"] for row in frames] == list(range(len(frames)))
+    assert 3 <= len(frames) <= 5, "what was in flight is still written"
+    assert summary["shown"] == ledger.shown == len(frames) == frames_in(tmp_path / "out.mp4")
     assert FakeWindow.shown[0].shape == (FRAME_SIZE[1], FRAME_SIZE[0], 3)
 
 
