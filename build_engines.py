@@ -88,14 +88,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if target is None and backend != "onnx":
         target = parse_compute_capability(gpu.compute_capability)
     from engines.build import BuildEvents, BuildRequest, build
-    from engines.networks.encoders import SHIPPED_ENCODERS
+    from engines.networks.encoders import ENCODER_NAMES
 
     out = arguments.out
     own_gpu = backend != "onnx" and not arguments.target
     request = BuildRequest(
         detector=arguments.detector,
         pose=arguments.pose,
-        encoders=[*SHIPPED_ENCODERS, *([arguments.encoder] if arguments.encoder else [])],
+        encoders=[*ENCODER_NAMES, *([arguments.encoder] if arguments.encoder else [])],
         frame_size=arguments.frame_size,
         people=arguments.people,
         backend=backend,

@@ -23,7 +23,7 @@ from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sources import opened_source
 from realtime.status import StatusLine, summary_table
 
-DEFAULT_ENCODER = "bones"
+DEFAULT_ENCODER = "graded"
 
 
 class Terminated(BaseException):

@@ -21,7 +21,7 @@ from engines.execution import CpuChain, read_chain
 from engines.gpu import GpuState, choose_backend
 from engines.graphs.chain import Graphs
 from engines.manifest import check_files, read_manifest
-from engines.networks.encoders import SHIPPED_ENCODERS
+from engines.networks.encoders import ENCODER_NAMES
 from tests.fixtures import tiny_graphs
 from tests.realtime.fakes import without_rights
 
@@ -237,7 +237,7 @@ def test_a_build_writes_engines_that_can_be_opened(
         check_files(read_manifest(manifest), out)
     assert CpuChain(read_chain(out, "bones")).info.frame_size == (SIZE[1], SIZE[0])
     assert [path.name for path in out.parent.iterdir()] == ["engines"]
-    assert "bones" in SHIPPED_ENCODERS
+    assert "bones" in ENCODER_NAMES
 
 
 def test_a_build_replaces_older_engines_whole(tiny: Build, tmp_path: Path) -> None:

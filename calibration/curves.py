@@ -1,0 +1,45 @@
+"""Curves of training and of scores, as PNG. Knows what to draw, not how it came about."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.training import History
+
+
+def draw_training(history: History, title: str, path: Path) -> None:
+    """Loss and every validation number over the steps, written to `path`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(history.steps, history.loss, marker="o")
+    left.set(xlabel="step", ylabel="mean loss", yscale="log", title=title)
+    for name in history.validation[-1] if history.validation else ():
+        right.plot(history.steps, [entry[name] for entry in history.validation], marker="o", label=name)
+    right.set(xlabel="step", ylabel="held-out actions")
+    right.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def draw_score(
+    distance: npt.NDArray[np.float64], good: npt.NDArray[np.bool_], width: float, pass_score: float, path: Path
+) -> None:
+    """The score over the distance for one width, with recorded good and bad holds on it, written to `path`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    reach = max(float(distance.max()) if len(distance) else 0, 3 * width)
+    line = np.linspace(0, reach, 200)
+    axes.plot(line, 100 * np.exp(-0.5 * (line / width) ** 2), color="black")
+    for chosen, name, colour in ((good, "good", "tab:green"), (~good, "bad", "tab:red")):
+        score = 100 * np.exp(-0.5 * (distance[chosen] / width) ** 2)
+        axes.scatter(distance[chosen], score, s=14, label=name, color=colour, alpha=0.6)
+    axes.axhline(pass_score, linestyle=":", color="grey")
+    axes.set(xlabel="cosine distance", ylabel="score", title=f"score width {width:.3f}")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,58 @@
+"""Command line that embeds poses in bulk: `python -m calibration.embed in.npz out.npz`. Knows no data set."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from calibration.datasets.poseset import Floats, load_arrays, malformed
+from calibration.methods import embed
+from engines.errors import EXIT_OK, PosemirrorError
+from engines.networks.encoders import load_encoder
+from engines.skeleton import VISIBLE_CONFIDENCE
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of bulk embedding."""
+    line = argparse.ArgumentParser(prog="python -m calibration.embed", description=__doc__)
+    line.add_argument("--encoder", default="graded", help="graded, paper, mlp, bones or a .safetensors file")
+    line.add_argument("poses", type=Path, help=".npz with joints float32 [N, 15, 3]: x px, y px, confidence")
+    line.add_argument("embeddings", type=Path, help=".npz to write, with embedding float32 [N, 50]")
+    return line
+
+
+def read_joints(path: Path) -> Floats:
+    """The array `joints` of a `.npz`: `float32 [N, 15, 3]`, x px, y px, confidence.
+
+    Raises:
+        BadInputError: the file is missing, or the array is missing, of another shape or not finite.
+    """
+    joints = load_arrays(path, ("joints",), "poses")["joints"]
+    if joints.ndim != 3 or joints.shape[1:] != (15, 3) or not np.issubdtype(joints.dtype, np.number):
+        raise malformed(path, f"joints of shape {joints.shape} and type {joints.dtype}", "float32 [N, 15, 3]")
+    if not np.isfinite(joints).all():
+        raise malformed(path, "a joint that is not finite", "finite px and confidences")
+    return joints.astype(np.float32)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    torch.set_num_threads(1)
+    try:
+        joints = read_joints(options.poses)
+        visible = (joints[..., 2] >= VISIBLE_CONFIDENCE).astype(np.float32)
+        embedding = embed(load_encoder(options.encoder), joints[..., :2], visible)
+    except PosemirrorError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    options.embeddings.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(options.embeddings, embedding=embedding)
+    print(f"{len(embedding)} poses embedded by {options.encoder} into {options.embeddings}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

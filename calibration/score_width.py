@@ -1,0 +1,111 @@
+"""Command line that fits a target's score width to recorded holds: `python -m calibration.score_width`. Knows no pose.
+
+Recordings are results files of the live loop (`--results FILE.jsonl`), or `.npz` with `distance` [N]. Some hold the
+pose well (`--good`), some badly (`--bad`). The width is the one at which the pass mark parts them best; with good holds
+alone it is the one at which 19 of 20 of their frames pass.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.curves import draw_score
+from calibration.datasets.poseset import load_arrays, malformed, require_file
+from calibration.outcome_scores import score_from_distance
+from engines.errors import EXIT_OK, BadInputError, PosemirrorError
+
+Floats64 = npt.NDArray[np.float64]
+PASSING_SHARE = 0.95
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of fitting."""
+    line = argparse.ArgumentParser(prog="python -m calibration.score_width", description=__doc__)
+    line.add_argument("--good", nargs="+", type=Path, required=True, help="recordings of good holds")
+    line.add_argument("--bad", nargs="*", type=Path, default=[], help="recordings of bad holds")
+    line.add_argument("--target", default=None, help="only frames scored against the target of this name")
+    line.add_argument("--pass-score", type=float, default=80, help="the target's pass mark (%(default)s)")
+    line.add_argument("--out", type=Path, default=Path("score_width.png"), help="curve to write (%(default)s)")
+    return line
+
+
+def read_distances(path: Path, target: str | None = None) -> Floats64:
+    """The distances of all scored frames of a recording: `float64 [N]`.
+
+    Raises:
+        BadInputError: the file is missing or malformed, or has no scored frame (of that target).
+    """
+    if path.suffix == ".npz":
+        found = load_arrays(path, ("distance",), "recording")["distance"].astype(np.float64).ravel()
+    else:
+        found = np.array(_frame_distances(path, target), np.float64)
+    if not len(found) or not np.isfinite(found).all() or (found < 0).any():
+        raise malformed(path, f"{len(found)} usable distances", "at least one scored frame, distances of 0 and above")
+    return found
+
+
+def _frame_distances(path: Path, target: str | None) -> list[float]:
+    distances = []
+    lines = require_file(path, "recording").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            row: Any = json.loads(line)
+            scored = row["type"] == "frame" and row["status"] == "scored"
+            if scored and target in (None, row.get("target")):
+                distances.append(float(row["distance"]))
+        except (KeyError, TypeError, ValueError) as error:
+            seen = f"line {number}: {type(error).__name__} {error}"
+            raise malformed(path, seen, "one JSON object a line, as --results writes them") from error
+    return distances
+
+
+def fit_width(good: Floats64, bad: Floats64, pass_score: float) -> float:
+    """The width at which the pass mark parts good from bad best (equal weight to both kinds of error).
+
+    Args:
+        good: `float64 [G]`, distances of frames of good holds.
+        bad: `float64 [B]`, of bad holds; may be empty.
+        pass_score: the pass mark, between 0 and 100.
+
+    Raises:
+        BadInputError: the pass mark is out of range, or every good distance is 0.
+    """
+    if not 0 < pass_score < 100:
+        raise BadInputError(f"--pass-score {pass_score}", "a pass mark lies between 0 and 100", "give one, such as 80")
+    if len(bad):
+        edges = np.unique(np.concatenate([good, bad]))
+        limits = (edges + np.append(edges[1:], edges[-1] * 1.1)) / 2
+        right = [(good <= limit).mean() + (bad > limit).mean() for limit in limits]
+        limit = float(limits[int(np.argmax(right))])
+    else:
+        limit = float(np.quantile(good, PASSING_SHARE))
+    if limit <= 0:
+        raise BadInputError("every distance is 0", "recordings of a person, not of the target", "record holds again")
+    return float(limit / np.sqrt(-2 * np.log(pass_score / 100)))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        good = np.concatenate([read_distances(path, options.target) for path in options.good])
+        bad = np.concatenate([np.zeros(0), *(read_distances(path, options.target) for path in options.bad)])
+        width = fit_width(good, bad, options.pass_score)
+    except PosemirrorError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    distance, is_good = np.concatenate([good, bad]), np.arange(len(good) + len(bad)) < len(good)
+    draw_score(distance, is_good, width, options.pass_score, options.out)
+    passed = score_from_distance(distance, width) >= options.pass_score
+    failed = f", {(~passed[~is_good]).mean():.1%} of bad ones fail" if len(bad) else ""
+    print(f"score_width {width:.4f}: {passed[is_good].mean():.1%} of good frames pass{failed}; drawn to {options.out}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Synthetic people for training: random plausible 3D poses, cameras, and pairs whose true difference is known."""

@@ -1,0 +1,212 @@
+"""The command lines, from their arguments to the files they write, on made-up data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from calibration import compare, embed, evaluate, score_width, train
+from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK
+from engines.networks.encoders import PaperEncoder
+from engines.skeleton import JOINTS
+
+
+def person(seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    xy = np.random.default_rng(seed).uniform(50, 400, (15, 2))
+    return np.concatenate([xy, np.ones((15, 1))], 1).astype(np.float32)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with tiny annotation files of the real formats: two actions of six sequences, climbs and jumps."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    means = generator.uniform(50, 400, (2, 13, 2))
+    action = np.arange(12) % 2
+    xy = means[np.repeat(action, 6)] + generator.normal(0, 10, (72, 13, 2))
+    np.savez(
+        folder / "penn_action_train.npz", xy=xy.astype(np.float32), visible=np.ones((72, 13), bool),
+        offsets=np.arange(13) * 6, action=action, actions=np.array(["bowl", "golf"]),
+    )  # fmt: skip
+    climbs = generator.uniform(50, 400, (6 * 16, 16, 2)).astype(np.float32)
+    np.savez(
+        folder / "speed21.npz", xy=climbs, offsets=np.arange(7) * 16, time_seconds=np.arange(6) + 5.0,
+        climber=np.array(list("aabbcd")),
+    )  # fmt: skip
+    jumps = generator.uniform(50, 400, (6, 16, 15, 2)).astype(np.float32)
+    np.savez(folder / "skijump.npz", xy=jumps, style_marks=np.arange(6.0))
+    return folder
+
+
+def test_training_ships_the_best_seed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "split_by_action", lambda poses, left_out: (poses, poses))
+    out, ship = tmp_path / "runs", tmp_path / "best.safetensors"
+    line = ["mlp", "--dataset", "penn", "--data", str(data), "--out", str(out), "--ship", str(ship)]
+    assert train.main([*line, "--steps", "4", "--seeds", "2"]) == EXIT_OK
+    for seed in (0, 1):
+        folder = out / f"mlp-penn-{seed}"
+        record = json.loads((folder / "run.json").read_text())
+        assert record["settings"]["seed"] == seed
+        assert len(record["data"]["penn_action_train.npz"]) == 64
+        assert set(record["validation"]) == {"auc", "bend_spearman"}
+        assert (folder / "curves.png").stat().st_size > 1000
+    with safe_open(ship, "pt") as file:
+        assert file.metadata()["architecture"] == "mlp"
+
+
+def test_evaluation_writes_one_table_of_encoders_and_classical_distances(data: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.md"
+    line = ["--data", str(data), "--encoders", "bones", "--out", str(table), "--no-collapse"]
+    assert evaluate.main(line) == EXIT_OK
+    rows = table.read_text().splitlines()
+    assert rows[0].startswith("| method | seeds | AUC | R@1 | R@1 action | bends |")
+    assert [row.split("|")[1].strip() for row in rows[2:4]] == ["bones", "cosine, min-max"]
+    assert len(rows) == 2 + 1 + 7
+
+
+def test_evaluation_of_a_folder_without_runs_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main(["--data", str(data), "--encoders", "", "--runs", str(tmp_path)]) == EXIT_BAD_INPUT
+    assert "train first" in capsys.readouterr().err
+
+
+def test_about_a_fifth_of_the_papers_initialisations_are_dead() -> None:
+    rate = evaluate.collapse_rate(PaperEncoder, torch.rand(100, 15, 2), seeds=60)
+    assert 0.1 < rate < 0.35
+
+
+def test_embedding_in_bulk_writes_an_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", joints=np.stack([person(0), person(1), np.zeros((15, 3), np.float32)]))
+    line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    assert embed.main(line) == EXIT_OK
+    embedding = np.load(tmp_path / "out.npz")["embedding"]
+    assert embedding.shape == (3, 50)
+    assert embedding.dtype == np.float32
+    assert not embedding[2].any()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "seen"),
+    [
+        ({"joints": np.zeros((2, 17, 3))}, "joints of shape"),
+        ({"other": np.zeros(3)}, "no array named joints"),
+        ({"joints": np.full((1, 15, 3), np.nan)}, "not finite"),
+    ],
+)
+def test_embedding_refuses_malformed_poses(
+    tmp_path: Path, arrays: dict[str, np.ndarray], seen: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "in.npz", **arrays)
+    line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    assert embed.main(line) == EXIT_BAD_INPUT
+    assert seen in capsys.readouterr().err
+
+
+def test_embedding_with_an_unknown_encoder_exits_4(tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", joints=person()[None])
+    line = ["--encoder", "nonsense", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    assert embed.main(line) == EXIT_ENGINE
+
+
+def target_file(path: Path, pose: np.ndarray, ignore: tuple[str, ...] = ()) -> Path:
+    joints = {name: values.tolist() for name, values in zip(JOINTS, pose, strict=True)}
+    path.write_text(json.dumps({"format": "posemirror-target", "version": 1, "joints": joints, "ignore": list(ignore)}))
+    return path
+
+
+def test_comparing_a_pose_with_itself_scores_100(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = target_file(tmp_path / "a.json", person())
+    np.savez(tmp_path / "b.npz", joints=person())
+    picture = tmp_path / "compare.png"
+    line = [str(first), str(tmp_path / "b.npz"), "--encoder", "bones", "--out", str(picture)]
+    assert compare.main(line) == EXIT_OK
+    assert "a / b: score 100.0, distance 0.0000" in capsys.readouterr().out
+    assert picture.stat().st_size > 1000
+
+
+def test_a_joint_that_the_target_ignores_changes_nothing(tmp_path: Path) -> None:
+    encoder, moved = evaluate.load_encoder("bones"), person()
+    moved[13, :2] += 300
+    target = compare.read_pose(target_file(tmp_path / "a.json", person(), ("left_wrist",)))
+    assert compare.compare(encoder, target, moved, 0.3) == compare.compare(encoder, target, person(), 0.3)
+
+
+def test_the_figure_draws_three_pairs_best_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(target_file(tmp_path / f"{number}.json", person(seed))) for number, seed in enumerate((0, 1, 0, 0))]
+    line = [*files, "--figure", "--encoder", "bones", "--out", str(tmp_path / "figure.png")]
+    assert compare.main(line) == EXIT_OK
+    assert capsys.readouterr().out.startswith("2 / 3: score 100.0")
+
+
+@pytest.mark.parametrize(
+    ("files", "seen"),
+    [
+        (["a.json"], "1 files"),
+        (["a.json", "b.txt"], "of kind '.txt'"),
+        (["a.json", "missing.json"], "no file at"),
+        (["a.json", "broken.json"], "broken.json: not a target"),
+        (["a.json", "half.json"], "joints are visible in both"),
+    ],
+)
+def test_comparing_refuses_what_it_cannot_read(
+    tmp_path: Path, files: list[str], seen: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target_file(tmp_path / "a.json", person())
+    target_file(tmp_path / "half.json", person(), ignore=JOINTS[:5])
+    (tmp_path / "broken.json").write_text('{"joints": {"tail": [1, 2, 3]}}')
+    line = [*(str(tmp_path / file) for file in files), "--encoder", "bones"]
+    assert compare.main(line) == EXIT_BAD_INPUT
+    assert seen in capsys.readouterr().err
+
+
+def recording(path: Path, distances: list[float]) -> Path:
+    rows = [
+        {"type": "session"},
+        *({"type": "frame", "status": "scored", "distance": d, "target": "A"} for d in distances),
+    ]
+    rows.append({"type": "frame", "status": "no_person", "distance": None, "target": "A"})
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_the_fitted_width_puts_the_pass_mark_between_good_and_bad(tmp_path: Path) -> None:
+    good, bad = np.array([0.02, 0.05, 0.08]), np.array([0.2, 0.3])
+    width = score_width.fit_width(good, bad, 80)
+    assert (100 * np.exp(-0.5 * (good / width) ** 2) >= 80).all()
+    assert (100 * np.exp(-0.5 * (bad / width) ** 2) < 80).all()
+
+
+def test_fitting_reads_recordings_and_draws_the_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = recording(tmp_path / "good.jsonl", [0.02, 0.06]), recording(tmp_path / "bad.jsonl", [0.3, 0.4])
+    picture = tmp_path / "width.png"
+    line = ["--good", str(good), "--bad", str(bad), "--out", str(picture)]
+    assert score_width.main(line) == EXIT_OK
+    assert "100.0% of good frames pass, 100.0% of bad ones fail" in capsys.readouterr().out
+    assert picture.stat().st_size > 1000
+
+
+def test_fitting_refuses_a_recording_without_scored_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["--good", str(recording(tmp_path / "good.jsonl", [])), "--out", str(tmp_path / "width.png")]
+    assert score_width.main(line) == EXIT_BAD_INPUT
+    assert "good.jsonl: 0 usable distances" in capsys.readouterr().err
+
+
+def test_the_papers_tables_of_a_folder_without_data_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main(["--paper", str(tmp_path)]) == EXIT_BAD_INPUT
+    assert "neither aqa7 nor finediving" in capsys.readouterr().err
+
+
+def test_the_papers_rule_is_trained_and_judged_on_climbs_and_jumps(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate.show_rule(data, evaluate.Console(), steps=2)
+    printed = capsys.readouterr().out
+    assert "paper" in printed
+    assert "mlp" in printed
