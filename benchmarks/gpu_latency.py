@@ -160,7 +160,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", type=Path, required=True)
     parser.add_argument("--clip", type=Path, required=True)
-    parser.add_argument("--encoder", default="bones")
+    parser.add_argument("--encoder", default="graded")
     parser.add_argument("--targets", type=int, default=1)
     parser.add_argument("--frames", type=int, default=300, help="a repeat")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")

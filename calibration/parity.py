@@ -192,7 +192,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--engines", type=Path, required=True, metavar="DIR", help="the engines to judge")
     options.add_argument("--reference", type=Path, required=True, metavar="DIR", help="the same as float32 ONNX graphs")
     options.add_argument("--source", required=True, metavar="FILE|GLOB", help="frames with people")
-    options.add_argument("--encoder", default="bones", metavar="NAME")
+    options.add_argument("--encoder", default="graded", metavar="NAME")
     options.add_argument("--frames", type=int, default=60, metavar="N", help="at most so many (default 60)")
     tolerance = options.add_argument_group("tolerance")
     tolerance.add_argument("--keypoints-px", type=float, default=Tolerance.keypoint_p99_px, metavar="PX")

@@ -210,6 +210,8 @@ class Pipeline:
                     raise item
                 count += 1
                 delivered = False
+                if last is not None:  # until now it might have been shown once more
+                    self._mailbox.give_back(last.image)
                 last = item
                 try:
                     yield self._aged(item)
@@ -219,7 +221,6 @@ class Pipeline:
                         self.ledger.in_flight -= 1
                         self.ledger.shown += delivered
                         self.ledger.dropped += not delivered
-                self._mailbox.give_back(item.image)
                 self._room.release()
         finally:
             self.stop()

@@ -515,7 +515,7 @@ def test_the_demo_without_engines_ends_with_4(tmp_path: Path, fails: Fails, monk
 
 def started(*arguments: object, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
     """The program in a process of its own; a shell in the background would have taken Ctrl-C from it."""
-    command = [sys.executable, str(ROOT / "run_live.py"), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / "run_live.py"), *map(str, arguments), "--encoder", "bones"]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -6,11 +6,13 @@ import torch
 
 from calibration.baselines import CLASSICAL
 from calibration.datasets.outcomes import OutcomeSet
+from calibration.evaluation import worst_score_change
 from calibration.limb_bends import LIMBS, TEST_DEGREES, bend, bend_test, disturbed
 from calibration.measures import area_under_curve, recall_at_1, spearman
 from calibration.methods import at_parent, classical_method, encoder_method, everything_visible
 from calibration.outcome_scores import folds_by_performer, outcome_distances, spearman_with_interval
-from engines.networks.encoders import BonesEncoder, GradedEncoder, MlpEncoder
+from calibration.synthetic.graded_pairs import GradedSettings, graded_batch
+from engines.networks.encoders import BonesEncoder, GradedEncoder, MlpEncoder, load_encoder
 from engines.skeleton import JOINT_INDEX
 
 
@@ -132,3 +134,8 @@ def test_a_performance_like_the_good_ones_is_ranked_above_the_others() -> None:
     rho, low, high = spearman_with_interval(distance, quality)
     assert rho > 0.9
     assert low <= rho <= high
+
+
+def test_dropping_any_three_joints_changes_the_score_of_a_match_by_less_than_ten_points() -> None:
+    people = graded_batch(GradedSettings(pairs=40, bends=2, jitter=0), torch.Generator().manual_seed(0)).first.numpy()
+    assert worst_score_change(encoder_method("graded", load_encoder("graded")), people, 20) < 10

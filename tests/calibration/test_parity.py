@@ -78,7 +78,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
 
 def judged(folders: tuple[Path, Path, str], *more: str) -> int:
     engines, reference, source = folders
-    return main(["--engines", str(engines), "--reference", str(reference), "--source", source, *more])
+    given = ["--engines", str(engines), "--reference", str(reference), "--source", source, "--encoder", "bones"]
+    return main([*given, *more])
 
 
 def test_float16_graphs_pass_and_their_manifests_say_so(folders: tuple[Path, Path, str]) -> None:

@@ -3,10 +3,11 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engines import cuda_device
-from engines.cuda_device import CudaDevice, gpu_errors
+from engines.cuda_device import CudaDevice, CudaMemory, gpu_errors
 from engines.errors import EXIT_GPU, EngineError, GpuError
 from engines.gpu import find_gpu
 
@@ -72,3 +73,14 @@ def test_whatever_the_driver_raises_becomes_one_sentence() -> None:
     assert str(caught.value).startswith("the GPU failed to copy (CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access)")
     with pytest.raises(EngineError), gpu_errors("copy"):
         raise EngineError("a", "b", "c")
+
+
+def test_options_are_those_of_the_real_package_and_a_buffer_can_be_divided() -> None:
+    core = pytest.importorskip("cuda.core", reason="needs cuda-python")
+    assert core.EventOptions(timing_enabled=True, blocking_sync=True).blocking_sync
+    assert core.StreamOptions(nonblocking=True, priority=-1).priority == -1
+    assert hasattr(core.Event, "__sub__")
+    bytes_ = np.zeros(1024, np.uint8)
+    memory = CudaMemory(core.Buffer.from_handle(bytes_.ctypes.data, 1024, owner=bytes_))
+    part = memory.part(256, 100).part(16, 8)
+    assert (part.address - memory.address, part.nbytes) == (272, 8)

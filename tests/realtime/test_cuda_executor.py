@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engines.cuda_chain import IN_TURN, SIDE_BY_SIDE, CudaChain, Schedule
+from engines.cuda_chain import IN_TURN, SIDE_BY_SIDE, CudaChain, DeviceChain, Schedule
 from engines.errors import EXIT_GPU, GpuError
 from engines.execution import ChainInfo, read_chain
 from engines.graphs.chain import Graphs
@@ -17,6 +17,7 @@ from engines.tensorrt_engine import contract
 from realtime.cuda_executor import NO_TARGET, CudaExecutor
 from realtime.device_tracking import DeviceTracker
 from realtime.frames import Capture
+from realtime.opening import opened_executor
 from realtime.pipeline import Pipeline, Shown
 from realtime.pose import Target
 from realtime.results import NO_PERSON
@@ -203,3 +204,16 @@ def test_the_detector_can_rest(loop: Callable[..., Pipeline]) -> None:
     pipeline = loop(device, BlobSource(10), detect_every=5)
     finished(lambda: [None for _ in pipeline.run()])  # type: ignore[func-returns-value]
     assert pipeline.ledger.shown == 10
+
+
+def test_what_runs_a_chain_on_a_gpu_closes_it_too(info: ChainInfo, engines: dict[str, FakeEngine]) -> None:
+    device = FakeDevice()
+    for engine in engines.values():
+        engine.device, engine.closed = device, False
+    chain = DeviceChain(info, device, engines)
+    with opened_executor(chain, TARGET, detect_every=None, smoothing=True, stills=True) as executor:
+        assert isinstance(executor, CudaExecutor) and executor.depth == 2
+        pipeline = Pipeline(BlobSource(4), executor, FRAME, FakeClock())
+        finished(lambda: [None for _ in pipeline.run()])  # type: ignore[func-returns-value]
+        assert pipeline.ledger.shown == 4
+    assert device.closed and device.contexts == 0 and all(engine.closed for engine in engines.values())
