@@ -51,6 +51,13 @@ NO_AUGMENTATION = Augmentation(
 )
 
 
+MILD_AUGMENTATION = Augmentation(
+    scale=(0.8, 1.25), shift=0.08, half_body=0.1, occluders=0.15, neighbour=0.1, degrade=0.1, colour=0.2
+)
+"""For short runs: what there is time to learn is the pose, not every disturbance."""
+AUGMENTATIONS = {"none": NO_AUGMENTATION, "mild": MILD_AUGMENTATION, "strong": Augmentation()}
+
+
 @dataclass(frozen=True)
 class Sample:
     """One training example; px of the window (192x256, whatever the picture's own size).

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from calibration.augment import Augmentation
+from calibration.augment import AUGMENTATIONS
 from calibration.crops import WINDOW_SIZE
 from calibration.detector_task import DetectorTask
 from calibration.pose_task import PoseTask
@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--loaders", type=int, default=1, help="threads that make batches")
         train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         if name == "pose":
+            train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
             train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
             train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
     evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")
@@ -95,7 +96,8 @@ def train(options: argparse.Namespace, console: Console) -> None:
         Trainer(task, settings, options.out, device, options.resume, initial).train(console)
         return
     cache = options.cache or options.out
-    pose = PoseTask(options.crops, cache, Augmentation(), options.batch, options.size, options.seed)
+    augmentation = AUGMENTATIONS[options.augmentation]
+    pose = PoseTask(options.crops, cache, augmentation, options.batch, options.size, options.seed)
     Trainer(pose, settings, options.out, device, options.resume, initial).train(console)
 
 

@@ -20,7 +20,7 @@ Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
 
 
 def decode(heatmaps: FloatArray) -> FloatArray:
-    """The published decode: the peak, and a quarter pixel toward its larger neighbour.
+    """The published decode: the peak, and a quarter pixel toward its larger neighbour, except at the map's edge.
 
     Args:
         heatmaps: `float32 [N, K, h, w]`.
@@ -28,14 +28,15 @@ def decode(heatmaps: FloatArray) -> FloatArray:
     Returns:
         `float32 [N, K, 3]`: x, y in px of the 192x256 window, and the peak.
     """
-    count, keypoints, _, width = heatmaps.shape
+    count, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(count, keypoints, -1)
     best = flat.argmax(-1)
     row, column = best // width, best % width
-    padded = np.pad(heatmaps, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    inner_row, inner_column = np.clip(row, 1, height - 2), np.clip(column, 1, width - 2)
     n, k = np.ogrid[:count, :keypoints]
-    x_step = np.sign(padded[n, k, row + 1, column + 2] - padded[n, k, row + 1, column])
-    y_step = np.sign(padded[n, k, row + 2, column + 1] - padded[n, k, row, column + 1])
+    x_step = np.sign(heatmaps[n, k, row, inner_column + 1] - heatmaps[n, k, row, inner_column - 1])
+    y_step = np.sign(heatmaps[n, k, inner_row + 1, column] - heatmaps[n, k, inner_row - 1, column])
+    x_step, y_step = x_step * (inner_column == column), y_step * (inner_row == row)
     scale = WINDOW_SIZE[0] / width
     peak = np.take_along_axis(flat, best[..., None], -1)[..., 0]
     return np.stack([(column + 0.25 * x_step) * scale, (row + 0.25 * y_step) * scale, peak], -1).astype(np.float32)
