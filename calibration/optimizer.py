@@ -11,16 +11,23 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly; `[B, rows, columns]` to the same."""
+    """The nearest (semi-)orthogonal matrices, roughly; `[B, rows, columns]` to the same.
+
+    Each step multiplies from the left by a polynomial of the Gram matrix, so the steps are taken on the small square
+    matrices and applied to the wide one once.
+    """
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    wide = matrices.mT if tall else matrices
+    wide = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)
+    gram = wide @ wide.mT
+    identity = torch.eye(gram.shape[1], device=gram.device)
+    steps = identity.expand_as(gram)
     for _ in range(5):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x.mT if tall else x
-    return result
+        factor = a * identity + b * gram + c * gram @ gram
+        steps, gram = factor @ steps, factor @ gram @ factor
+    result: Tensor = steps @ wide
+    return result.mT if tall else result
 
 
 class Muon(torch.optim.Optimizer):
