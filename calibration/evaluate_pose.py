@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, file_sha256, tar_pictures
+from engines.skeleton import VISIBLE_CONFIDENCE
 
 Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
 """`uint8 [N, 256, 192, 3]` BGR windows to heatmaps `float32 [N, 17, h, w]`."""
@@ -156,21 +157,45 @@ class PoseEvaluation:
         """Ids of the pictures of one split (`mini_val2017`), or of all."""
         return [image["id"] for image in self.truth["images"] if split in (None, image["split"])]
 
-    def pck(self, predict: Predict, limit: float = 0.1) -> dict[str, float]:
-        """For each holdout source, the part of the joints within `limit` of the box side of the teacher's place.
+    def holdout_keypoints(self, predict: Predict) -> FloatArray:
+        """Keypoints of all holdout crops, `float32 [N, 17, 3]`, px of the 240x320 crop."""
+        found = keypoints_of(predict, self.windows)
+        found[..., :2] += WINDOW_OFFSET
+        return found
 
-        Counted are the joints that lie on the picture and of which the teacher is sure (>= 0.3); the box side is the
-        longer one of the window without its margin, 256 / 1.25 px.
+    def near_teacher(self, found: FloatArray, limit: float = 0.1) -> npt.NDArray[np.bool_]:
+        """Which joints `[N, 17]` lie within `limit` of the box side (256 / 1.25 px) of the teacher's place."""
+        apart = np.linalg.norm(found[..., :2] - self.holdout.keypoints[..., :2], axis=-1)
+        return np.asarray(apart < limit * WINDOW_SIZE[1] / 1.25)
+
+    def pck(self, found: FloatArray) -> dict[str, float]:
+        """For each holdout source, the part of the joints that are near the teacher's place.
+
+        Counted are the joints that lie on the picture and of which the teacher is sure (>= 0.3).
         """
-        found = keypoints_of(predict, self.windows)[..., :2] + WINDOW_OFFSET
-        teacher = self.holdout.keypoints
-        near = np.linalg.norm(found - teacher[..., :2], axis=-1) < limit * WINDOW_SIZE[1] / 1.25
-        counted = self.holdout.inside & (teacher[..., 2] >= 0.3)
+        near = self.near_teacher(found)
+        counted = self.holdout.inside & (self.holdout.keypoints[..., 2] >= VISIBLE_CONFIDENCE)
         sources = np.array(self.holdout.sources)
         return {
             str(source): float(near[sources == source][counted[sources == source]].mean())
             for source in np.unique(sources)
         }
+
+    def confidence(self, found: FloatArray) -> dict[str, float]:
+        """What the visibility threshold of 0.3 does on the holdout crops.
+
+        `kept`: of the joints rightly placed, those called visible. `refused_outside`: of the joints that lie outside
+        the picture, those called invisible. `refused_wrong`: of the joints on the picture but far from the teacher's
+        sure place, those called invisible.
+        """
+        near, visible, inside = self.near_teacher(found), found[..., 2] >= VISIBLE_CONFIDENCE, self.holdout.inside
+        sure = inside & (self.holdout.keypoints[..., 2] >= VISIBLE_CONFIDENCE)
+        parts = {
+            "kept": visible[sure & near],
+            "refused_outside": ~visible[~inside],
+            "refused_wrong": ~visible[sure & ~near],
+        }
+        return {name: float(part.mean()) if part.size else 1.0 for name, part in parts.items()}
 
     def metrics(
         self, network: nn.Module, device: torch.device, size: tuple[int, int] = WINDOW_SIZE
@@ -181,5 +206,6 @@ class PoseEvaluation:
         results = self.coco_results(predict)
         ap, ap50 = oks_ap(self.truth, results, self.image_ids())
         val, _ = oks_ap(self.truth, results, self.image_ids("mini_val2017"))
-        pck = {f"pck_{source}": value for source, value in self.pck(predict).items()}
-        return {"ap": ap, "ap50": ap50, "ap_mini_val": val, **pck}
+        found = self.holdout_keypoints(predict)
+        pck = {f"pck_{source}": value for source, value in self.pck(found).items()}
+        return {"ap": ap, "ap50": ap50, "ap_mini_val": val, **pck, **self.confidence(found)}

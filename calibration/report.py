@@ -51,7 +51,7 @@ def pose_predict(path: Path, device: torch.device) -> Predict:
 def print_pose_table(
     crops: Path, networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
 ) -> None:
-    """OKS AP on human labels with true boxes, and PCK@0.1 against the teacher on each holdout source."""
+    """OKS AP on human labels with true boxes, PCK@0.1 against the teacher, and what the visibility threshold does."""
     rows = [("teacher", teacher)] if teacher else []
     rows += [(path.stem, path) for path in networks]
     if not rows:
@@ -59,7 +59,8 @@ def print_pose_table(
     evaluation = PoseEvaluation(crops)
     table = Table(title="Pose: OKS AP on true boxes (one standard deviation), PCK@0.1 against the teacher")
     sources = sorted(set(evaluation.holdout.sources))
-    for heading in ("network", "AP mini_val2017", "AP50", "AP all", "AP50", *sources):
+    verdicts = ("kept", "refused_outside", "refused_wrong")
+    for heading in ("network", "AP mini_val2017", "AP50", "AP all", "AP50", *sources, *verdicts):
         table.add_column(heading)
     for name, path in rows:
         predict = pose_predict(path, device)
@@ -70,8 +71,9 @@ def print_pose_table(
             ap, ap50 = oks_ap(evaluation.truth, results, images)
             spread = bootstrap_deviation(evaluation.truth, results, images)
             cells += [f"{ap:.3f} ({spread:.3f})", f"{ap50:.3f}"]
-        pck = evaluation.pck(predict)
-        table.add_row(name, *cells, *(f"{pck[source]:.3f}" for source in sources))
+        found = evaluation.holdout_keypoints(predict)
+        numbers = evaluation.pck(found) | evaluation.confidence(found)
+        table.add_row(name, *cells, *(f"{numbers[column]:.3f}" for column in (*sources, *verdicts)))
     console.print(table)
 
 

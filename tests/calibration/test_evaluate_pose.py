@@ -75,8 +75,12 @@ def test_perfect_keypoints_have_full_ap_and_pck(tiny_crops: Path) -> None:
     assert evaluation.image_ids("mini_val2017") == [0, 2]
     assert bootstrap_deviation(evaluation.truth, results, evaluation.image_ids(), 5) == pytest.approx(0)
     places = next(order) - (24, 32)
-    assert evaluation.pck(lambda windows: peaks_at(places)) == {"first": 1, "second": 1}
-    assert evaluation.pck(lambda windows: peaks_at(places + np.array([30, 0])))["first"] == 0
+    found = evaluation.holdout_keypoints(lambda windows: peaks_at(places))
+    assert evaluation.pck(found) == {"first": 1, "second": 1}
+    assert evaluation.confidence(found)["kept"] == 1
+    moved = found + np.array([30, 0, -0.9], np.float32)
+    assert evaluation.pck(moved)["first"] == 0
+    assert evaluation.confidence(moved)["refused_wrong"] == 1
 
 
 def test_the_teacher_scores_as_documented_on_human_labels(real_crops: Path) -> None:
