@@ -2,13 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+# Until compact networks ship in engines/quickstart, the demo builds its engines: from a developer's ../shared/weights, or
+# from the official weights, which it downloads.
+QUICKSTART := $(wildcard engines/quickstart/detect.json)
+SHARED := ../shared/weights
+DEMO_WEIGHTS := $(if $(wildcard $(SHARED)/yolov5nu.pt),\
+	--pose $(SHARED)/tinypose_256x192.onnx --weights-dir $(SHARED),--pose hrnet_w32 --trust-weights)
 
 .PHONY: demo test lint clean
 
-demo: $(VENV)/.base
+demo: $(if $(QUICKSTART),$(VENV)/.base,demo/engines/detect.json)
 	$(BIN)/python run_live.py --demo
 
-test: $(VENV)/.all lint
+demo/engines/detect.json: $(VENV)/.build
+	@echo "Building the demo's engines with: $(strip $(DEMO_WEIGHTS))"
+	$(BIN)/python build_engines.py --backend onnx --detector yolov5nu $(DEMO_WEIGHTS) --out demo/engines
+
+test: lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.all
@@ -20,13 +33,18 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.all: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==$$(sed -n 's/^torch==//p' constraints.txt)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[build,test,dev]'
+# torch goes first and alone, so that its CPU build is taken where there is one
+$(VENV)/.build: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) $(TORCH)
+	$(PIP) -c constraints.txt -e '.[build]'
 	touch $@ $(VENV)/.base
+
+$(VENV)/.all: $(VENV)/.build
+	$(PIP) -c constraints.txt -e '.[build,test,dev]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo

@@ -1,15 +1,16 @@
 """Pose encoders: 15 joints and a mask in, a 50-dimensional embedding out. Knows nothing of pictures or scores.
 
 Every encoder is a module called as `encoder(xy, mask)`, with `xy` float32 [N, 15, 2] in px (any scale) and `mask`
-float32 [N, 15], 1 where the joint may be used and 0 where it must have no influence. It returns `float32 [N, 50]`: unit
-vectors, or zeros where nothing can be said (no usable joint, degenerate pose). It never returns NaN. `encoder.masked` is
-False where the method knows no mask (`paper`, `mlp`): the mask is then ignored.
+float32 [N, 15], 1 where the joint may be used and 0 where it must have no influence. It returns `float32 [N, 50]`, unit
+vectors, or zeros where nothing can be said (no usable joint, degenerate pose). It never returns NaN. `encoder.masked`
+is False where the method knows no mask (`paper`, `mlp`): the mask is then ignored.
 """
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engines.errors import BadInputError
 from engines.skeleton import BONES
 
 EMBEDDING_SIZE = 50
@@ -85,3 +86,19 @@ class BonesEncoder(nn.Module):
         usable = torch.index_select(mask, 1, self.second) * torch.index_select(mask, 1, self.first)
         directions = (unit(bones) * usable[..., None]).flatten(1)  # [N, 28]
         return unit(nn.functional.pad(directions, (0, EMBEDDING_SIZE - 2 * len(BONES))))
+
+
+SHIPPED_ENCODERS = ("bones",)
+
+
+def load_encoder(name: str) -> BonesEncoder:
+    """The shipped encoder of that name, ready to run.
+
+    Raises:
+        BadInputError: no encoder has that name.
+    """
+    if name != "bones":
+        raise BadInputError(
+            f"--encoder {name} is not known", f"{', '.join(SHIPPED_ENCODERS)} are allowed", "give --encoder bones"
+        )
+    return BonesEncoder().eval()

@@ -1,0 +1,119 @@
+"""Every clip of a folder through the live loop: how many frames get a pose, and does a target find its own frame.
+
+    python benchmarks/clips.py --clips ../shared/media --engines DIR --out runs/clips
+
+For each clip: a target is made from one of its frames (`--at`, a share of its length); the clip is scored
+against it; the table counts frames.
+
+- whole: frames in which the detector, asked afresh about each frame, is sure (0.6) of a person who touches no edge.
+- posed: the share of those that got a pose; waiting: the share in which the loop held on to the person it had just lost
+  (1 s) while somebody else was whole in view; missed: all others.
+- own: the score of the frame the target was made from; lowest: the least score in the clip.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import run_live
+from engines.execution import CpuChain, read_chain
+from engines.host_sampling import letterbox
+from realtime.tracking import ANCHOR_SECONDS
+
+SURE = 0.6
+EDGE_PX = 4
+
+
+def frames_of(clip: Path) -> list[np.ndarray]:
+    """All pictures of a clip."""
+    video, frames = cv2.VideoCapture(str(clip)), []
+    while (image := video.read()[1]) is not None:
+        frames.append(image)
+    return frames
+
+
+def whole_person_in(chain: CpuChain, image: np.ndarray) -> bool:
+    """Whether the detector alone is sure of a person who touches no edge of the picture."""
+    width, height = chain.info.frame_size
+    frame = letterbox(image, (height, width), grey=0)
+    scale = min(height / image.shape[0], width / image.shape[1])
+    left, top = (width - image.shape[1] * scale) / 2, (height - image.shape[0] * scale) / 2
+    x1, y1, x2, y2, confidence = chain.detect(frame, np.zeros(4, np.float32))[0]
+    inside = x1 > left + EDGE_PX and y1 > top + EDGE_PX and x2 < width - left - EDGE_PX and y2 < height - top - EDGE_PX
+    return bool(confidence >= SURE and inside)
+
+
+def waits(row: dict, rows: list[dict]) -> bool:
+    """Whether a frame without a pose comes at most 1 s after one with a pose."""
+    posed = [other["time"] for other in rows[: row["frame"]] if other["joints"] is not None]
+    return row["joints"] is None and bool(posed) and row["time"] - posed[-1] <= ANCHOR_SECONDS
+
+
+def main() -> int:
+    """Prints the table; 1 when a clip's own frame scores under 95."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--engines", type=Path, required=True)
+    parser.add_argument("--encoder", default=run_live.DEFAULT_ENCODER)
+    parser.add_argument("--only", default="*.mp4", help="which files of the folder")
+    parser.add_argument("--at", type=float, default=0.5, help="where in the clip its target is, 0 to 1")
+    parser.add_argument("--out", type=Path, default=Path("runs/clips"))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    chain = CpuChain(read_chain(arguments.engines, arguments.encoder))
+    table = Table(
+        "clip", "frames", "whole", "posed", "waiting", "missed", "own", "lowest", title="Clips through the live loop"
+    )
+    failed = False
+    for clip in sorted(arguments.clips.glob(arguments.only)):
+        images = frames_of(clip)
+        own_frame = int(len(images) * arguments.at)
+        target = arguments.out / f"{clip.stem}.png"
+        results = arguments.out / f"{clip.stem}.jsonl"
+        cv2.imwrite(str(target), images[own_frame])
+        options = [
+            "--target",
+            target,
+            "--source",
+            clip,
+            "--engines",
+            arguments.engines,
+            "--headless",
+            "--results",
+            results,
+        ]
+        options += ["--record", arguments.out / f"{clip.stem}.mp4", "--encoder", arguments.encoder]
+        code = run_live.main([str(option) for option in options])
+        if code:
+            table.add_row(clip.stem, str(len(images)), *["-"] * 5, f"exit {code}")
+            failed = True
+            continue
+        rows = [json.loads(line) for line in results.read_text().splitlines()][1:-1]
+        whole = [row for row, image in zip(rows, images, strict=True) if whole_person_in(chain, image)]
+        posed = sum(row["joints"] is not None for row in whole) / max(len(whole), 1)
+        waiting = sum(waits(row, rows) for row in whole) / max(len(whole), 1)
+        scores = [row["score"] for row in rows if row["score"] is not None]
+        own = rows[own_frame]["score"] or 0.0
+        failed |= own < 95
+        table.add_row(
+            clip.stem,
+            str(len(rows)),
+            str(len(whole)),
+            *(f"{share:.1%}" for share in (posed, waiting, 1 - posed - waiting)),
+            f"{own:.1f}",
+            f"{min(scores):.1f}",
+        )
+    Console(width=140).print(table)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Command line of the build step: parse, wire, run. What it does is in `engines/build.py`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engines.errors import EXIT_INTERRUPTED, PosemirrorError
+from engines.gpu import choose_backend, find_gpu
+from engines.options import add_version, frame_size, people_count
+from engines.tensorrt_build import parse_compute_capability
+from engines.weights import REGISTRY
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, in groups."""
+    options = argparse.ArgumentParser(
+        prog="build_engines.py",
+        description="Build the detect, pose and encode engines that run_live.py runs.",
+        epilog="Exit codes: 0 done, 2 bad arguments or file, 4 weights or engine unusable, 130 Ctrl-C.",
+    )
+    networks = options.add_argument_group("networks")
+    networks.add_argument(
+        "--detector", default="yolov5nu", metavar="yolov5nu|yolov5su|FILE.pt", help="person detector (default yolov5nu)"
+    )
+    networks.add_argument(
+        "--pose",
+        default="hrnet_w32",
+        metavar="hrnet_w32|hrnet_w48|FILE.pth|FILE.onnx",
+        help="pose network (default hrnet_w32)",
+    )
+    networks.add_argument("--encoder", metavar="FILE", help="one more encoder beside those that ship")
+    networks.add_argument("--weights-dir", type=Path, metavar="DIR", help="take weights from here, download nothing")
+    networks.add_argument("--trust-weights", action="store_true", help="load a .pt of unknown hash (it can run code)")
+    networks.add_argument("--list", action="store_true", help="list the known weights and stop")
+    engines = options.add_argument_group("engines")
+    engines.add_argument("--frame-size", type=frame_size, default=(720, 1280), metavar="WxH", help="default 1280x720")
+    engines.add_argument("--people", type=people_count, default=1, metavar="N", help="people in a frame, 1 to 8")
+    engines.add_argument("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
+    engines.add_argument("--precision", choices=("fp16", "fp32"), help="default fp16 for TensorRT, fp32 for onnx")
+    engines.add_argument("--for", dest="target", metavar="smXY", help="build for another GPU, with TensorRT-RTX")
+    engines.add_argument("--out", type=Path, default=Path("engines/built"), metavar="DIR", help="default engines/built")
+    add_version(options)
+    return options
+
+
+def list_weights(console: Console) -> None:
+    """Prints the registry."""
+    table = Table("name", "file", "licence", "source", title="Known weights")
+    for entry in REGISTRY.values():
+        table.add_row(entry.name, entry.filename, entry.licence, entry.url)
+    console.print(table)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Builds, telling its progress."""
+    target = parse_compute_capability(arguments.target) if arguments.target else None
+    gpu = find_gpu()
+    backend, why = choose_backend(arguments.backend, gpu, builds_for_other_gpu=target is not None)
+    console.print(f"Backend: {why}.")
+    if target is None and backend != "onnx":
+        target = parse_compute_capability(gpu.compute_capability)
+    from engines.build import BuildEvents, BuildRequest, build
+    from engines.networks.encoders import SHIPPED_ENCODERS
+
+    request = BuildRequest(
+        detector=arguments.detector,
+        pose=arguments.pose,
+        encoders=[*SHIPPED_ENCODERS, *([arguments.encoder] if arguments.encoder else [])],
+        frame_size=arguments.frame_size,
+        people=arguments.people,
+        backend=backend,
+        precision=arguments.precision or ("fp32" if backend == "onnx" else "fp16"),
+        out=arguments.out,
+        weights_dir=arguments.weights_dir,
+        trust_weights=arguments.trust_weights,
+        target=target,
+    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, DownloadColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("start", total=None)
+
+        def on_step(name: str) -> None:
+            progress.update(task, description=name, completed=0, total=None)
+            if not console.is_terminal:
+                console.print(f"  {name}")
+
+        def on_download(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        def on_tensorrt(phase: str, done: int, total: int) -> None:
+            progress.update(task, description=phase, completed=done, total=total)
+
+        manifests = build(request, BuildEvents(on_step, on_download, on_tensorrt))
+    table = Table("engine", "network", "precision", "frame", "size", title=f"Built in {arguments.out}")
+    for manifest in manifests:
+        size = sum((arguments.out / name).stat().st_size for name in manifest.files)
+        frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
+        table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
+    console.print(table)
+    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    console = Console()
+    arguments = parser().parse_args(argv)
+    try:
+        if arguments.list:
+            list_weights(console)
+        else:
+            run(arguments, console)
+    except PosemirrorError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; nothing was changed", markup=False)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""The build step: weights to networks to graphs to engines, each with its manifest. A chain of small steps.
+
+Needs the `build` extra (torch, onnx); the live loop never imports this.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+from torch import Tensor
+
+from engines.download import Progress, file_sha256
+from engines.errors import BadInputError, EngineError
+from engines.geometry import Size, network_size
+from engines.graphs.chain import (
+    HEATMAPS,
+    NETWORK_INPUT,
+    Graphs,
+    detect_graphs,
+    encode_graph,
+    pose_graphs,
+    torch_pose_network,
+)
+from engines.graphs.parts import save_sharing_weights
+from engines.manifest import Manifest, TensorRtBuild, write_manifest
+from engines.networks.encoders import load_encoder
+from engines.networks.heatmap_onnx import load_heatmap_network
+from engines.networks.hrnet import HRNET_CONFIGS, HRNet
+from engines.networks.hrnet_weights import load_hrnet, read_state_dict
+from engines.networks.yolov5 import load_yolov5
+from engines.options import posemirror_version
+from engines.skeleton import VISIBLE_CONFIDENCE
+from engines.tensorrt_build import BuildProgress, ComputeCapability, build_engine, import_tensorrt
+from engines.weights import WeightsFile, find_weights, require_trust
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build. Sizes are (height, width) px; names are those of the command line."""
+
+    detector: str
+    pose: str
+    encoders: Sequence[str]
+    frame_size: Size
+    people: int
+    backend: str
+    precision: str
+    out: Path
+    weights_dir: Path | None = None
+    trust_weights: bool = False
+    target: ComputeCapability | None = None
+
+
+@dataclass(frozen=True)
+class BuildEvents:
+    """Who is told of what: the start of each step by name, a download's bytes, TensorRT's own steps."""
+
+    on_step: Callable[[str], None] = lambda _: None
+    on_download: Progress | None = None
+    on_tensorrt: BuildProgress | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """Where a network came from, for the manifest."""
+
+    name: str
+    weights_sha256: str = ""
+    licence: str = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The graphs of one engine, ready to be written for a backend."""
+
+    name: str
+    graphs: Graphs
+    network: Network
+    masked: bool = True
+    image_size: Size = (0, 0)
+    frame_size: Size = field(default=(0, 0))
+
+
+def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
+    """Builds all engines of a request into a fresh folder, then puts it in the place of `request.out`.
+
+    Raises:
+        BadInputError, EngineError: with nothing changed in `request.out`.
+    """
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=request.out.parent) as scratch:
+        folder = Path(scratch) / "engines"
+        folder.mkdir()
+        prepared = [prepare_detect(request, events), prepare_pose(request, events)]
+        prepared += [prepare_encode(request, name, events) for name in request.encoders]
+        manifests = [write_engine(one, request, folder, events) for one in prepared]
+        replace_folder(folder, request.out)
+    return manifests
+
+
+def replace_folder(fresh: Path, place: Path) -> None:
+    """Puts `fresh` where `place` is; an older folder of engines there goes, anything else stays and is refused."""
+    if place.exists():
+        if not place.is_dir() or (any(place.iterdir()) and not (place / "detect.json").is_file()):
+            raise BadInputError(
+                f"--out {place} exists and holds no engines",
+                "a new folder, an empty one or one of engines is allowed",
+                "give another --out",
+            )
+        shutil.rmtree(place)
+    fresh.rename(place)
+
+
+def fetch(name: str, request: BuildRequest, events: BuildEvents) -> WeightsFile:
+    """A weights file, found or downloaded, and trusted."""
+    events.on_step(f"weights of {name}")
+    weights = find_weights(name, request.weights_dir, on_progress=events.on_download)
+    require_trust(weights, request.trust_weights)
+    return weights
+
+
+def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
+    """The detector's graphs."""
+    weights = fetch(request.detector, request, events)
+    if weights.path.suffix != ".pt":
+        raise BadInputError(
+            f"--detector {request.detector} is a {weights.path.suffix} file",
+            "a YOLOv5u checkpoint (.pt) is allowed",
+            "run build_engines.py --detector yolov5nu",
+        )
+    events.on_step("detect: graph")
+    detector = load_yolov5(weights.path)
+    image_size = network_size(request.frame_size, detector.longest_px)
+    graphs = detect_graphs(detector, request.frame_size, image_size, request.people, request.precision)
+    network = Network(weights.path.stem, weights.sha256, weights.licence)
+    return Prepared("detect", graphs, network, image_size=image_size, frame_size=request.frame_size)
+
+
+def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
+    """The pose network's graphs."""
+    weights = fetch(request.pose, request, events)
+    events.on_step("pose: graph")
+    if weights.path.suffix == ".onnx":
+        names = {"input_name": NETWORK_INPUT, "output_name": HEATMAPS}
+        part = load_heatmap_network(weights.path, request.people, **names)
+    else:
+        part = torch_pose_network(load_pose_checkpoint(weights.path), request.people)
+    graphs = pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
+    network = Network(weights.path.stem, weights.sha256, weights.licence)
+    return Prepared("pose", graphs, network, image_size=(256, 192), frame_size=request.frame_size)
+
+
+def load_pose_checkpoint(path: Path) -> HRNet:
+    """An HRNet from a `.pth`, as wide as its file says."""
+    if path.suffix != ".pth":
+        raise BadInputError(
+            f"--pose {path} is a {path.suffix} file",
+            "an HRNet checkpoint (.pth) or a heatmap network (.onnx) is allowed",
+            "run build_engines.py --pose hrnet_w32",
+        )
+    state_dict = read_state_dict(path)
+    width = state_dict_width(state_dict)
+    for config in HRNET_CONFIGS.values():
+        if config.width == width and not config.visibility:
+            return load_hrnet(state_dict, config)
+    return load_hrnet(state_dict, HRNET_CONFIGS["hrnet_w32"])
+
+
+def state_dict_width(state_dict: Mapping[str, Tensor]) -> int:
+    """The width of the HRNet that a state dict belongs to: what its last layer takes in; 0 without one."""
+    last = (value for key, value in state_dict.items() if key.endswith("final_layer.weight") and value.ndim == 4)
+    return next((int(value.shape[1]) for value in last), 0)
+
+
+def prepare_encode(request: BuildRequest, name: str, events: BuildEvents) -> Prepared:
+    """One encoder's graph."""
+    events.on_step(f"encode_{name}: graph")
+    encoder = load_encoder(name)
+    graphs = encode_graph(encoder, request.people, VISIBLE_CONFIDENCE)
+    path = Path(str(getattr(encoder, "weights_path", "")))
+    network = Network(name, file_sha256(path) if path.is_file() else "")
+    return Prepared(f"encode_{Path(name).stem}", graphs, network, masked=bool(encoder.masked))
+
+
+def write_engine(prepared: Prepared, request: BuildRequest, folder: Path, events: BuildEvents) -> Manifest:
+    """Writes one engine, its files first and its manifest last."""
+    graph_path = folder / f"{prepared.name}.onnx"
+    cut_path = folder / f"{prepared.name}.cut.onnx"
+    weights_path = folder / f"{prepared.name}.weights"
+    tensorrt = None
+    if request.backend == "onnx":
+        events.on_step(f"{prepared.name}: write")
+        models = {graph_path: prepared.graphs.whole}
+        if prepared.graphs.cut is not None:
+            models[cut_path] = prepared.graphs.cut
+        save_sharing_weights(models, weights_path)
+        if not weights_path.stat().st_size:
+            weights_path.unlink()
+        graph_sha256 = file_sha256(graph_path)
+        files = [path for path in (graph_path, cut_path, weights_path) if path.is_file()]
+    else:
+        events.on_step(f"{prepared.name}: {request.backend}")
+        onnx.save_model(prepared.graphs.whole, graph_path)
+        graph_sha256 = file_sha256(graph_path)
+        tensorrt, engine_path = compile_tensorrt(graph_path, request, events)
+        graph_path.unlink()
+        files = [engine_path]
+    manifest = Manifest(
+        name=prepared.name,
+        backend=request.backend,
+        files={path.name: file_sha256(path) for path in files},
+        graph_sha256=graph_sha256,
+        network=prepared.network.name,
+        weights_sha256=prepared.network.weights_sha256,
+        licence=prepared.network.licence,
+        precision="fp32" if prepared.name.startswith("encode") else request.precision,
+        frame_size=(prepared.frame_size[1], prepared.frame_size[0]),
+        image_size=(prepared.image_size[1], prepared.image_size[0]),
+        people=request.people,
+        visible_confidence=VISIBLE_CONFIDENCE,
+        masked=prepared.masked,
+        posemirror=posemirror_version(),
+        tensorrt=tensorrt,
+    )
+    write_manifest(manifest, folder)
+    return manifest
+
+
+def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) -> tuple[TensorRtBuild, Path]:
+    """Compiles a graph beside itself as `.engine`."""
+    trt = import_tensorrt(request.backend)
+    if request.target is None:
+        raise EngineError(
+            "no compute capability is known for the engine",
+            "a GPU in this machine, or a named one, is needed",
+            "give --for sm89",
+        )
+    own = request.backend == "tensorrt"
+    plan = build_engine(graph, trt, compute_capability=None if own else request.target, on_progress=events.on_tensorrt)
+    path = graph.with_suffix(".engine")
+    path.write_bytes(plan)
+    return TensorRtBuild(trt.__version__, str(request.target), "", ""), path

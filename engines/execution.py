@@ -1,0 +1,176 @@
+"""The chain of engines on a CPU: one frame in, boxes, keypoints and scores out. Knows no clocks, threads or windows."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from engines.errors import EngineError
+from engines.host_sampling import crop, letterbox
+from engines.manifest import Manifest, check_files, read_manifest
+
+Floats = npt.NDArray[np.float32]
+Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PoseOutput:
+    """What the pose engine says of K people, px of the frame.
+
+    Args:
+        keypoints: float32 [K, 17, 3], smoothed; x, y, confidence; zeros where there is no box.
+        joints: float32 [K, 15, 3].
+        next_boxes: float32 [K, 5]; bounds and mean confidence of the visible keypoints, zeros when fewer than 5.
+        state: float32 [K, 17, 4]; smoothed position and speed (px a second), to be given back with the next frame.
+    """
+
+    keypoints: Floats
+    joints: Floats
+    next_boxes: Floats
+    state: Floats
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The encode engine's view of T targets: joints float32 [T, 15, 3], counts [T, 15] (0 or 1), width [T] > 0."""
+
+    joints: Floats
+    counts: Floats
+    width: Floats
+
+
+@dataclass(frozen=True)
+class EncodeOutput:
+    """Embedding float32 [K, 50], and distance [K, T] and score [K, T] (0..100) to each target."""
+
+    embedding: Floats
+    distance: Floats
+    score: Floats
+
+
+@dataclass(frozen=True)
+class ChainInfo:
+    """What the opened engines are: sizes are (width, height) in px, `manifests` by engine name."""
+
+    backend: str
+    directory: Path
+    frame_size: tuple[int, int]
+    people: int
+    visible_confidence: float
+    encoder: str
+    masked: bool
+    manifests: dict[str, Manifest]
+
+
+class CpuChain:
+    """The three engines on ONNX Runtime. Not for use from several threads at once.
+
+    Args:
+        sampling: `host` samples the networks' pictures with OpenCV and runs the cut graphs (measured faster on a CPU);
+            `graph` runs the whole graphs.
+        threads: for all engines together; all cores when None.
+    """
+
+    def __init__(self, info: ChainInfo, *, sampling: str = "host", threads: int | None = None) -> None:
+        self.info = info
+        self.cut = sampling == "host"
+        count = threads or os.cpu_count() or 1
+        self.detector = open_session(info, "detect", cut=self.cut, threads=count)
+        self.poser = open_session(info, "pose", cut=self.cut, threads=count)
+        self.encoder = open_session(info, f"encode_{info.encoder}", cut=False, threads=1)
+        width, height = info.manifests["detect"].image_size
+        self.detect_image_size = (height, width)
+
+    def detect(self, frame: Frame, anchor: Floats) -> Floats:
+        """Boxes float32 [K, 5] in `frame` uint8 [H, W, 3]; `anchor` float32 [4] is whom to stay with, or zeros."""
+        picture = {"frame": frame}
+        if self.cut:
+            picture = {"image": letterbox(frame, self.detect_image_size, exact=True)[None]}
+        boxes: Floats = self.detector.run(None, {**picture, "anchor": anchor})[0]
+        return boxes
+
+    def pose(self, frame: Frame, boxes: Floats, state: Floats, seconds: float) -> PoseOutput:
+        """Keypoints of the people in `boxes` float32 [K, 5], `seconds` after the frame that gave `state`."""
+        picture = {"image": crop(frame, boxes)} if self.cut else {"frame": frame}
+        inputs = {**picture, "boxes": boxes, "state": state, "seconds": np.array([seconds], np.float32)}
+        return PoseOutput(*self.poser.run(None, inputs))
+
+    def encode(self, joints: Floats, targets: Targets) -> EncodeOutput:
+        """Embeds `joints` float32 [K, 15, 3] and compares them with every target."""
+        inputs = {"joints": joints, "targets": targets.joints, "counts": targets.counts, "width": targets.width}
+        return EncodeOutput(*self.encoder.run(None, inputs))
+
+
+def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session of one engine, its files checked against the manifest first."""
+    manifest = info.manifests[name]
+    check_files(manifest, info.directory)
+    path = info.directory / (f"{name}.cut.onnx" if cut else manifest.engine_file)
+    if path.name not in manifest.files:
+        raise EngineError(
+            f"{name}.json in {info.directory} does not list {path.name}",
+            "a file is opened only when its manifest has its hash",
+            f"run build_engines.py --backend onnx --out {info.directory}",
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # a pool that spins between frames would take its core from the other engines' pools
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for every status, with no common base
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot open {path} ({type(error).__name__})",
+            "a graph written by build_engines.py is needed",
+            f"run build_engines.py --backend onnx --out {info.directory}",
+        ) from error
+
+
+def read_chain(directory: Path, encoder: str) -> ChainInfo:
+    """The three manifests of a folder of engines, checked against each other.
+
+    Raises:
+        EngineError: a missing or bad manifest, an encoder that was not built, or engines of different sizes.
+    """
+    if not directory.is_dir():
+        raise EngineError(
+            f"{directory} is not a folder", "a folder written by build_engines.py is needed", "run build_engines.py"
+        )
+    built = sorted(path.stem.removeprefix("encode_") for path in directory.glob("encode_*.json"))
+    if encoder not in built and built:
+        raise EngineError(
+            f"{directory} has no encode engine named {encoder}",
+            f"it has {', '.join(built)}",
+            f"run run_live.py --encoder {built[0]}, or build_engines.py --encoder {encoder} --out {directory}",
+        )
+    names = ("detect", "pose", f"encode_{encoder}")
+    manifests = {name: read_manifest(directory / f"{name}.json") for name in names}
+    detect, pose, encode = manifests.values()
+    for one, other, what in (
+        (detect.backend, pose.backend, "backend"),
+        (detect.backend, encode.backend, "backend"),
+        (detect.frame_size, pose.frame_size, "frame size"),
+        (detect.people, pose.people, "number of people"),
+        (detect.people, encode.people, "number of people"),
+        (pose.visible_confidence, encode.visible_confidence, "least confidence of a visible joint"),
+    ):
+        if one != other:
+            raise EngineError(
+                f"the engines in {directory} differ in their {what}: {one} and {other}",
+                "all must be built in one run",
+                f"run build_engines.py --out {directory}",
+            )
+    return ChainInfo(
+        backend=detect.backend,
+        directory=directory,
+        frame_size=detect.frame_size,
+        people=detect.people,
+        visible_confidence=pose.visible_confidence,
+        encoder=encoder,
+        masked=encode.masked,
+        manifests=manifests,
+    )

@@ -1,0 +1,37 @@
+"""Where pictures lie inside each other, in plain numbers. Knows no tensors of any framework but NumPy's."""
+
+import math
+from dataclasses import dataclass
+
+LETTERBOX_GREY = 114
+CROP_HEIGHT, CROP_WIDTH = 256, 192
+CROP_PADDING = 1.25
+HEATMAP_HEIGHT, HEATMAP_WIDTH = 64, 48
+
+Size = tuple[int, int]
+"""(height, width) in px."""
+
+
+@dataclass(frozen=True)
+class LetterboxFit:
+    """How a picture lies inside another: `fitted px = source px * scale + (left, top)`."""
+
+    scale: float
+    width: int
+    height: int
+    left: int
+    top: int
+
+
+def fit_letterbox(source: Size, image: Size) -> LetterboxFit:
+    """The largest centred placement of a `source`-sized picture inside an `image`-sized one, its shape kept."""
+    scale = min(image[0] / source[0], image[1] / source[1])
+    height, width = max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
+    return LetterboxFit(scale, width, height, (image[1] - width) // 2, (image[0] - height) // 2)
+
+
+def network_size(frame: Size, longest: int) -> Size:
+    """The smallest size in multiples of 32 that holds the frame scaled to `longest` px on its long side."""
+    scale = longest / max(frame)
+    height, width = (math.ceil(round(side * scale) / 32) * 32 for side in frame)
+    return height, width

@@ -1,0 +1,124 @@
+"""After the pose network: from heatmaps to smoothed keypoints and the paper's joints, as a torch module.
+
+Knows no network: heatmaps are [K, 17, 64, 48] of any top-down network in HRNet's crop convention.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from engines.geometry import HEATMAP_HEIGHT, HEATMAP_WIDTH
+from engines.graphs.sampling import crop_window
+from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES
+
+LEAST_KEYPOINTS = 5
+MIN_CUTOFF_HZ = 1.0
+SPEED_CUTOFF_HZ = 3.0
+CUTOFF_PER_SPEED = 20.0
+"""Hz of cutoff gained per person height a second of speed (the filter's beta)."""
+LEAST_SECONDS = 1e-3
+FAR = 1e6
+
+
+def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
+    """Heatmaps [K, 17, 64, 48] of `boxes` [K, 5] to keypoints [K, 17, 3] in frame px, confidence 0..1.
+
+    HRNet's published decode: the highest cell, a quarter cell toward the larger neighbour on each axis where 1 < cell <
+    last on both axes, times 4, no half-pixel offset.
+    """
+    people, count = heatmaps.shape[0], heatmaps.shape[1]
+    cells = heatmaps.reshape(people, count, HEATMAP_HEIGHT * HEATMAP_WIDTH)
+    best = cells.argmax(-1)
+    peak = cells.amax(-1)
+    row = torch.div(best, HEATMAP_WIDTH, rounding_mode="floor")
+    column = best - row * HEATMAP_WIDTH
+    last = HEATMAP_HEIGHT * HEATMAP_WIDTH - 1
+    neighbours = torch.stack([best - 1, best + 1, best - HEATMAP_WIDTH, best + HEATMAP_WIDTH], -1).clamp(0, last)
+    left, right, above, below = torch.gather(cells, 2, neighbours).unbind(-1)
+    inside_x, inside_y = (column > 1) & (column < HEATMAP_WIDTH - 1), (row > 1) & (row < HEATMAP_HEIGHT - 1)
+    quarter = (inside_x & inside_y).float() * 0.25
+    x = column.float() + torch.sign(right - left) * quarter - HEATMAP_WIDTH * 0.5
+    y = row.float() + torch.sign(below - above) * quarter - HEATMAP_HEIGHT * 0.5
+    centre, width = crop_window(boxes)
+    step = (width / HEATMAP_WIDTH)[:, None]
+    return torch.stack([x * step + centre[:, :1], y * step + centre[:, 1:], peak.clamp(0, 1)], -1)
+
+
+def bounds(points: Tensor, counts: Tensor) -> Tensor:
+    """x1, y1, x2, y2 [K, 4] of those `points` [K, N, 2] whose `counts` [K, N] is 1; far inverted where none is."""
+    out = ((1 - counts) * FAR)[..., None]
+    return torch.cat([(points + out).amin(1), (points - out).amax(1)], 1)
+
+
+def smoothing_factor(cutoff_hz: Tensor | float, seconds: Tensor) -> Tensor:
+    """The share of the new value in an exponential filter of `cutoff_hz` after `seconds`."""
+    return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * seconds))
+
+
+class PosePost(nn.Module):
+    """`heatmaps`, `boxes`, `state` [K, 17, 4], `seconds` [1] -> `keypoints`, `joints`, `next_boxes`, `state`.
+
+    Smoothing is the One Euro filter (Casiez et al. 2012) on each keypoint, its speed measured in person heights a
+    second. It starts anew for a keypoint that was not visible, and for a row whose box does not overlap its last
+    keypoints. A state of zeros therefore switches it off.
+    """
+
+    def __init__(self, visible_confidence: float) -> None:
+        super().__init__()
+        self.visible_confidence = visible_confidence
+
+    def forward(
+        self, heatmaps: Tensor, boxes: Tensor, state: Tensor, seconds: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """See the class."""
+        size = boxes[:, 2:4] - boxes[:, :2]
+        there = ((size[:, 0] > 0) & (size[:, 1] > 0)).float()[:, None]  # [K, 1]
+        raw = decode(heatmaps, boxes)
+        visible = (raw[..., 2] >= self.visible_confidence).float() * there  # [K, 17]
+        position, speed = self.smooth(raw[..., :2], boxes, state, seconds.clamp(min=LEAST_SECONDS))
+        keypoints = torch.cat([position, raw[..., 2:]], -1) * there[..., None]
+        next_state = torch.cat([position, speed], -1) * visible[..., None]
+        return keypoints, self.joints(keypoints), self.next_boxes(keypoints, visible), next_state
+
+    def smooth(self, raw: Tensor, boxes: Tensor, state: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Smoothed positions [K, 17, 2] px and speeds [K, 17, 2] px a second."""
+        last, last_speed = state[..., :2], state[..., 2:]
+        known = (state.abs().sum(-1) > 0).float()
+        last_box = bounds(last, known)
+        low, high = torch.maximum(boxes[:, :2], last_box[:, :2]), torch.minimum(boxes[:, 2:4], last_box[:, 2:])
+        overlaps = ((high - low).amin(1, keepdim=True) >= 0).float()  # a lone keypoint has bounds of no area
+        goes_on = (known * overlaps)[..., None]
+        seen_speed = (raw - last) / seconds
+        speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds)
+        height = (boxes[:, 3] - boxes[:, 1]).clamp(min=1)[:, None, None]
+        heights_a_second = torch.linalg.vector_norm(speed, dim=-1, keepdim=True) / height
+        factor = smoothing_factor(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * heights_a_second, seconds)
+        smoothed = last + (raw - last) * factor
+        return smoothed * goes_on + raw * (1 - goes_on), speed * goes_on
+
+    def joints(self, keypoints: Tensor) -> Tensor:
+        """The paper's 15 joints [K, 15, 3]; see `engines.skeleton.joints_from_keypoints`."""
+        joints = []
+        for sources in JOINT_SOURCES[:-1]:
+            points = self.pick(keypoints, sources)
+            joints.append(torch.cat([points[..., :2].mean(1), points[..., 2:].amin(1)], -1))
+        face = self.pick(keypoints, FACE_KEYPOINTS)
+        visible = (face[..., 2:] >= self.visible_confidence).float()
+        count = visible.sum(1)
+        position = (face[..., :2] * visible).sum(1) / count.clamp(min=1)
+        lowest = (face[..., 2:] * visible + FAR * (1 - visible)).amin(1) * (count > 0).float()
+        return torch.stack([*joints, torch.cat([position, lowest], -1)], 1)
+
+    @staticmethod
+    def pick(keypoints: Tensor, indices: tuple[int, ...]) -> Tensor:
+        """Some of the keypoints [K, 17, 3], in the given order."""
+        return torch.index_select(keypoints, 1, torch.tensor(indices))
+
+    @staticmethod
+    def next_boxes(keypoints: Tensor, visible: Tensor) -> Tensor:
+        """Bounds of the visible keypoints and their mean confidence [K, 5]; zeros when fewer than 5 are visible."""
+        count = visible.sum(1, keepdim=True)
+        confidence = (keypoints[..., 2] * visible).sum(1, keepdim=True) / count.clamp(min=1)
+        enough = (count >= LEAST_KEYPOINTS).float()
+        return torch.cat([bounds(keypoints[..., :2], visible) * enough, confidence * enough], 1)

@@ -1,0 +1,43 @@
+"""Kinds of command-line values that both programs share. Knows no program."""
+
+import argparse
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+from engines.geometry import Size
+
+MOST_PEOPLE = 8
+LEAST_SIDE_PX, MOST_SIDE_PX = 64, 8192
+
+
+def posemirror_version() -> str:
+    """The package's version; "source" where it runs without being installed."""
+    try:
+        return version("posemirror")
+    except PackageNotFoundError:
+        return "source"
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Adds `--version`."""
+    parser.add_argument("--version", action="version", version=f"posemirror {posemirror_version()}")
+
+
+def frame_size(text: str) -> Size:
+    """`1280x720` as (720, 1280): height, width."""
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; WIDTHxHEIGHT is allowed; give 1280x720")
+    width, height = int(match[1]), int(match[2])
+    if not all(LEAST_SIDE_PX <= side <= MOST_SIDE_PX for side in (width, height)):
+        raise argparse.ArgumentTypeError(
+            f"{text} is out of range; sides of {LEAST_SIDE_PX} to {MOST_SIDE_PX} px are allowed; give 1280x720"
+        )
+    return height, width
+
+
+def people_count(text: str) -> int:
+    """A number of people, 1 to 8."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PEOPLE:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of people; 1 to {MOST_PEOPLE} are allowed; give 1")
+    return int(text)

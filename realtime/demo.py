@@ -1,0 +1,38 @@
+"""The demo: which clip, target and engines `run_live.py --demo` uses. Runs nothing itself."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from engines.errors import EngineError
+from realtime.opening import QUICKSTART
+
+FOLDER = Path(__file__).parent / "demo_clip"
+CLIP, TARGET = FOLDER / "roof.mp4", FOLDER / "roof.json"
+OUTPUT = Path("demo")
+ENGINES = OUTPUT / "engines"
+
+
+def demo_arguments(arguments: argparse.Namespace, console: Console) -> argparse.Namespace:
+    """The command line with everything that the user left open filled in by the demo's own files."""
+    given = vars(arguments)
+    engines = arguments.engines or str(next((folder for folder in (QUICKSTART, ENGINES) if folder.is_dir()), ""))
+    if not engines:
+        raise EngineError(
+            "there are no engines for the demo",
+            f"{QUICKSTART} or {ENGINES} is needed",
+            "run make demo, which builds them",
+        )
+    OUTPUT.mkdir(exist_ok=True)
+    console.print(f"Demo: {CLIP.name} against {TARGET.name}; files go to {OUTPUT}/.", highlight=False)
+    return argparse.Namespace(
+        **given
+        | {
+            "target": TARGET,
+            "source": str(CLIP) if arguments.source == "0" else arguments.source,
+            "engines": engines,
+            "record": arguments.record or OUTPUT / "demo.mp4",
+            "results": arguments.results or OUTPUT / "demo.jsonl",
+        }
+    )

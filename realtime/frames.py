@@ -1,0 +1,77 @@
+"""What moves through the loop: captured pictures, frames, clocks. Knows no camera, network or screen."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A picture as a source gave it: uint8 [h, w, 3] BGR, and its place in the source.
+
+    Args:
+        image: the picture, in the source's own size.
+        seconds: media time for a file, seconds since the start for a live source.
+        captured_ns: monotonic clock when it was taken (live), or read (file).
+    """
+
+    image: Picture
+    seconds: float
+    captured_ns: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture on its way through the loop, fitted to the engines' size.
+
+    Args:
+        image: uint8 [H, W, 3] BGR.
+        index: place in the source, from 0.
+        seconds: see `Capture`.
+        captured_ns: see `Capture`.
+        dropped_before: frames given up since the last one that was taken.
+    """
+
+    image: Picture
+    index: int
+    seconds: float
+    captured_ns: int
+    dropped_before: int = 0
+
+
+def decode_picture(data: bytes) -> Picture | None:
+    """The picture in a JPEG, PNG or such, uint8 [h, w, 3] BGR; None for anything else, cut off or absurdly large."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # empty, or larger than OpenCV's limits
+        return None
+    return None if image is None else image.astype(np.uint8, copy=False)
+
+
+class Clock(Protocol):
+    """The time of the loop; a fake one makes tests deterministic."""
+
+    def now_ns(self) -> int:
+        """Monotonic time, ns."""
+
+    def wait(self, seconds: float, until: threading.Event) -> None:
+        """Waits, at most until the event is set."""
+
+
+class MonotonicClock:
+    """The machine's monotonic clock."""
+
+    def now_ns(self) -> int:
+        """See `Clock`."""
+        return time.monotonic_ns()
+
+    def wait(self, seconds: float, until: threading.Event) -> None:
+        """See `Clock`."""
+        until.wait(max(0.0, seconds))

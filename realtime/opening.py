@@ -1,0 +1,92 @@
+"""Opens what a session needs: the engines of a folder, the target of a file or picture. Runs no loop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engines.errors import BadInputError, EngineError
+from engines.execution import CpuChain, read_chain
+from engines.geometry import fit_letterbox
+from engines.gpu import choose_backend, find_gpu
+from engines.host_sampling import letterbox
+from realtime.executor import Chain, find_pose
+from realtime.frames import decode_picture
+from realtime.pipeline import BAR_GREY
+from realtime.pose import Target, choose_person, is_picture, read_target, target_from_joints
+
+BUILT = Path("engines/built")
+QUICKSTART = Path(__file__).parent.parent / "engines" / "quickstart"
+
+
+def engines_folder(given: str | None) -> Path:
+    """The folder that `--engines` stands for: the given one, else the built one if it exists, else quickstart."""
+    if given is None:
+        return BUILT if BUILT.is_dir() else QUICKSTART
+    return QUICKSTART if given == "quickstart" else Path(given)
+
+
+def open_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
+    """The engines in `folder`, and a sentence that says what they run on.
+
+    Raises:
+        EngineError: missing, bad, or not for this machine.
+    """
+    info = read_chain(folder, encoder)
+    if info.backend != "onnx":
+        raise EngineError(
+            f"the engines in {folder} are of {info.backend}, and {find_gpu().reason or 'run on a GPU'}",
+            "this machine's backend is ONNX Runtime on the CPU",
+            f"run build_engines.py --backend onnx --out {folder}",
+        )
+    if backend == "tensorrt":
+        choose_backend("tensorrt", find_gpu())
+        raise EngineError(
+            f"the engines in {folder} are ONNX graphs",
+            "--backend tensorrt needs TensorRT engines",
+            f"run build_engines.py --backend tensorrt --out {folder}",
+        )
+    gpu = find_gpu()
+    why = f", because {gpu.reason}" if backend == "auto" and gpu.reason else ""
+    return CpuChain(info), f"ONNX Runtime on the CPU{why}"
+
+
+def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None) -> Target:
+    """A target from a JSON file of any known format, or from a picture of a person, found with the engines.
+
+    Raises:
+        BadInputError: see `realtime.pose.read_target`; or a picture that cannot be decoded or shows nobody.
+    """
+    visible = chain.info.visible_confidence
+    if not is_picture(path):
+        return read_target(path, ignore=ignore, person=person, visible_confidence=visible)
+    image = decode_picture(read_picture(path))
+    if image is None:
+        raise BadInputError(f"target {path} holds no picture", "a complete image file is needed", "check that it opens")
+    width, height = chain.info.frame_size
+    people = find_pose(chain, letterbox(image, (height, width), grey=BAR_GREY))
+    if not people:
+        raise BadInputError(
+            f"target {path} shows no person that the engines can find",
+            "a picture with one whole person, well lit and not small, is needed",
+            "give another picture, or keypoints as JSON",
+        )
+    fit = fit_letterbox((image.shape[0], image.shape[1]), (height, width))
+    joints = np.stack(people)
+    joints[..., :2] = (joints[..., :2] - (fit.left, fit.top)) / fit.scale
+    chosen = choose_person(joints, person, str(path), ignore=ignore, visible_confidence=visible)
+    size = (image.shape[1], image.shape[0])
+    return target_from_joints(joints[chosen], size, path.stem, str(path), ignore=ignore, visible_confidence=visible)
+
+
+def read_picture(path: Path) -> bytes:
+    """The bytes of a picture file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInputError(
+            f"target {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
+        ) from error
+    if not data:
+        raise BadInputError(f"target {path} is empty", "a picture of a person is needed", "give another file")
+    return data

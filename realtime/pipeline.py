@@ -1,0 +1,241 @@
+"""The loop: one thread captures, one computes, the caller's draws and writes. Knows no network, overlay or file.
+
+    source -> mailbox -> executor -> caller
+       (capture thread)  (worker)    (the caller's thread)
+
+A live source's mailbox holds the newest frame only; a file's waits. At most two frames are in flight: one in the
+executor, one with the caller. `captured = shown + dropped + in flight` holds whenever the ledger's lock is free.
+"""
+
+import queue
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from engines.geometry import Size
+from engines.host_sampling import letterbox
+from realtime.executor import Executor
+from realtime.frames import Clock, Frame, Picture
+from realtime.results import STALE, FrameResult
+from realtime.sources import Source
+
+STALE_MS = 250.0
+BAR_GREY = 0
+JOIN_SECONDS = 5.0
+
+
+@dataclass
+class Ledger:
+    """Where every captured frame is. A frame is captured when it is taken from the mailbox or thrown out of it."""
+
+    captured: int = 0
+    shown: int = 0
+    dropped: int = 0
+    in_flight: int = 0
+
+
+class Mailbox:
+    """Hands frames from the capture thread to the worker; the newest only, or each in turn.
+
+    Args:
+        newest_only: a frame not yet taken is dropped when the next one comes; else `put` waits.
+        ledger: is told of every frame taken or dropped, under `lock`.
+    """
+
+    def __init__(self, newest_only: bool, ledger: Ledger) -> None:
+        self._newest_only, self._ledger = newest_only, ledger
+        self._frame: Frame | None = None
+        self._dropped_since = 0
+        self._closed = False
+        self.lock = threading.Condition()
+
+    def put(self, frame: Frame) -> bool:
+        """Leaves a frame; False when the mailbox is closed and the frame was not taken in."""
+        with self.lock:
+            if not self._newest_only:
+                self.lock.wait_for(lambda: self._frame is None or self._closed)
+            if self._closed:
+                return False
+            if self._frame is not None:
+                self._drop()
+            self._frame = frame
+            self.lock.notify_all()
+            return True
+
+    def _drop(self) -> None:
+        self._frame = None
+        self._ledger.captured += 1
+        self._ledger.dropped += 1
+        self._dropped_since += 1
+
+    def take(self) -> Frame | None:
+        """The waiting frame, as soon as there is one; None when closed and empty."""
+        with self.lock:
+            self.lock.wait_for(lambda: self._frame is not None or self._closed)
+            if self._frame is None:
+                return None
+            frame = replace(self._frame, dropped_before=self._dropped_since)
+            self._frame, self._dropped_since = None, 0
+            self._ledger.captured += 1
+            self._ledger.in_flight += 1
+            self.lock.notify_all()
+            return frame
+
+    def close(self, *, drop: bool = False) -> None:
+        """No more frames come; with `drop` the waiting one is given up."""
+        with self.lock:
+            self._closed = True
+            if drop and self._frame is not None:
+                self._drop()
+            self.lock.notify_all()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result and the frame it belongs to. The picture is the caller's until it asks for the next one."""
+
+    result: FrameResult
+    image: Picture
+    dropped_before: int
+
+
+class Pipeline:
+    """Runs a source through an executor.
+
+    Use: `for shown in pipeline.run(): ...`; what the caller does in the loop's body is the delivery to the sinks.
+    Leaving the loop stops everything.
+
+    Args:
+        source: opened, closed by the caller.
+        executor: see `realtime.executor`.
+        frame_size: (height, width) px that frames are fitted to.
+        clock: for capture and age.
+        max_frames: stop after as many results.
+    """
+
+    def __init__(
+        self, source: Source, executor: Executor, frame_size: Size, clock: Clock, *, max_frames: int | None = None
+    ) -> None:
+        self._source, self._executor, self._clock = source, executor, clock
+        self._frame_size, self._max_frames = frame_size, max_frames
+        self.ledger = Ledger()
+        self._mailbox = Mailbox(source.live, self.ledger)
+        self._results: queue.SimpleQueue[Shown | BaseException | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
+        self._stop = threading.Event()
+        self._source_error: BaseException | None = None
+
+    def run(self) -> Generator[Shown]:
+        """Results in order, until the source ends, `max_frames` is reached or the caller leaves.
+
+        Raises:
+            PosemirrorError: whatever the source or the engines raised, here in the caller's thread.
+        """
+        threads = [
+            threading.Thread(target=step, name=name, daemon=True)
+            for name, step in (("capture", self._capture), ("worker", self._compute))
+        ]
+        for thread in threads:
+            thread.start()
+        count = 0
+        try:
+            while count != self._max_frames:
+                item = self._results.get()
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                count += 1
+                delivered = False
+                try:
+                    yield self._aged(item)
+                    delivered = True
+                finally:
+                    with self._mailbox.lock:
+                        self.ledger.in_flight -= 1
+                        self.ledger.shown += delivered
+                        self.ledger.dropped += not delivered
+                self._room.release()
+        finally:
+            self.stop()
+            for thread in threads:
+                thread.join(JOIN_SECONDS)
+            self._give_up_undelivered()
+
+    def stop(self) -> None:
+        """Asks every thread to end; harmless when repeated."""
+        self._stop.set()
+        self._mailbox.close(drop=True)
+        self._room.release()
+
+    def _aged(self, shown: Shown) -> Shown:
+        """The result with its age; from a live source a result that is too old loses its score."""
+        result = shown.result
+        age_ms = (self._clock.now_ns() - result.captured_ns) / 1e6
+        if self._source.live and age_ms > STALE_MS:
+            reason = f"the picture is {age_ms:.0f} ms old"
+            people = tuple(replace(person, score=None) for person in result.people)
+            result = replace(result, status=STALE, reason=reason, score=None, distance=None, people=people)
+        return replace(shown, result=replace(result, age_ms=age_ms))
+
+    def _capture(self) -> None:
+        """The capture thread; what the source raises reaches the caller after the frames read before it."""
+        try:
+            self._read_all()
+        except BaseException as error:
+            self._source_error = error
+        finally:
+            self._mailbox.close()
+
+    def _read_all(self) -> None:
+        """Reads, fits and leaves frames until the source ends."""
+        index = 0
+        most = None if self._source.live else self._max_frames  # a live source goes on: frames may yet be dropped
+        while not self._stop.is_set() and index != most:
+            capture = self._source.read(self._stop)
+            if capture is None:
+                return
+            image = capture.image
+            if image.shape[:2] != self._frame_size:
+                image = letterbox(image, self._frame_size, grey=BAR_GREY)
+            if not self._mailbox.put(Frame(image, index, capture.seconds, capture.captured_ns)):
+                return
+            index += 1
+
+    def _compute(self) -> None:
+        """The worker; what the executor raises reaches the caller at once."""
+        try:
+            self._execute_all()
+        except BaseException as error:
+            self._stop.set()
+            self._mailbox.close(drop=True)
+            self._results.put(error)
+
+    def _execute_all(self) -> None:
+        """Takes frames through the executor, one result at a time to the caller."""
+        waiting: list[Frame] = []
+        more = True
+        while more or waiting:
+            frame = self._mailbox.take() if more else None
+            more = frame is not None
+            if frame is not None:
+                wait_ms = (self._clock.now_ns() - frame.captured_ns) / 1e6
+                self._executor.submit(frame, wait_ms=wait_ms)
+                waiting.append(frame)
+            if waiting and (len(waiting) >= self._executor.depth or not more):
+                oldest = waiting.pop(0)
+                result = self._executor.collect()
+                self._deliver(Shown(result, oldest.image, oldest.dropped_before))
+        self._deliver(self._source_error)
+
+    def _deliver(self, item: Shown | BaseException | None) -> None:
+        """Hands on a result when the caller has asked for it; after `stop` nobody asks, and nobody is waited for."""
+        if not self._stop.is_set():
+            self._room.acquire()
+        self._results.put(item)
+
+    def _give_up_undelivered(self) -> None:
+        """Counts as dropped what was computed and never asked for."""
+        with self._mailbox.lock:
+            self.ledger.dropped += self.ledger.in_flight
+            self.ledger.in_flight = 0

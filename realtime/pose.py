@@ -1,0 +1,376 @@
+"""Targets: the pose to match, read from a file, checked and written. Knows no network, picture, camera or score."""
+
+import contextlib
+import difflib
+import json
+import math
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.errors import BadInputError
+from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
+from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
+
+FORMAT = "posemirror-target"
+VERSION = 1
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+REQUIRED_FIELDS = ("format", "version", "name", "image_size", "joints")
+OPTIONAL_FIELDS = ("ignore", "score_width", "pass_score", "hold_seconds", "match_mirrored")
+SCORE_WIDTH_RANGE = (0.001, 100)
+MAX_HOLD_SECONDS = 3600
+MAX_NAME = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A pose to match.
+
+    Args:
+        name: one line of text.
+        image_size: width and height in px of the picture that the joints lie in.
+        joints: `float32 [15, 3]`, x px, y px from the picture's top left corner, confidence 0..1; zeros where absent.
+        ignore: names of the joints that do not count.
+        score_width: cosine distance at which the score has fallen to 61 (the paper's equation 6).
+        pass_score: a score of this and above holds the pose, 0..100.
+        hold_seconds: how long to hold it.
+        match_mirrored: the mirrored pose counts as well.
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    joints: npt.NDArray[np.float32]
+    ignore: tuple[str, ...] = ()
+    score_width: float = 0.3
+    pass_score: float = 80
+    hold_seconds: float = 5
+    match_mirrored: bool = False
+
+    @property
+    def counts(self) -> npt.NDArray[np.float32]:
+        """`float32 [15]`, 1 where the joint counts, 0 where it is ignored."""
+        return np.array([joint not in self.ignore for joint in JOINTS], np.float32)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a target file is a picture, by its name; such a one needs the networks, and is not read here."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def parse_ignore(text: str) -> tuple[str, ...]:
+    """Joint names from the command line's `legs,left_wrist`: groups opened, each joint once.
+
+    Raises:
+        BadInputError: a name that is neither a joint nor a group.
+    """
+    names: list[str] = []
+    for word in (part.strip() for part in text.split(",")):
+        if word not in JOINT_GROUPS and word not in JOINT_INDEX:
+            raise _unknown_joint("--ignore", word, (*JOINT_GROUPS, *JOINTS))
+        names += JOINT_GROUPS.get(word, (word,))
+    return tuple(dict.fromkeys(names))
+
+
+def read_target(
+    path: Path,
+    *,
+    ignore: Sequence[str] = (),
+    person: int | None = None,
+    visible_confidence: float = VISIBLE_CONFIDENCE,
+) -> Target:
+    """A target from a pose.json, or from a file of OpenPose, COCO or MediaPipe keypoints.
+
+    Args:
+        path: the file; a picture (`is_picture`) is refused.
+        ignore: joint names that do not count, besides those that the file itself ignores.
+        person: which of a file's persons, from 1 in the order of the file; None takes the one with most visible
+            joints, the largest of those.
+        visible_confidence: a joint that counts must have at least this.
+
+    Raises:
+        BadInputError: the file cannot be read, is of another format, has a field that does not fit, or lacks a joint
+            that counts. The message names file, field and value.
+    """
+    source = name_of(path)
+    if is_picture(path):
+        raise BadInputError(
+            f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
+        )
+    document = read_json(path)
+    if isinstance(document, dict) and "format" in document:
+        choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source)
+        return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
+    people = read_people(document, source)
+    if person is None and len({one.image for one in people}) > 1:
+        raise BadInputError(
+            f"{source} holds {len(people)} persons of different pictures",
+            "a target is one person",
+            f"choose one with --target-person 1 to {len(people)}",
+        )
+    joints = np.zeros((len(people), len(JOINTS), 3), np.float32)
+    for row, one in zip(joints, people, strict=True):
+        row[:] = joints_from_keypoints(one.keypoints, visible_confidence)
+    index = choose_person(joints, person, source, ignore=ignore, visible_confidence=visible_confidence)
+    size = people[index].image_size or _bounds(joints[index])
+    return target_from_joints(
+        joints[index], size, path.stem, source, ignore=ignore, visible_confidence=visible_confidence
+    )
+
+
+def choose_person(
+    joints: npt.NDArray[np.float32],
+    person: int | None,
+    source: str,
+    *,
+    ignore: Collection[str] = (),
+    visible_confidence: float = VISIBLE_CONFIDENCE,
+) -> int:
+    """Which of several persons is the target: the N-th, or the largest whole one.
+
+    Args:
+        joints: `float32 [P, 15, 3]`, x px, y px, confidence.
+        person: from 1; None takes the person with most visible joints that count, of those the one whose visible
+            joints have the largest bounds, of those the first.
+        source: the file, as errors name it.
+        ignore: joint names that do not count.
+        visible_confidence: a joint is visible at this and above.
+
+    Returns:
+        The row of `joints`.
+
+    Raises:
+        BadInputError: there is no person, or no N-th.
+    """
+    count = len(joints)
+    if not count:
+        raise BadInputError(f"{source} holds no person", "a target is a person's pose", "give another file")
+    if person is not None:
+        if not 1 <= person <= count:
+            raise BadInputError(
+                f"--target-person is {person}",
+                f"{source} holds {count} person{'s' * (count > 1)}",
+                f"give a number from 1 to {count}, or leave the option out",
+            )
+        return person - 1
+    visible = (joints[..., 2] >= visible_confidence) & np.array([name not in ignore for name in JOINTS])
+    low = np.where(visible[..., None], joints[..., :2], np.inf).min(1)
+    high = np.where(visible[..., None], joints[..., :2], -np.inf).max(1)
+    area = np.where(visible.any(1), np.prod(high.astype(np.float64) - low, axis=1), 0.0)
+    return max(range(count), key=lambda row: (int(visible[row].sum()), float(area[row])))
+
+
+def target_from_joints(
+    joints: npt.NDArray[np.float32],
+    image_size: tuple[int, int],
+    name: str,
+    source: str,
+    *,
+    ignore: Sequence[str] = (),
+    visible_confidence: float = VISIBLE_CONFIDENCE,
+) -> Target:
+    """A target from joints that a network or another program found: those outside the picture count as not seen.
+
+    A confidence above 1, as heatmap peaks can have, becomes 1.
+
+    Args:
+        joints: `float32 [15, 3]`, x px, y px, confidence.
+        image_size: width and height in px of the picture they lie in.
+        name: what cannot be printed is replaced, what is too long is cut.
+        source: the file or camera, as errors name it.
+        ignore: joint names that do not count.
+        visible_confidence: a joint that counts must have at least this.
+
+    Raises:
+        BadInputError: a joint that counts is missing, or none counts.
+    """
+    inside = ((joints[:, :2] >= 0) & (joints[:, :2] <= image_size)).all(1) & (joints[:, 2] > 0)
+    kept = np.where(inside[:, None], joints, np.float32(0)).astype(np.float32)
+    kept[:, 2] = np.minimum(kept[:, 2], 1)
+    printable = "".join(letter if letter.isprintable() else "?" for letter in name)[:MAX_NAME].strip() or "target"
+    target = Target(printable, image_size, kept, _joint_names(ignore, "ignore"))
+    _require_whole(target, source, visible_confidence)
+    return target
+
+
+def target_from_object(
+    document: object,
+    source: str,
+    *,
+    ignore: Sequence[str] = (),
+    visible_confidence: float = VISIBLE_CONFIDENCE,
+) -> Target:
+    """A target from the JSON object of a pose.json, or of a results file's session row less its `width`.
+
+    Args:
+        document: the parsed JSON.
+        source: the file, as errors name it.
+        ignore: joint names that do not count, besides the object's own.
+        visible_confidence: a joint that counts must have at least this.
+
+    Raises:
+        BadInputError: a field is missing, unknown, or does not fit; a joint that counts is missing.
+    """
+    entry = fields(document, source)
+    _check_fields(entry, source)
+    size = size_px(entry["image_size"], f"{source}: image_size")
+    names = _joint_names(items(entry.get("ignore", []), f"{source}: ignore"), f"{source}: ignore")
+    mirrored = entry.get("match_mirrored", False)
+    if not isinstance(mirrored, bool):
+        raise BadInputError(f"{source}: match_mirrored is {shown(mirrored)}", "it is true or false", "correct it")
+    target = Target(
+        name=_name(entry["name"], f"{source}: name"),
+        image_size=size,
+        joints=_joints(entry["joints"], f"{source}: joints", size),
+        ignore=tuple(dict.fromkeys((*names, *_joint_names(ignore, "ignore")))),
+        score_width=number(entry.get("score_width", 0.3), f"{source}: score_width", *SCORE_WIDTH_RANGE),
+        pass_score=number(entry.get("pass_score", 80), f"{source}: pass_score", 0, 100),
+        hold_seconds=number(entry.get("hold_seconds", 5), f"{source}: hold_seconds", 0, MAX_HOLD_SECONDS),
+        match_mirrored=mirrored,
+    )
+    _require_whole(target, source, visible_confidence)
+    return target
+
+
+def target_object(target: Target) -> dict[str, object]:
+    """The JSON object of a target; reading it back gives the same float32 to the bit."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": target.name,
+        "image_size": list(target.image_size),
+        "joints": {
+            joint: [float_for_json(value) for value in row]
+            for joint, row in zip(JOINTS, target.joints, strict=True)
+            if row.view(np.uint32).any()
+        },
+        "ignore": list(target.ignore),
+        "score_width": target.score_width,
+        "pass_score": target.pass_score,
+        "hold_seconds": target.hold_seconds,
+        "match_mirrored": target.match_mirrored,
+    }
+
+
+def write_target(target: Target, path: Path) -> None:
+    """Writes a pose.json, whole or not at all.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
+    text = json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BadInputError(
+            f"{name_of(path)} could not be written ({error.strerror or error})",
+            "it must be a file in a folder that exists and is writable",
+            "give another path",
+        ) from error
+
+
+def float_for_json(value: np.float32) -> float:
+    """The shortest decimal that reads back as the same float32 (the 0.1 of float32 as 0.1, not 0.10000000149)."""
+    short = float(str(value))
+    return short if np.float32(short) == value else float(value)
+
+
+def _check_fields(entry: dict[str, object], source: str) -> None:
+    """Format, version, no field missing, none unknown."""
+    if entry.get("format") != FORMAT:
+        routine = entry.get("format") == "posemirror-routine"
+        raise BadInputError(
+            f"{source}: format is {shown(entry.get('format'))}",
+            f'a target has "{FORMAT}"',
+            "give it with --routine" if routine else "give another file, or correct that value",
+        )
+    version = entry.get("version")
+    if isinstance(version, bool) or version != VERSION:
+        raise BadInputError(
+            f"{source}: version is {shown(version)}",
+            f"this posemirror reads version {VERSION}",
+            "write the target again with run_live.py --capture-target",
+        )
+    missing = [key for key in REQUIRED_FIELDS if key not in entry]
+    known = REQUIRED_FIELDS + OPTIONAL_FIELDS
+    unknown = [key for key in entry if key not in known]
+    if missing:
+        raise BadInputError(
+            f"{source} lacks {', '.join(missing)}",
+            f"a target needs {', '.join(REQUIRED_FIELDS)}",
+            "add what is missing",
+        )
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        raise BadInputError(
+            f"{source} has the unknown field {shown(unknown[0])}",
+            f"a target has {', '.join(known)}",
+            f"rename it to {close[0]}" if close else "take it out",
+        )
+
+
+def _name(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME or not value.isprintable():
+        raise BadInputError(
+            f"{where} is {shown(value)}", f"it must be one line of 1 to {MAX_NAME} letters", "correct that value"
+        )
+    return value
+
+
+def _joint_names(names: Sequence[object], where: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in JOINTS:
+            raise _unknown_joint(where, name, JOINTS)
+    return tuple(dict.fromkeys(str(name) for name in names))
+
+
+def _unknown_joint(where: str, name: object, allowed: Sequence[str]) -> BadInputError:
+    close = difflib.get_close_matches(str(name), allowed, n=1)
+    return BadInputError(
+        f"{where} names {shown(name)}, which is no joint",
+        f"the names are {', '.join(allowed)}",
+        f"give {close[0]}" if close else "give one of them",
+    )
+
+
+def _joints(value: object, where: str, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    joints = np.zeros((len(JOINTS), 3), np.float32)
+    for name, point in fields(value, where).items():
+        if name not in JOINT_INDEX:
+            raise _unknown_joint(where, name, JOINTS)
+        triple = items(point, f"{where}.{name}", 3)
+        for axis, (label, high) in enumerate((("x", size[0]), ("y", size[1]), ("confidence", 1))):
+            joints[JOINT_INDEX[name], axis] = number(triple[axis], f"{where}.{name} {label}", 0, high)
+    return joints
+
+
+def _bounds(joints: npt.NDArray[np.float32]) -> tuple[int, int]:
+    """A picture size that holds every joint with a confidence, for files that do not tell it."""
+    corner = np.where(joints[:, 2:] > 0, joints[:, :2], 1).max(0)
+    return max(1, math.ceil(corner[0])), max(1, math.ceil(corner[1]))
+
+
+def _require_whole(target: Target, source: str, visible_confidence: float) -> None:
+    """Refuses a target that lacks a joint that counts, in which none counts, or whose joints are all one point."""
+    counting = [index for index, count in enumerate(target.counts) if count]
+    if not counting:
+        raise BadInputError(f"{source} ignores every joint", "some joints must count", "ignore fewer of them")
+    missing = [JOINTS[index] for index in counting if not target.joints[index, 2] >= visible_confidence]
+    if missing:
+        raise BadInputError(
+            f"{source} lacks {', '.join(missing)}",
+            f"every joint that counts must be in the picture, with a confidence of at least {visible_confidence:g}",
+            f"give another pose, or leave them out with --ignore {','.join(missing)}",
+        )
+    if not np.ptp(target.joints[counting, :2], axis=0).any():
+        raise BadInputError(f"{source} has all joints at one point", "a pose has an extent", "give another pose")

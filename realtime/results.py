@@ -1,0 +1,121 @@
+"""What the loop says of a frame, and the results file's rows. Knows no network, camera or screen."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from realtime.pose import float_for_json
+
+Floats = npt.NDArray[np.float32]
+
+SCORED, NO_PERSON, JOINTS_MISSING, STALE = "scored", "no_person", "joints_missing", "stale"
+
+
+@dataclass(frozen=True)
+class PersonResult:
+    """One more person in view: id, box float32 [5], keypoints [17, 3], joints [15, 3] (px), score or None."""
+
+    id: int
+    box: Floats
+    keypoints: Floats
+    joints: Floats
+    score: float | None
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """Everything that is known of one frame. Coordinates are px of the fitted frame.
+
+    Args:
+        frame: 0-based index in the source.
+        seconds: media time (file), or since the start (live).
+        captured_ns: see `realtime.frames.Capture`.
+        status: scored, no_person, joints_missing or stale.
+        reason: why there is no score, in words; None with one.
+        score: 0..100, or None.
+        distance: cosine distance to the target, or None.
+        box: float32 [5], or None when nobody is there.
+        keypoints: float32 [17, 3], or None.
+        joints: float32 [15, 3], or None.
+        deviation_degrees: see `realtime.scoring.deviation_degrees`.
+        missing: joints that count and are not visible.
+        mirrored: whether the target's mirror image was the nearer one.
+        target: the target's name.
+        stages_ms: time in each stage.
+        stages_cpu_ms: CPU time of the worker in each stage, not written.
+        people: everybody, when several are looked for.
+        age_ms: age at display, set by the loop.
+    """
+
+    frame: int
+    seconds: float
+    captured_ns: int
+    status: str
+    reason: str | None
+    score: float | None
+    distance: float | None
+    box: Floats | None
+    keypoints: Floats | None
+    joints: Floats | None
+    deviation_degrees: dict[str, float | None]
+    missing: tuple[str, ...]
+    mirrored: bool
+    target: str
+    stages_ms: dict[str, float]
+    stages_cpu_ms: dict[str, float] = field(default_factory=dict)
+    people: tuple[PersonResult, ...] = ()
+    age_ms: float = 0.0
+
+
+def rows_for_json(values: Floats | None) -> list[list[float]] | None:
+    """A float32 matrix as nested lists that read back to the same bits."""
+    return None if values is None else [[float_for_json(value) for value in row] for row in values]
+
+
+def row_for_json(values: Floats | None) -> list[float] | None:
+    """A float32 vector as a list that reads back to the same bits."""
+    return None if values is None else [float_for_json(value) for value in values]
+
+
+def frame_row(result: FrameResult) -> dict[str, object]:
+    """The results file's row of a frame."""
+    row: dict[str, object] = {
+        "type": "frame",
+        "frame": result.frame,
+        "time": round(result.seconds, 6),
+        "status": result.status,
+        "reason": result.reason,
+        "score": exact(result.score),
+        "distance": exact(result.distance),
+        "box": row_for_json(result.box),
+        "keypoints": rows_for_json(result.keypoints),
+        "joints": rows_for_json(result.joints),
+        "deviation_degrees": result.deviation_degrees,
+        "missing": list(result.missing),
+        "target": result.target,
+        "phase": "ready",
+        "repetition": 1,
+        "hold_seconds": 0.0,
+        "age_ms": round(result.age_ms, 3),
+        "stages_ms": {name: round(value, 3) for name, value in result.stages_ms.items()},
+    }
+    if result.people:
+        row["people"] = [person_row(person) for person in result.people]
+    return row
+
+
+def exact(value: float | None) -> float | None:
+    """A float32 value as the shortest decimal that reads back to it."""
+    return None if value is None else float_for_json(np.float32(value))
+
+
+def person_row(person: PersonResult) -> dict[str, object]:
+    """One entry of a frame row's `people`."""
+    return {
+        "id": person.id,
+        "box": row_for_json(person.box),
+        "keypoints": rows_for_json(person.keypoints),
+        "joints": rows_for_json(person.joints),
+        "score": exact(person.score),
+    }

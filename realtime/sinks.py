@@ -1,0 +1,202 @@
+"""Where results go: a window, a video file, a results file. Knows no network and no source."""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+
+from engines.errors import BadInputError
+from realtime.frames import Picture
+from realtime.results import FrameResult, frame_row
+
+QUIT_KEYS = (ord("q"), 27)
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
+
+
+def display_problem(environment: dict[str, str] | None = None) -> str:
+    """Why no window can be opened here; empty when one can.
+
+    OpenCV kills the process when there is no display, so this is asked first.
+    """
+    env = dict(os.environ) if environment is None else environment
+    if not sys.platform.startswith("linux"):
+        return ""
+    if env.get("WAYLAND_DISPLAY") and not env.get("DISPLAY"):
+        return "" if env.get("QT_QPA_PLATFORM") == "wayland" else "only Wayland is there, and OpenCV needs X11"
+    display = env.get("DISPLAY", "")
+    if not display:
+        return "DISPLAY is not set"
+    host, _, number = display.rpartition(":")
+    number = number.split(".")[0]
+    if not number.isdecimal():
+        return f"DISPLAY={display} is no display"
+    return "" if answers(host.removesuffix("/unix"), int(number)) else f"nothing answers at DISPLAY={display}"
+
+
+def answers(host: str, number: int) -> bool:
+    """Whether an X server takes connections."""
+    abstract = f"\0/tmp/.X11-unix/X{number}"
+    attempts: list[tuple[int, str | tuple[str, int]]] = (
+        [(socket.AF_INET, (host, 6000 + number))]
+        if host and host != "unix"
+        else [(socket.AF_UNIX, f"/tmp/.X11-unix/X{number}"), (socket.AF_UNIX, abstract)]
+    )
+    for family, address in attempts:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(address)
+            except (OSError, OverflowError, UnicodeError):  # nobody there, no such port, no such name
+                continue
+            return True
+    return False
+
+
+class Window:
+    """A window on the screen. Use as a context manager."""
+
+    def __init__(self, title: str, size: tuple[int, int]) -> None:
+        """`size` is (width, height) px, to begin with."""
+        self._title, self._size = title, size
+
+    def __enter__(self) -> Self:
+        """Opens the window."""
+        # OpenCV's wheel brings Qt without fonts, and Qt says so at length; no text here is Qt's
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
+        cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.resizeWindow(self._title, *self._size)
+        return self
+
+    def show(self, picture: Picture) -> bool:
+        """Shows a picture; False once the user wants to leave (q, Esc, or the window closed)."""
+        cv2.imshow(self._title, picture)
+        key = cv2.waitKey(1) & 0xFF
+        return key not in QUIT_KEYS and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the window."""
+        cv2.destroyAllWindows()
+
+
+def codec_of(path: Path) -> str:
+    """The four letters of the codec that a recording's name asks for.
+
+    Raises:
+        BadInputError: the name's ending is not known.
+    """
+    codec = CODECS.get(path.suffix.lower())
+    if codec is None:
+        raise BadInputError(
+            f"--record {path} ends in {path.suffix or 'nothing'}",
+            f"{', '.join(CODECS)} are allowed",
+            f"give --record {path.with_suffix('.mp4')}",
+        )
+    return codec
+
+
+class Recorder:
+    """Writes pictures to a video file. Use as a context manager.
+
+    Raises:
+        BadInputError: the name's ending is not known, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
+        """`size` is (width, height) px."""
+        codec = codec_of(path)
+        require_writable(path, "--record")
+        self._path = path
+        self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
+        if not self._video.isOpened():
+            raise BadInputError(
+                f"--record {path} cannot be written as {codec}",
+                "a writable folder with free space is needed",
+                "give another path",
+            )
+
+    def __enter__(self) -> Self:
+        """Ready to write."""
+        return self
+
+    def write(self, picture: Picture) -> None:
+        """Appends one picture uint8 [H, W, 3]."""
+        self._video.write(picture)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Completes the file."""
+        self._video.release()
+
+
+class ResultsFile:
+    """Writes results as JSON lines, each complete on disk when written. Use as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        require_writable(path, "--results")
+        self._path = path
+
+    def __enter__(self) -> Self:
+        """Opens the file, replacing an older one."""
+        self._file = self._path.open("w", encoding="utf-8")
+        return self
+
+    def write_row(self, row: dict[str, object]) -> None:
+        """Writes any row.
+
+        Raises:
+            BadInputError: the file cannot be written, the disk being full, for one.
+        """
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            raise BadInputError(
+                f"--results {self._path} could not be written ({error.strerror})",
+                "a file on a disk with free space is needed",
+                "make room, or give another path",
+            ) from error
+
+    def write(self, result: FrameResult) -> None:
+        """Writes a frame's row."""
+        self.write_row(frame_row(result))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the file; a row that could not be written was told of when it was."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def require_writable(path: Path, option: str, *, apart_from: Iterable[str | Path] = ()) -> None:
+    """Refuses an output path before any work is done for it; it may not be one of the files in `apart_from`."""
+    folder = path.parent
+    try:
+        os.fspath(path).encode()
+        writable = not path.is_dir() and folder.is_dir() and os.access(path if path.exists() else folder, os.W_OK)
+        taken = any(path.resolve() == Path(other).resolve() for other in apart_from)
+    except (OSError, UnicodeError):
+        writable, taken = False, False
+    if not writable:
+        raise BadInputError(
+            f"{option} {path} cannot be written",
+            "a file in a folder that exists and is writable is allowed",
+            f"run mkdir -p {folder}, or give another path",
+        )
+    if taken:
+        raise BadInputError(
+            f"{option} {path} would overwrite a file of the same run",
+            "source, target, recording and results are files of their own",
+            "give another path",
+        )

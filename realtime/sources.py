@@ -1,0 +1,273 @@
+"""Where frames come from: cameras, video files, pictures, network streams. Knows no network and no loop.
+
+`live` sources lose what is not read in time; the others wait. A source is closed by whoever opened it.
+"""
+
+import contextlib
+import glob
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+
+from engines.errors import SourceError
+from realtime.frames import Capture, Clock, Picture, decode_picture
+from realtime.pose import PICTURE_SUFFIXES
+
+USUAL_FPS = 30.0
+STILL_SECONDS = 1.0
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.25, 4.0
+
+
+class Source(Protocol):
+    """A place that frames come from.
+
+    Attributes:
+        name: what the user gave, without passwords.
+        live: whether frames that are not read in time are lost.
+        stills: whether pictures are unrelated, so that nobody is followed from one to the next.
+        size: width and height in px of its pictures.
+        fps: its own rate.
+    """
+
+    name: str
+    live: bool
+    stills: bool
+    size: tuple[int, int]
+    fps: float
+
+    def read(self, stop: threading.Event) -> Capture | None:
+        """The next picture, or None at the end; blocks, at most until `stop` is set."""
+
+    def close(self) -> None:
+        """Gives back the device or file."""
+
+
+def without_password(address: str) -> str:
+    """An address fit to be shown: user, password and query are left out."""
+    if "://" not in address:
+        return address
+    scheme, _, rest = address.partition("://")
+    authority = re.split("[/?#]", rest)[0]
+    path = rest[len(authority) :]
+    if "@" in path:  # perhaps a password with a stroke in it: nobody can tell
+        return f"{scheme}://..."
+    return f"{scheme}://{authority.rpartition('@')[2]}{re.split('[?#]', path)[0]}"
+
+
+@contextlib.contextmanager
+def opened_source(text: str, clock: Clock, *, pace: bool, reconnect_seconds: float) -> Iterator[Source]:
+    """Opens `0` (a camera), a video file, a picture, a glob of pictures or `rtsp://...`, and closes it.
+
+    Raises:
+        SourceError: it cannot be opened; the sentence says why.
+    """
+    source = open_source(text, clock, pace=pace, reconnect_seconds=reconnect_seconds)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def open_source(text: str, clock: Clock, *, pace: bool, reconnect_seconds: float) -> Source:
+    """See `opened_source`; the caller closes."""
+    # OpenCV's own warnings would stand between the user and our one sentence
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if text.isdecimal() or "://" in text:
+        return LiveSource(text, clock, reconnect_seconds)
+    path = Path(text)
+    try:
+        text.encode()
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
+        raise SourceError(
+            f"--source {text} cannot be read ({reason})", "a readable file is needed", "check the path and its rights"
+        ) from error
+    if is_folder:
+        raise SourceError(
+            f"--source {text} is a folder",
+            "a camera number, a video, a picture, a glob of pictures or a stream's address is allowed",
+            f"give --source '{path / '*.jpg'}'",
+        )
+    if glob.has_magic(text) and not is_there:
+        return StillSource(text, sorted(glob.glob(text)), clock)  # noqa: PTH207 (absolute patterns too)
+    if not is_there:
+        raise SourceError(f"--source {text} does not exist", "a readable file is needed", "check the path")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {text}")
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return StillSource(text, [text], clock)
+    return VideoSource(text, clock, pace=pace)
+
+
+class VideoSource:
+    """A video file. Every frame in turn; with `pace` as a camera would give them, each at its own time."""
+
+    stills = False
+
+    def __init__(self, path: str, clock: Clock, *, pace: bool) -> None:
+        self.name, self.live, self._clock = path, pace, clock
+        self._video = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+        self._first = self._video.read()[1] if self._video.isOpened() else None
+        if self._first is None:
+            self._video.release()
+            raise SourceError(
+                f"--source {path} holds no video that can be decoded",
+                "a file such as mp4, avi, mkv or webm is allowed",
+                f"check that it plays, or convert it with ffmpeg -i {path} out.mp4",
+            )
+        height, width = self._first.shape[:2]
+        self.size = (width, height)
+        fps = self._video.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
+        self._index = -1
+        self._seconds = -1.0
+        self._started_ns: int | None = None
+
+    def read(self, stop: threading.Event) -> Capture | None:
+        """See `Source`."""
+        image, self._first = self._first if self._first is not None else self._video.read()[1], None
+        if image is None:
+            return None
+        self._index += 1
+        told = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        # some files carry no times, or times that stand still: then the rate is all there is
+        moves_on = self._seconds < told < self._seconds + 10
+        self._seconds = told if moves_on else max(self._index / self.fps, self._seconds + 1e-3)
+        if self.live:
+            now = self._clock.now_ns()
+            if self._started_ns is None:
+                self._started_ns = now - round(self._seconds * 1e9)
+            due_ns = self._started_ns + round(self._seconds * 1e9)
+            self._clock.wait((due_ns - now) / 1e9, stop)
+        return Capture(image, self._seconds, self._clock.now_ns())
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._video.release()
+
+
+class StillSource:
+    """Pictures that have nothing to do with each other, one second apart."""
+
+    live = False
+    stills = True
+    fps = 1 / STILL_SECONDS
+
+    def __init__(self, name: str, paths: list[str], clock: Clock) -> None:
+        self.name, self._clock = name, clock
+        self._paths = [path for path in paths if Path(path).suffix.lower() in PICTURE_SUFFIXES]
+        if not self._paths:
+            raise SourceError(
+                f"--source {name} matches no picture",
+                f"files ending in {', '.join(PICTURE_SUFFIXES)} are allowed",
+                "check the path and quote the pattern",
+            )
+        self._next = 0
+        height, width = self._load(self._paths[0]).shape[:2]
+        self.size = (width, height)
+
+    @staticmethod
+    def _load(path: str) -> Picture:
+        try:
+            image = decode_picture(Path(path).read_bytes())
+        except OSError as error:
+            raise SourceError(
+                f"--source {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
+            ) from error
+        if image is None:
+            raise SourceError(
+                f"--source {path} holds no picture that can be decoded",
+                f"a complete file, one of {', '.join(PICTURE_SUFFIXES)}, is needed",
+                "check that it opens, or leave it out of the pattern",
+            )
+        return image
+
+    def read(self, stop: threading.Event) -> Capture | None:
+        """See `Source`."""
+        if self._next == len(self._paths):
+            return None
+        image = self._load(self._paths[self._next])
+        self._next += 1
+        return Capture(image, (self._next - 1) * STILL_SECONDS, self._clock.now_ns())
+
+    def close(self) -> None:
+        """See `Source`; nothing is held open."""
+
+
+class LiveSource:
+    """A camera by its number, or a network stream. When it is lost it is opened again, for a limited time."""
+
+    live = True
+    stills = False
+
+    def __init__(self, address: str, clock: Clock, reconnect_seconds: float) -> None:
+        self._address, self._clock, self._reconnect_seconds = address, clock, reconnect_seconds
+        self.name = f"camera {address}" if address.isdecimal() else without_password(address)
+        self._video = self._open()
+        if self._video is None:
+            raise SourceError(
+                f"--source {self.name} cannot be opened",
+                "a connected camera's number or a reachable stream's address is needed",
+                "check the cable and the permissions, or give another --source" + known_cameras(),
+            )
+        width, height = (self._video.get(prop) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        self.size = (int(width), int(height))
+        fps = self._video.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
+        self._started_ns = clock.now_ns()
+
+    def _open(self) -> cv2.VideoCapture | None:
+        try:
+            video = cv2.VideoCapture(int(self._address) if self._address.isdecimal() else self._address)
+        except cv2.error:  # a camera number beyond all integers
+            return None
+        if video.isOpened():
+            video.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a longer queue in the driver is lag that no one sees
+            return video
+        video.release()
+        return None
+
+    def read(self, stop: threading.Event) -> Capture | None:
+        """See `Source`. None once `stop` is set.
+
+        Raises:
+            SourceError: lost for longer than `reconnect_seconds`.
+        """
+        lost_ns: int | None = None
+        pause = FIRST_RETRY_SECONDS
+        while not stop.is_set():
+            image = self._video.read()[1] if self._video is not None else None
+            now = self._clock.now_ns()
+            if image is not None:
+                return Capture(image, (now - self._started_ns) / 1e9, now)
+            lost_ns = now if lost_ns is None else lost_ns
+            if (now - lost_ns) / 1e9 >= self._reconnect_seconds:
+                raise SourceError(
+                    f"{self.name} gave no frame for {self._reconnect_seconds:g} s",
+                    f"a source may be lost for --reconnect-seconds {self._reconnect_seconds:g}",
+                    "check the cable or the network, then run again",
+                )
+            self.close()
+            self._clock.wait(pause, stop)
+            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+            self._video = self._open()
+        return None
+
+    def close(self) -> None:
+        """See `Source`."""
+        if self._video is not None:
+            self._video.release()
+            self._video = None
+
+
+def known_cameras() -> str:
+    """The cameras that Linux shows, for an error; empty elsewhere."""
+    names = sorted(path.name for path in Path("/dev").glob("video*") if re.fullmatch(r"video\d+", path.name))
+    return f" (this machine shows {', '.join(names) if names else 'no camera'})" if Path("/dev").is_dir() else ""

@@ -1,0 +1,378 @@
+"""From heatmaps to smoothed keypoints and joints, against HRNet's decode and the One Euro filter written plainly."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+import torch
+
+from engines.graphs.parts import export_part
+from engines.graphs.pose import CUTOFF_PER_SPEED, LEAST_SECONDS, MIN_CUTOFF_HZ, SPEED_CUTOFF_HZ, PosePost
+from engines.skeleton import JOINT_INDEX, KEYPOINTS, joints_from_keypoints
+from tests.fixtures import open_graph, run
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Posts = dict[int, onnxruntime.InferenceSession]
+
+VISIBLE = 0.3
+ROWS, COLUMNS = 64, 48
+BOX = (300.0, 100.0, 500.0, 600.0, 0.9)
+FRAME_SECONDS = 1 / 30
+
+
+@pytest.fixture(scope="module")
+def posts() -> Posts:
+    """The post-processing for one and for three people."""
+    sessions = {}
+    for people in (1, 3):
+        inputs = {
+            "heatmaps": torch.rand(people, 17, ROWS, COLUMNS),
+            "boxes": torch.tensor([BOX] * people),
+            "state": torch.zeros(people, 17, 4),
+            "seconds": torch.ones(1),
+        }
+        outputs = ["keypoints", "joints", "next_boxes", "next_state"]
+        sessions[people] = open_graph(export_part(PosePost(VISIBLE), inputs, outputs))
+    return sessions
+
+
+@dataclass
+class Output:
+    keypoints: Floats
+    joints: Floats
+    next_boxes: Floats
+    state: Floats
+
+
+def post(
+    posts: Posts, heatmaps: Floats, boxes: Floats, state: Floats | None = None, seconds: float = FRAME_SECONDS
+) -> Output:
+    people = len(boxes)
+    state = np.zeros((people, 17, 4), np.float32) if state is None else state
+    inputs = {"heatmaps": heatmaps, "boxes": boxes, "state": state, "seconds": np.array([seconds], np.float32)}
+    output = Output(*run(posts[people], **inputs))
+    assert output.keypoints.shape == (people, 17, 3) and output.joints.shape == (people, 15, 3)
+    assert output.next_boxes.shape == (people, 5) and output.state.shape == (people, 17, 4)
+    return output
+
+
+def random_boxes(random: np.random.Generator, people: int) -> Floats:
+    corner = random.uniform(-50, 900, (people, 2))
+    size = random.uniform(20, 500, (people, 2))
+    return np.concatenate([corner, corner + size, random.uniform(0.3, 1, (people, 1))], 1).astype(np.float32)
+
+
+def one_peak(column: int, row: int, height: float = 0.9) -> Floats:
+    """Heatmaps [1, 17, 64, 48], all of one peak on flat ground."""
+    heatmaps = np.full((1, 17, ROWS, COLUMNS), 0.01, np.float32)
+    heatmaps[:, :, row, column] = height
+    return heatmaps
+
+
+def peaks_with(confidence: npt.ArrayLike) -> Floats:
+    """Heatmaps [1, 17, 64, 48] with peaks on a diagonal, of the given heights."""
+    heatmaps = np.zeros((1, 17, ROWS, COLUMNS), np.float32)
+    for index, height in enumerate(np.broadcast_to(confidence, 17)):
+        heatmaps[0, index, 10 + 2 * index, 5 + 2 * index] = height
+    return heatmaps
+
+
+# ---- decode
+
+
+def hrnet_decode(heatmaps: Floats, boxes: Floats) -> Doubles:
+    """The published decode, cell by cell: argmax, a quarter toward the larger neighbour, back through the crop."""
+    keypoints = np.zeros((len(boxes), 17, 3))
+    for person, box in enumerate(boxes.astype(np.float64)):
+        width = 1.25 * max(box[2] - box[0], (box[3] - box[1]) * 0.75)
+        height = width * 4 / 3
+        for index, heatmap in enumerate(heatmaps[person].astype(np.float64)):
+            row, column = divmod(int(heatmap.argmax()), COLUMNS)
+            x, y = float(column), float(row)
+            if 1 < column < COLUMNS - 1 and 1 < row < ROWS - 1:
+                x += 0.25 * np.sign(heatmap[row, column + 1] - heatmap[row, column - 1])
+                y += 0.25 * np.sign(heatmap[row + 1, column] - heatmap[row - 1, column])
+            keypoints[person, index] = (
+                (box[0] + box[2]) / 2 + (x / COLUMNS - 0.5) * width,
+                (box[1] + box[3]) / 2 + (y / ROWS - 0.5) * height,
+                min(max(heatmap.max(), 0), 1),
+            )
+    return keypoints
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_decode_of_random_heatmaps_is_the_published_one(posts: Posts, people: int) -> None:
+    random = np.random.default_rng(10)
+    for _ in range(20):
+        heatmaps = random.uniform(0.001, 1.3, (people, 17, ROWS, COLUMNS)).astype(np.float32)
+        boxes = random_boxes(random, people)
+        output = post(posts, heatmaps, boxes)
+        np.testing.assert_allclose(output.keypoints, hrnet_decode(heatmaps, boxes), atol=1e-3)
+
+
+@pytest.mark.parametrize("row", [0, 1, 2, 31, 61, 62, 63])
+@pytest.mark.parametrize("column", [0, 1, 2, 20, 45, 46, 47])
+def test_decode_of_a_peak_anywhere_and_at_every_border_is_the_published_one(
+    posts: Posts, row: int, column: int
+) -> None:
+    boxes = np.array([BOX], np.float32)
+    random = np.random.default_rng(row * 100 + column)
+    slope = random.uniform(0, 0.2, (1, 17, ROWS, COLUMNS)).astype(np.float32)
+    for heatmaps in (one_peak(column, row) + slope, one_peak(column, row)):
+        output = post(posts, heatmaps, boxes)
+        np.testing.assert_allclose(output.keypoints, hrnet_decode(heatmaps, boxes), atol=1e-3)
+
+
+def test_a_peak_in_the_middle_of_the_crop_is_the_middle_of_the_box(posts: Posts) -> None:
+    output = post(posts, one_peak(24, 32), np.array([BOX], np.float32))
+    np.testing.assert_allclose(output.keypoints[0], [[400, 350, 0.9]] * 17, atol=1e-4)
+
+
+def test_confidence_is_the_peak_clamped_to_one_and_to_zero(posts: Posts) -> None:
+    boxes = np.array([BOX], np.float32)
+    for height, confidence in ((1.7, 1), (0.42, 0.42), (-0.3, 0)):
+        heatmaps = np.full((1, 17, ROWS, COLUMNS), -0.5, np.float32)
+        heatmaps[:, :, 30, 20] = height
+        np.testing.assert_allclose(post(posts, heatmaps, boxes).keypoints[..., 2], confidence, atol=1e-6)
+
+
+def test_rows_of_zeros_give_zeros_whatever_the_heatmaps_and_the_state(posts: Posts) -> None:
+    random = np.random.default_rng(11)
+    heatmaps = random.uniform(0, 1, (3, 17, ROWS, COLUMNS)).astype(np.float32)
+    state = random.uniform(1, 500, (3, 17, 4)).astype(np.float32)
+    boxes = np.zeros((3, 5), np.float32)
+    nobody = post(posts, heatmaps, boxes, state)
+    for array in (nobody.keypoints, nobody.joints, nobody.next_boxes, nobody.state):
+        assert (array == 0).all()
+    boxes[1] = BOX
+    one = post(posts, heatmaps, boxes, state)
+    for array in (one.keypoints, one.joints, one.next_boxes, one.state):
+        assert (array[[0, 2]] == 0).all() and np.isfinite(array).all() and array[1].any()
+
+
+# ---- joints
+
+
+def test_joints_in_the_graph_are_those_of_the_skeleton(posts: Posts) -> None:
+    random = np.random.default_rng(12)
+    for _ in range(20):
+        heatmaps = random.uniform(0, 0.1, (3, 17, ROWS, COLUMNS)).astype(np.float32)
+        for person in range(3):
+            for index in range(17):
+                heatmaps[person, index, random.integers(64), random.integers(48)] = random.uniform(0.1, 1)
+        boxes = random_boxes(random, 3)
+        boxes[random.integers(3)] = 0
+        output = post(posts, heatmaps, boxes)
+        np.testing.assert_allclose(output.joints, joints_from_keypoints(output.keypoints, VISIBLE), atol=1e-3)
+
+
+def joint(output: Output, name: str) -> Floats:
+    row: Floats = output.joints[0, JOINT_INDEX[name]]
+    return row
+
+
+def keypoint(output: Output, name: str) -> Floats:
+    row: Floats = output.keypoints[0, KEYPOINTS.index(name)]
+    return row
+
+
+def test_pelvis_and_neck_are_middles_with_the_lowest_confidence(posts: Posts) -> None:
+    confidence = np.full(17, 0.8)
+    confidence[[KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_shoulder")]] = 0.35, 0.1
+    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
+    for name, part, lowest in (("pelvis", "hip", 0.35), ("neck", "shoulder", 0.1)):
+        middle = (keypoint(output, f"left_{part}") + keypoint(output, f"right_{part}")) / 2
+        np.testing.assert_allclose(joint(output, name), [*middle[:2], lowest], atol=1e-4)
+
+
+def test_head_is_the_mean_of_the_visible_face_points_only(posts: Posts) -> None:
+    confidence = np.full(17, 0.8)
+    confidence[:5] = 0.9, 0.29, 0.3, 0.1, 0.0
+    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
+    middle = (keypoint(output, "nose") + keypoint(output, "right_eye")) / 2
+    np.testing.assert_allclose(joint(output, "head"), [*middle[:2], 0.3], atol=1e-4)
+
+
+def test_head_without_a_visible_face_point_is_zeros(posts: Posts) -> None:
+    confidence = np.full(17, 0.8)
+    confidence[:5] = 0.29
+    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
+    assert (joint(output, "head") == 0).all()
+    np.testing.assert_allclose(joint(output, "neck")[2], 0.8, atol=1e-6)
+
+
+# ---- the One Euro filter
+
+
+@dataclass
+class OneEuro:
+    """Casiez, Roussel and Vogel 2012, for one keypoint; its speed counts in person heights a second."""
+
+    position: Doubles | None = None
+    speed: Doubles = field(default_factory=lambda: np.zeros(2))
+
+    @staticmethod
+    def share(cutoff_hz: float, seconds: float) -> float:
+        return 1 / (1 + 1 / (2 * math.pi * cutoff_hz) / seconds)
+
+    def __call__(self, raw: Doubles, person_height: float, seconds: float) -> Doubles:
+        if self.position is None:
+            self.position, self.speed = raw, np.zeros(2)
+            return raw
+        share = self.share(SPEED_CUTOFF_HZ, seconds)
+        self.speed = share * (raw - self.position) / seconds + (1 - share) * self.speed
+        cutoff_hz = MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * float(np.hypot(*self.speed)) / person_height
+        share = self.share(cutoff_hz, seconds)
+        self.position = share * raw + (1 - share) * self.position
+        return self.position
+
+
+class Person:
+    """A row's 17 filters and the rules that start them anew."""
+
+    def __init__(self) -> None:
+        self.filters = [OneEuro() for _ in range(17)]
+
+    def __call__(self, raw: Doubles, box: Floats, seconds: float) -> Doubles:
+        if not box[:4].any():
+            self.filters = [OneEuro() for _ in range(17)]
+            return np.zeros((17, 3))
+        known = np.array([one.position for one in self.filters if one.position is not None])
+        if len(known):
+            low, high = np.maximum(known.min(0), box[:2]), np.minimum(known.max(0), box[2:4])
+            if (low > high).any():
+                self.filters = [OneEuro() for _ in range(17)]
+        smoothed = raw.copy()
+        for index, one in enumerate(self.filters):
+            smoothed[index, :2] = one(raw[index, :2], max(float(box[3] - box[1]), 1), seconds)
+            if raw[index, 2] < VISIBLE:
+                self.filters[index] = OneEuro()
+        return smoothed
+
+
+def test_smoothing_is_the_one_euro_filter_over_uneven_seconds(posts: Posts) -> None:
+    random = np.random.default_rng(13)
+    people = [Person() for _ in range(3)]
+    boxes = np.array([BOX, (700, 200, 900, 650, 0.8), (100, 50, 180, 300, 0.7)], np.float32)
+    state = np.zeros((3, 17, 4), np.float32)
+    peaks = random.uniform(0, 0.1, (3, 17, ROWS, COLUMNS)).astype(np.float32)
+    rows, columns = random.integers(4, 60, (3, 17)), random.integers(4, 44, (3, 17))
+    moved = 0.0
+    for frame in range(40):
+        boxes[:, :4] += random.normal(0, 4, (3, 1)) + random.normal(0, 1, (3, 4))
+        if frame == 15:
+            boxes[1, [0, 2]] -= 900  # somebody else
+        shown = boxes.copy()
+        if frame in (8, 9):
+            shown[2] = 0
+        heatmaps = peaks.copy()
+        rows = (rows + random.integers(-1, 2, rows.shape)).clip(0, 63)
+        columns = (columns + random.integers(-1, 2, columns.shape)).clip(0, 47)
+        for person in range(3):
+            heights = np.where(random.uniform(size=17) < 0.15, 0.2, random.uniform(0.31, 1, 17))
+            heatmaps[person, np.arange(17), rows[person], columns[person]] = heights
+        seconds = float(np.float32(random.choice([0.004, 1 / 60, 1 / 30, 0.05, 0.21])))
+        output = post(posts, heatmaps, shown, state, seconds)
+        raw = hrnet_decode(heatmaps, shown)
+        wanted = np.stack([one(raw[index], shown[index], seconds) for index, one in enumerate(people)])
+        np.testing.assert_allclose(output.keypoints, wanted, atol=5e-3)
+        for person, one in enumerate(people):
+            for index, filtered in enumerate(one.filters):
+                known = filtered.position is not None
+                state_wanted = [*filtered.position, *filtered.speed] if filtered.position is not None else [0] * 4
+                np.testing.assert_allclose(output.state[person, index], state_wanted, rtol=1e-3, atol=0.05)
+                assert known == bool(output.state[person, index].any())
+        moved = max(moved, float(np.abs(output.keypoints - raw)[..., :2].max()))
+        state = output.state
+    assert moved > 3
+
+
+def followed(posts: Posts, first: Floats, second: Floats, box: tuple[float, ...] = BOX) -> tuple[Output, Output]:
+    """Two frames: `first` in the usual box, then `second` in `box`."""
+    before = post(posts, first, np.array([BOX], np.float32))
+    return before, post(posts, second, np.array([box], np.float32), before.state)
+
+
+def test_a_state_of_zeros_gives_the_raw_keypoints_and_no_speed(posts: Posts) -> None:
+    boxes = np.array([BOX], np.float32)
+    output = post(posts, peaks_with(0.9), boxes)
+    np.testing.assert_allclose(output.keypoints, hrnet_decode(peaks_with(0.9), boxes), atol=1e-3)
+    np.testing.assert_allclose(output.state[..., :2], output.keypoints[..., :2])
+    assert (output.state[..., 2:] == 0).all()
+
+
+def test_a_keypoint_that_was_not_visible_starts_anew_and_the_others_go_on(posts: Posts) -> None:
+    confidence = np.full(17, 0.9)
+    confidence[9] = 0.29
+    moved_box = (310.0, 100.0, 510.0, 600.0, 0.9)
+    before, after = followed(posts, peaks_with(confidence), peaks_with(0.9), moved_box)
+    raw = hrnet_decode(peaks_with(0.9), np.array([moved_box], np.float32))
+    assert (before.state[0, 9] == 0).all() and before.state[0, 8].any()
+    np.testing.assert_allclose(after.keypoints[0, 9], raw[0, 9], atol=1e-3)
+    others = [index for index in range(17) if index != 9]
+    assert (after.keypoints[0, others, 0] < raw[0, others, 0] - 1).all()
+    assert (after.keypoints[0, others, 0] > before.keypoints[0, others, 0] + 1).all()
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [(900, 100, 1100, 600, 0.9), (300, 700, 500, 1200, 0.9), (0, 100, 200, 600, 0.9)],
+    ids=["right", "below", "left"],
+)
+def test_a_box_elsewhere_is_somebody_else_and_starts_anew(posts: Posts, elsewhere: tuple[float, ...]) -> None:
+    _, after = followed(posts, peaks_with(0.9), peaks_with(0.9), elsewhere)
+    raw = hrnet_decode(peaks_with(0.9), np.array([elsewhere], np.float32))
+    np.testing.assert_allclose(after.keypoints, raw, atol=1e-3)
+    assert (after.state[..., 2:] == 0).all()
+
+
+def test_a_lone_visible_keypoint_is_smoothed_too(posts: Posts) -> None:
+    confidence = np.zeros(17)
+    confidence[9] = 0.9
+    moved_box = (310.0, 100.0, 510.0, 600.0, 0.9)
+    before, after = followed(posts, peaks_with(confidence), peaks_with(confidence), moved_box)
+    assert before.keypoints[0, 9, 0] < after.keypoints[0, 9, 0] < before.keypoints[0, 9, 0] + 9
+
+
+def test_no_time_between_frames_changes_nothing_much_and_is_finite(posts: Posts) -> None:
+    before = post(posts, peaks_with(0.9), np.array([BOX], np.float32))
+    for seconds in (0.0, -1.0, LEAST_SECONDS / 10):
+        after = post(posts, peaks_with(0.9), np.array([BOX], np.float32), before.state, seconds)
+        np.testing.assert_allclose(after.keypoints, before.keypoints, atol=1e-3)
+        moved = post(posts, one_peak(40, 3), np.array([BOX], np.float32), before.state, seconds)
+        for array in (moved.keypoints, moved.joints, moved.next_boxes, moved.state):
+            assert np.isfinite(array).all()
+
+
+# ---- the next frame's boxes
+
+
+def test_next_box_bounds_the_visible_keypoints_with_their_mean_confidence(posts: Posts) -> None:
+    random = np.random.default_rng(14)
+    for count in (5, 6, 11, 17):
+        confidence = np.full(17, 0.29)
+        confidence[random.permutation(17)[:count]] = random.uniform(0.31, 1, count)
+        output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
+        seen = output.keypoints[0][confidence >= VISIBLE].astype(np.float64)
+        wanted = [*seen[:, :2].min(0), *seen[:, :2].max(0), seen[:, 2].mean()]
+        np.testing.assert_allclose(output.next_boxes[0], wanted, atol=1e-3)
+
+
+def test_a_keypoint_of_exactly_the_least_confidence_is_visible(posts: Posts) -> None:
+    confidence = np.zeros(17)
+    confidence[:5] = np.float32(0.3)
+    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
+    np.testing.assert_allclose(output.next_boxes[0, 4], 0.3, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_fewer_than_five_visible_keypoints_give_no_next_box(posts: Posts, count: int) -> None:
+    confidence = np.full(17, 0.29)
+    confidence[:count] = 0.9
+    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
+    assert (output.next_boxes == 0).all()
+    assert output.keypoints.any()

@@ -1,0 +1,253 @@
+"""Sinks: files that are whole whatever happens, and no window where there is no screen."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engines.errors import EXIT_BAD_INPUT, BadInputError
+from realtime.sinks import CODECS, Recorder, ResultsFile, Window, display_problem, require_writable
+from tests.realtime.fakes import result_of, valid_rows, without_rights
+
+ROOT = Path(__file__).resolve().parents[2]
+FREE_DISPLAYS = (4301, 4302, 4303)
+
+
+def grey(value: int, width: int = 320, height: int = 180) -> npt.NDArray[np.uint8]:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def recorded(path: Path) -> list[npt.NDArray[np.uint8]]:
+    """Every frame of a video, as it is read back."""
+    video = cv2.VideoCapture(str(path))
+    frames = []
+    while (frame := video.read()[1]) is not None:
+        frames.append(frame)
+    video.release()
+    return frames
+
+
+@pytest.mark.parametrize("suffix", [*CODECS, ".MP4"])
+@pytest.mark.parametrize("size", [(320, 180), (322, 182)], ids=str)
+def test_a_recording_can_be_played(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
+    path = tmp_path / f"out{suffix}"
+    with Recorder(path, size, 25.0) as recorder:
+        for index in range(10):
+            recorder.write(grey(20 * index, *size))
+    frames = recorded(path)
+    assert [frame.shape for frame in frames] == [(size[1], size[0], 3)] * 10
+    assert [round(float(frame.mean()) / 20) for frame in frames] == list(range(10))
+
+
+@pytest.mark.parametrize("fps", [1.0, 23.976, 29.97, 60.0])
+def test_a_recording_plays_at_the_rate_of_its_source(tmp_path: Path, fps: float) -> None:
+    with Recorder(tmp_path / "out.mp4", (320, 180), fps) as recorder:
+        for index in range(5):
+            recorder.write(grey(index))
+    video = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-3)
+    video.release()
+
+
+def test_a_recording_that_an_error_ends_can_be_played_all_the_same(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Recorder(tmp_path / "out.mp4", (320, 180), 25.0) as recorder:
+        recorder.write(grey(90))
+        raise KeyboardInterrupt
+    assert len(recorded(tmp_path / "out.mp4")) == 1
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.mp4.gz", ".mp4"])
+def test_a_recording_whose_ending_is_unknown_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        Recorder(tmp_path / name, (320, 180), 25.0)
+    assert caught.value.exit_code == EXIT_BAD_INPUT
+    assert ".mp4, .avi, .webm are allowed" in str(caught.value)
+    assert not (tmp_path / name).exists()
+
+
+def test_every_row_of_the_results_is_whole_on_disk_once_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with ResultsFile(path) as results:
+        for index in range(5):
+            results.write(result_of(index))
+            rows = valid_rows(path.read_text(encoding="utf-8"))
+            assert [row["frame"] for row in rows] == list(range(index + 1))
+
+
+def test_results_are_text_that_a_person_can_read(tmp_path: Path) -> None:
+    with ResultsFile(tmp_path / "out.jsonl") as results:
+        results.write(result_of(0, target="Árvore 木"))
+    assert "Árvore 木" in (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+
+
+def test_older_results_are_replaced_when_the_file_is_opened_and_not_before(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("old\n")
+    results = ResultsFile(path)
+    assert path.read_text() == "old\n"
+    with results:
+        results.write_row({"a": 1})
+    assert path.read_text() == '{"a": 1}\n'
+
+
+def test_a_number_that_json_has_not_is_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with ResultsFile(path) as results:
+        results.write_row({"a": 1})
+        with pytest.raises(ValueError, match="JSON"):
+            results.write_row({"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_told_of_in_one_sentence() -> None:
+    with pytest.raises(BadInputError, match="--results /dev/full could not be written"), ResultsFile(
+        Path("/dev/full")
+    ) as results:
+        results.write(result_of(0))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("folder.mp4", id="a folder"),
+        pytest.param("none/out.mp4", id="a folder that does not exist"),
+        pytest.param("file/out.mp4", id="a file instead of a folder"),
+        pytest.param("x" * 300 + ".mp4", id="a name too long"),
+        pytest.param("\udcff.mp4", id="a name that is not UTF-8"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "file").touch()
+    path = tmp_path / name
+    for refuse in (
+        lambda: require_writable(path, "--record"),
+        lambda: Recorder(path, (320, 180), 25.0),
+        lambda: ResultsFile(path),
+    ):
+        with pytest.raises(BadInputError, match="cannot be written") as caught:
+            refuse()
+        error = caught.value
+        assert str(error) == f"{error.seen}; {error.allowed}; {error.next_step}."
+
+
+def test_a_folder_without_rights_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    with without_rights(folder), pytest.raises(BadInputError, match="cannot be written"):
+        require_writable(folder / "out.mp4", "--record")
+
+
+def test_an_output_may_not_be_another_file_of_the_run(tmp_path: Path) -> None:
+    clip, link = tmp_path / "clip.mp4", tmp_path / "link.mp4"
+    clip.touch()
+    link.symlink_to(clip)
+    for path in (clip, link, tmp_path / "x" / ".." / "clip.mp4"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(BadInputError, match="would overwrite"):
+            require_writable(path, "--record", apart_from=["0", str(clip)])
+    require_writable(tmp_path / "other.mp4", "--record", apart_from=["0", str(clip), "rtsp://host/x"])
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 displays are asked for on Linux")
+
+
+@linux
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({}, "DISPLAY is not set"),
+        ({"DISPLAY": ""}, "DISPLAY is not set"),
+        ({"DISPLAY": "nonsense"}, "DISPLAY=nonsense is no display"),
+        ({"DISPLAY": ":"}, "DISPLAY=: is no display"),
+        ({"DISPLAY": ":x.0"}, "DISPLAY=:x.0 is no display"),
+        ({"DISPLAY": ":-1"}, "DISPLAY=:-1 is no display"),
+        ({"DISPLAY": f":{FREE_DISPLAYS[0]}"}, f"nothing answers at DISPLAY=:{FREE_DISPLAYS[0]}"),
+        ({"DISPLAY": f":{FREE_DISPLAYS[0]}.1"}, f"nothing answers at DISPLAY=:{FREE_DISPLAYS[0]}.1"),
+        ({"DISPLAY": f"unix:{FREE_DISPLAYS[0]}"}, f"nothing answers at DISPLAY=unix:{FREE_DISPLAYS[0]}"),
+        ({"DISPLAY": f"127.0.0.1:{FREE_DISPLAYS[0]}"}, f"nothing answers at DISPLAY=127.0.0.1:{FREE_DISPLAYS[0]}"),
+        ({"DISPLAY": "127.0.0.1:99999"}, "nothing answers at DISPLAY=127.0.0.1:99999"),
+        ({"DISPLAY": "a..b:0"}, "nothing answers at DISPLAY=a..b:0"),
+        ({"DISPLAY": ":" + "9" * 200}, f"nothing answers at DISPLAY=:{'9' * 200}"),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "only Wayland is there, and OpenCV needs X11"),
+        ({"WAYLAND_DISPLAY": "wayland-0", "QT_QPA_PLATFORM": "wayland"}, ""),
+    ],
+)
+def test_where_no_window_can_be_opened_the_reason_is_told(environment: dict[str, str], problem: str) -> None:
+    assert display_problem(environment) == problem
+
+
+@linux
+def test_a_display_that_answers_is_no_problem() -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"\0/tmp/.X11-unix/X{FREE_DISPLAYS[1]}")
+        server.listen()
+        assert display_problem({"DISPLAY": f":{FREE_DISPLAYS[1]}"}) == ""
+        assert display_problem({"DISPLAY": f"unix:{FREE_DISPLAYS[1]}.0"}) == ""
+
+
+def test_without_an_environment_given_the_processs_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert bool(display_problem()) == sys.platform.startswith("linux")
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
+    """OpenCV's windows, without a screen: the key that is pressed, and whether the window is visible."""
+    state = {"key": -1, "visible": 1.0, "shown": 0, "closed": 0}
+    for name in ("namedWindow", "resizeWindow"):
+        monkeypatch.setattr(cv2, name, lambda *_: None)
+    monkeypatch.setattr(cv2, "imshow", lambda *_: state.update(shown=state["shown"] + 1))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: state["key"])
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: state["visible"])
+    monkeypatch.setattr(cv2, "destroyAllWindows", lambda: state.update(closed=1))
+    yield state
+
+
+@pytest.mark.parametrize(
+    ("key", "visible", "going_on"),
+    [(-1, 1, True), (ord("x"), 1, True), (ord("q"), 1, False), (27, 1, False), (-1, 0, False), (-1, -1, False)],
+)
+def test_a_window_stays_until_it_is_closed_or_q_or_escape_is_pressed(
+    screen: dict[str, float], key: int, visible: float, going_on: bool
+) -> None:
+    screen.update(key=key, visible=visible)
+    with Window("posemirror", (320, 180)) as window:
+        assert window.show(grey(90)) is going_on
+    assert (screen["shown"], screen["closed"]) == (1, 1)
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb, a screen without a screen; it is not installed")
+def test_a_window_opens_on_a_screen() -> None:
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"], pass_fds=[write])
+    try:
+        os.close(write)
+        number = os.read(read, 16).decode().strip()
+        script = (
+            "import numpy as np; from realtime.sinks import Window, display_problem\n"
+            "assert display_problem() == '', display_problem()\n"
+            "with Window('posemirror', (320, 180)) as window: print(window.show(np.zeros((180, 320, 3), np.uint8)))\n"
+        )
+        environment = {**os.environ, "DISPLAY": f":{number}"}
+        environment.pop("WAYLAND_DISPLAY", None)
+        ran = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        server.terminate()
+        server.wait(10)
+        os.close(read)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "True"
