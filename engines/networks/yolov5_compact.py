@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from engines.networks.state_dicts import fill
 
 STRIDES = (8, 16, 32)
-"""Frame px between the cells of the three levels."""
+"""Input px between the cells of the three levels."""
+LONGEST_PX = 320
+"""Longest side of the picture it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -167,3 +169,21 @@ def load_yolov5_compact(state_dict: Mapping[str, Tensor], config: YoloConfig | N
     network = YoloCompact(config)
     fill(network, state_dict, "yolov5_compact", "weights that calibration.distill exported fit")
     return network.eval()
+
+
+class FlatYoloCompact(nn.Module):
+    """The same network with its levels joined, as the detect graph takes a detector.
+
+    `image` float32 [1, 3, h, w] RGB 0..1 -> `box_logits` [1, 4 * bins, N] and `class_logits` [1, N], N cells of the
+    levels of stride 8, 16 and 32.
+    """
+
+    def __init__(self, network: YoloCompact) -> None:
+        super().__init__()
+        self.network = network
+        self.bins, self.strides, self.longest_px = network.reg_max, network.strides, LONGEST_PX
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        levels = self.network(image)
+        return torch.cat([box.flatten(2) for box, _ in levels], 2), torch.cat([one.flatten(1) for _, one in levels], 1)

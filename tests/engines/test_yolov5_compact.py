@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engines.errors import EngineError
-from engines.networks.yolov5_compact import YoloCompact, YoloConfig, load_yolov5_compact
+from engines.networks.yolov5_compact import FlatYoloCompact, YoloCompact, YoloConfig, load_yolov5_compact
 
 IMAGE = torch.rand(1, 3, 192, 320, generator=torch.Generator().manual_seed(0))
 
@@ -56,3 +56,13 @@ def test_weights_of_another_size_are_refused_by_name() -> None:
     other = YoloCompact(YoloConfig(head_width=64))
     with pytest.raises(EngineError, match=r"heads\.0\.stem\.0\.weight"):
         load_yolov5_compact(other.state_dict())
+
+
+def test_joined_levels_keep_their_order() -> None:
+    network = YoloCompact().eval()
+    with torch.inference_mode():
+        levels = network(IMAGE)
+        boxes, persons = FlatYoloCompact(network)(IMAGE)
+    assert boxes.shape == (1, 32, 960 + 240 + 60)
+    assert torch.equal(boxes[0, :, 960 + 20], levels[1][0][0, :, 1, 0])
+    assert torch.equal(persons[0, -1], levels[2][1][0, 0, -1, -1])
