@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--learning-rate", type=float, default=2e-3)
         train.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
         train.add_argument("--decay", type=float, default=0.3, help="last part of the run with a falling learning rate")
+        train.add_argument("--average", type=float, default=0.998, help="of the weights' moving average, a step")
         train.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
         train.add_argument("--threads", type=int, default=0, help="CPU threads of the network; 0: all")
         train.add_argument("--loaders", type=int, default=1, help="threads that make batches")
@@ -85,6 +86,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
         learning_rate=options.learning_rate,
         optimizer=options.optimizer,
         decay=options.decay,
+        average=options.average,
         seed=options.seed,
         evaluate_every=options.evaluate_every,
         loader_threads=options.loaders,

@@ -88,7 +88,7 @@ class DetectorEvaluation:
     def at_threshold(self, found: list[FloatArray], threshold: float) -> tuple[float, float]:
         """Recall of whole persons at IoU 0.5, and false persons an image, at one confidence.
 
-        A false person is one that no teacher box above 0.1, however doubtful, overlaps by 0.5, or that repeats another.
+        A false person is a box that no teacher box above 0.1, however doubtful, overlaps by 0.5.
         """
         hits = wanted = false = 0
         for boxes, teacher, whole in zip(found, self.teacher, self.whole, strict=True):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from calibration.evaluate_pose import PoseEvaluation, decode, oks_ap, person_window
-from calibration.pose_task import normalised, place_loss
+from calibration.pose_task import closeness, normalised, place_loss
 from calibration.report import bootstrap_deviation
 from tests.calibration.tiny_set import FIGURE
 
@@ -54,6 +54,17 @@ def test_a_joint_without_a_share_costs_nothing() -> None:
     assert maps.grad is not None
     assert float(maps.grad[:, 3].abs().max()) == 0
     assert float(maps.grad[:, 4].abs().max()) > 0
+
+
+def test_closeness_falls_with_the_distance_and_forgives_the_unknown() -> None:
+    places = torch.full((1, 2, 17, 2), 96.0)
+    shares = torch.tensor([1.0, 0.0])[None, :, None].repeat(1, 1, 17)
+    shares[..., 5] = 0
+    on_the_spot, far = (torch.from_numpy(peaks_at(np.full((1, 17, 2), at))) for at in (96.0, 60.0))
+    assert torch.all(closeness(on_the_spot, places, shares) == 1)
+    found = closeness(far, places, shares)[0]
+    assert float(found[5]) == 1
+    assert float(found[4]) < 0.05
 
 
 def test_pictures_are_normalised_as_rgb() -> None:
