@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engines.errors import EXIT_INTERRUPTED, PosemirrorError
+from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, PosemirrorError
 from engines.gpu import choose_backend, find_gpu
-from engines.options import add_version, frame_size, people_count
-from engines.tensorrt_build import parse_compute_capability
+from engines.options import (
+    add_version,
+    frame_size,
+    optimisation_level,
+    people_count,
+    system_error,
+    workspace_bytes,
+)
+from engines.tensorrt_build import BuildSettings, parse_compute_capability
 from engines.weights import REGISTRY
 
 
@@ -45,6 +52,21 @@ def parser() -> argparse.ArgumentParser:
     engines.add_argument("--precision", choices=("fp16", "fp32"), help="default fp16 for TensorRT, fp32 for onnx")
     engines.add_argument("--for", dest="target", metavar="smXY", help="build for another GPU, with TensorRT-RTX")
     engines.add_argument("--out", type=Path, default=Path("engines/built"), metavar="DIR", help="default engines/built")
+    tensorrt = options.add_argument_group("TensorRT")
+    tensorrt.add_argument(
+        "--optimisation-level",
+        type=optimisation_level,
+        default=3,
+        metavar="0-5",
+        help="0 builds quickly, 5 searches longest (default 3)",
+    )
+    tensorrt.add_argument(
+        "--workspace",
+        type=workspace_bytes,
+        default=2 << 30,
+        metavar="GIB",
+        help="device memory for one layer's scratch (default 2)",
+    )
     add_version(options)
     return options
 
@@ -62,12 +84,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     target = parse_compute_capability(arguments.target) if arguments.target else None
     gpu = find_gpu()
     backend, why = choose_backend(arguments.backend, gpu, builds_for_other_gpu=target is not None)
-    console.print(f"Backend: {why}.")
+    console.print(f"Backend: {why}.", soft_wrap=True)
     if target is None and backend != "onnx":
         target = parse_compute_capability(gpu.compute_capability)
     from engines.build import BuildEvents, BuildRequest, build
     from engines.networks.encoders import SHIPPED_ENCODERS
 
+    out = arguments.out
+    own_gpu = backend != "onnx" and not arguments.target
     request = BuildRequest(
         detector=arguments.detector,
         pose=arguments.pose,
@@ -76,22 +100,30 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         people=arguments.people,
         backend=backend,
         precision=arguments.precision or ("fp32" if backend == "onnx" else "fp16"),
-        out=arguments.out,
+        out=out,
         weights_dir=arguments.weights_dir,
         trust_weights=arguments.trust_weights,
         target=target,
+        gpu=gpu.name if own_gpu else "",
+        driver=gpu.driver if own_gpu else "",
+        settings=BuildSettings(
+            arguments.optimisation_level, arguments.workspace, out.with_name(f"{out.name}.{backend}.timing")
+        ),
     )
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, DownloadColumn(), console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("start", total=None)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, TextColumn("{task.fields[amount]}"), console=console, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("start", total=None, amount="")
 
         def on_step(name: str) -> None:
-            progress.update(task, description=name, completed=0, total=None)
+            progress.update(task, description=name, completed=0, total=None, amount="")
             if not console.is_terminal:
-                console.print(f"  {name}")
+                console.print(f"  {name}", soft_wrap=True)
 
         def on_download(done: int, total: int | None) -> None:
-            progress.update(task, completed=done, total=total)
+            amount = f"{done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f} MB" if total else "")
+            progress.update(task, completed=done, total=total, amount=amount)
 
         def on_tensorrt(phase: str, done: int, total: int) -> None:
             progress.update(task, description=phase, completed=done, total=total)
@@ -103,12 +135,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
         table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
     console.print(table)
-    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json")
+    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    console = Console()
+    console = Console(markup=False, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     arguments = parser().parse_args(argv)
     try:
         if arguments.list:
@@ -116,10 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             run(arguments, console)
     except PosemirrorError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+        errors.print(f"error: {error}")
         return error.exit_code
+    except OSError as error:
+        errors.print(f"error: {system_error(error)}")
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; nothing was changed", markup=False)
+        errors.print("stopped; nothing was changed")
         return EXIT_INTERRUPTED
     return 0
 

@@ -10,12 +10,11 @@ from types import FrameType
 
 from rich.console import Console
 
-from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, PosemirrorError
-from engines.options import add_version
+from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, PosemirrorError
+from engines.options import add_version, system_error
 from realtime.demo import demo_arguments
-from realtime.executor import CpuExecutor
 from realtime.frames import MonotonicClock
-from realtime.opening import engines_folder, open_chain, open_target
+from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.pose import parse_ignore
 from realtime.results import FrameResult
@@ -23,7 +22,6 @@ from realtime.session import Outputs, Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sources import opened_source
 from realtime.status import StatusLine, summary_table
-from realtime.tracking import Tracker
 
 DEFAULT_ENCODER = "bones"
 
@@ -103,20 +101,22 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.record is not None:
         codec_of(arguments.record)
     chain, backend = open_chain(folder, arguments.encoder, arguments.backend)
-    console.print(f"Engines: {folder} on {backend}.", soft_wrap=True, highlight=False)
+    console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     target = open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person)
     problem = "" if arguments.headless else display_problem()
     if problem:
-        console.print(f"No window: {problem}.", highlight=False)
+        console.print(f"No window: {problem}.", soft_wrap=True)
     smoothing = arguments.smoothing == "on"
     clock = MonotonicClock()
     width, height = chain.info.frame_size
     outputs = Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
-    with opened_source(
-        arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds
-    ) as source:
-        tracker = Tracker(chain.info.people, detect_every=arguments.detect_every, smoothing=smoothing)
-        executor = CpuExecutor(chain, target, tracker, stills=source.stills)
+    following = {"detect_every": arguments.detect_every, "smoothing": smoothing}
+    with (
+        opened_source(
+            arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds
+        ) as source,
+        opened_executor(chain, target, stills=source.stills, **following) as executor,
+    ):
         pipeline = Pipeline(source, executor, (height, width), clock, max_frames=arguments.max_frames)
         with StatusLine(console, source.name) as status:
 
@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(summary_table(pipeline.ledger, statistics))
     for path in (arguments.record, arguments.results):
         if path is not None:
-            console.print(f"Wrote {path}", soft_wrap=True, highlight=False)
+            console.print(f"Wrote {path}", soft_wrap=True)
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
@@ -139,7 +139,8 @@ def terminate(number: int, frame: FrameType | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    console, errors = Console(), Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(markup=False, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     arguments = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, terminate)
     try:
@@ -147,13 +148,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments = demo_arguments(arguments, console)
         run(arguments, console)
     except PosemirrorError as error:
-        errors.print(f"error: {error}", markup=False)
+        errors.print(f"error: {error}")
         return error.exit_code
+    except OSError as error:
+        errors.print(f"error: {system_error(error)}")
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        errors.print("stopped", markup=False)
+        errors.print("stopped")
         return EXIT_INTERRUPTED
     except Terminated:
-        errors.print("terminated", markup=False)
+        errors.print("terminated")
         return EXIT_TERMINATED
     return 0
 

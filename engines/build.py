@@ -3,8 +3,9 @@
 Needs the `build` extra (torch, onnx); the live loop never imports this.
 """
 
-import shutil
+import re
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +34,25 @@ from engines.networks.hrnet_weights import load_hrnet, read_state_dict
 from engines.networks.yolov5 import load_yolov5
 from engines.options import posemirror_version
 from engines.skeleton import VISIBLE_CONFIDENCE
-from engines.tensorrt_build import BuildProgress, ComputeCapability, build_engine, import_tensorrt
+from engines.tensorrt_build import (
+    BuildProgress,
+    BuildSettings,
+    ComputeCapability,
+    build_engine,
+    import_tensorrt,
+    interruptible,
+)
 from engines.weights import WeightsFile, find_weights, require_trust
+
+ENGINE_FILE = re.compile(r"(detect|pose|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build. Sizes are (height, width) px; names are those of the command line."""
+    """What to build. Sizes are (height, width) px; names are those of the command line.
+
+    `gpu` and `driver` are of this machine, and empty when `target` is another one's.
+    """
 
     detector: str
     pose: str
@@ -52,6 +65,9 @@ class BuildRequest:
     weights_dir: Path | None = None
     trust_weights: bool = False
     target: ComputeCapability | None = None
+    gpu: str = ""
+    driver: str = ""
+    settings: BuildSettings = field(default_factory=BuildSettings)
 
 
 @dataclass(frozen=True)
@@ -90,28 +106,48 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
     Raises:
         BadInputError, EngineError: with nothing changed in `request.out`.
     """
-    request.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=request.out.parent) as scratch:
+    place = request.out.resolve()
+    require_replaceable(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as scratch:
         folder = Path(scratch) / "engines"
         folder.mkdir()
         prepared = [prepare_detect(request, events), prepare_pose(request, events)]
         prepared += [prepare_encode(request, name, events) for name in request.encoders]
         manifests = [write_engine(one, request, folder, events) for one in prepared]
-        replace_folder(folder, request.out)
+        replace_folder(folder, place)
     return manifests
 
 
+def require_replaceable(place: Path) -> None:
+    """Refuses a place that holds anything but engines, since what is there goes."""
+    if not place.exists():
+        return
+    others = [place] if not place.is_dir() else [path for path in place.iterdir() if not is_engine_file(path)]
+    if others:
+        raise BadInputError(
+            f"--out {place} would replace {min(others)}, which is no engine",
+            "a new folder, an empty one or one of engines alone is allowed",
+            "give another --out",
+        )
+
+
+def is_engine_file(path: Path) -> bool:
+    """Whether a file is one that `build` writes, by its name."""
+    return path.is_file() and ENGINE_FILE.fullmatch(path.name) is not None
+
+
 def replace_folder(fresh: Path, place: Path) -> None:
-    """Puts `fresh` where `place` is; an older folder of engines there goes, anything else stays and is refused."""
-    if place.exists():
-        if not place.is_dir() or (any(place.iterdir()) and not (place / "detect.json").is_file()):
-            raise BadInputError(
-                f"--out {place} exists and holds no engines",
-                "a new folder, an empty one or one of engines is allowed",
-                "give another --out",
-            )
-        shutil.rmtree(place)
-    fresh.rename(place)
+    """Puts `fresh` where `place` is; an older folder there ends beside `fresh`, in the scratch folder that goes."""
+    older = fresh.with_name("older")
+    try:
+        if place.exists():
+            place.rename(older)
+        fresh.rename(place)
+    except BaseException:
+        if older.exists():
+            older.rename(place)
+        raise
 
 
 def fetch(name: str, request: BuildRequest, events: BuildEvents) -> WeightsFile:
@@ -239,7 +275,17 @@ def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) ->
             "give --for sm89",
         )
     own = request.backend == "tensorrt"
-    plan = build_engine(graph, trt, compute_capability=None if own else request.target, on_progress=events.on_tensorrt)
     path = graph.with_suffix(".engine")
-    path.write_bytes(plan)
-    return TensorRtBuild(trt.__version__, str(request.target), "", ""), path
+
+    def work(cancel: threading.Event) -> bytes:
+        return build_engine(
+            graph,
+            trt,
+            compute_capability=None if own else request.target,
+            settings=request.settings,
+            on_progress=events.on_tensorrt,
+            cancel=cancel,
+        )
+
+    path.write_bytes(interruptible(work))
+    return TensorRtBuild(trt.__version__, str(request.target), request.gpu, request.driver), path

@@ -1,9 +1,13 @@
 """Whether this machine can run TensorRT engines, and if not, why. Touches the GPU only when asked."""
 
+import contextlib
 import importlib.util
 from dataclasses import dataclass
 
 from engines.errors import EngineError
+
+RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+"""What TensorRT-RTX runs on; the package tensorrt runs on 7.5 and everything newer."""
 
 
 @dataclass(frozen=True)
@@ -14,11 +18,13 @@ class GpuState:
         name: the GPU's name; empty without one.
         compute_capability: such as "8.9"; empty without one.
         reason: why there is none; empty with one.
+        driver: the driver's version; empty where it cannot be asked.
     """
 
     name: str
     compute_capability: str
     reason: str
+    driver: str = ""
 
 
 def find_gpu() -> GpuState:
@@ -34,7 +40,24 @@ def find_gpu() -> GpuState:
     if not devices:
         return GpuState("", "", "the NVIDIA driver shows no GPU")
     capability = devices[0].compute_capability
-    return GpuState(devices[0].name, f"{capability.major}.{capability.minor}", "")
+    return GpuState(devices[0].name, f"{capability.major}.{capability.minor}", "", driver_version())
+
+
+def driver_version() -> str:
+    """The NVIDIA driver's version, such as 580.65.06; empty where it cannot be asked."""
+    with contextlib.suppress(Exception):  # NVML may be missing in a container where CUDA works
+        from cuda.core import system
+
+        major, *rest = system.get_kernel_mode_driver_version()
+        return ".".join([str(major), *(f"{part:02d}" for part in rest)])
+    return ""
+
+
+def fits(package: str, compute_capability: str) -> bool:
+    """Whether a TensorRT package runs on a GPU of this compute capability."""
+    if package == "tensorrt_rtx":
+        return compute_capability in RTX_CAPABILITIES
+    return tuple(map(int, compute_capability.split("."))) >= (7, 5)
 
 
 def choose_backend(asked: str, gpu: GpuState, *, builds_for_other_gpu: bool = False) -> tuple[str, str]:
@@ -50,13 +73,18 @@ def choose_backend(asked: str, gpu: GpuState, *, builds_for_other_gpu: bool = Fa
     """
     if asked == "onnx":
         return "onnx", "ONNX Runtime on the CPU, as asked"
-    packages = [name for name in ("tensorrt", "tensorrt_rtx") if importlib.util.find_spec(name)]
-    if builds_for_other_gpu:
-        packages = [name for name in packages if name == "tensorrt_rtx"]
-    missing = "" if packages else "the package tensorrt is not installed"
-    reason = missing or ("" if builds_for_other_gpu else gpu.reason)
-    if not reason:
-        return packages[0], f"{packages[0]} for {'another GPU' if builds_for_other_gpu else gpu.name}"
+    candidates = ("tensorrt_rtx",) if builds_for_other_gpu else ("tensorrt", "tensorrt_rtx")
+    packages = [name for name in candidates if importlib.util.find_spec(name)]
+    if not packages:
+        reason = f"the package {candidates[0]} is not installed"
+    elif builds_for_other_gpu:
+        return packages[0], f"{packages[0]} for another GPU"
+    elif gpu.reason:
+        reason = gpu.reason
+    elif fitting := [name for name in packages if fits(name, gpu.compute_capability)]:
+        return fitting[0], f"{fitting[0]} for {gpu.name}"
+    else:
+        reason = f"{' and '.join(packages)} cannot use compute capability {gpu.compute_capability} ({gpu.name})"
     if asked == "auto":
         return "onnx", f"ONNX Runtime on the CPU, because {reason}"
     raise EngineError(

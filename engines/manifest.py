@@ -27,6 +27,29 @@ class TensorRtBuild:
 
 
 @dataclass(frozen=True)
+class Parity:
+    """How far an engine's results are from those of the float32 graphs; see `calibration/parity.py`.
+
+    Args:
+        frames: pictures compared.
+        keypoint_median_px: shift of visible keypoints, px at 1280x720.
+        keypoint_p99_px: the same, 99th percentile.
+        box_iou: overlap of the detector's boxes, 1st percentile.
+        embedding_distance: cosine distance of the embeddings, 99th percentile.
+        score_points: difference of scores, 99th percentile.
+        accepted: within the tolerance, or accepted by the user.
+    """
+
+    frames: int
+    keypoint_median_px: float
+    keypoint_p99_px: float
+    box_iou: float
+    embedding_distance: float
+    score_points: float
+    accepted: bool
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One engine.
 
@@ -46,6 +69,7 @@ class Manifest:
         masked: whether unseen joints are left out (`encode` only; the others say True).
         posemirror: the version that built it.
         tensorrt: for the TensorRT backends.
+        parity: where it has been measured.
     """
 
     name: str
@@ -63,6 +87,7 @@ class Manifest:
     masked: bool
     posemirror: str
     tensorrt: TensorRtBuild | None = None
+    parity: Parity | None = None
 
     @property
     def engine_file(self) -> str:
@@ -121,6 +146,7 @@ def bad_manifest(path: Path, fault: str) -> EngineError:
 def parse_manifest(content: dict[str, Any], path: Path) -> Manifest:
     """A manifest from its fields, each checked."""
     fields = {field.name: field for field in dataclasses.fields(Manifest)}
+    content = {"parity": None} | content
     if set(content) != set(fields):
         wrong = sorted(set(content) ^ set(fields))[0]
         raise bad_manifest(path, f"has the field {wrong!r:.100} missing or unknown")
@@ -128,18 +154,19 @@ def parse_manifest(content: dict[str, Any], path: Path) -> Manifest:
         "name": is_text, "backend": is_text, "graph_sha256": is_text, "network": is_text, "weights_sha256": is_text,
         "licence": is_text, "precision": is_text, "posemirror": is_text, "files": is_files, "frame_size": is_size,
         "image_size": is_size, "people": is_count, "visible_confidence": is_share, "masked": is_bool,
-        "tensorrt": is_tensorrt,
+        "tensorrt": is_tensorrt, "parity": is_parity,
     }  # fmt: skip
     for name, check in checks.items():
         if not check(content[name]):
             raise bad_manifest(path, f"has {content[name]!r:.100} as {name}")
-    built = content["tensorrt"]
+    built, parity = content["tensorrt"], content["parity"]
     return Manifest(
         **{
             **content,
             "frame_size": tuple(content["frame_size"]),
             "image_size": tuple(content["image_size"]),
             "tensorrt": TensorRtBuild(**built) if built else None,
+            "parity": Parity(**parity) if parity else None,
         }
     )
 
@@ -184,6 +211,18 @@ def is_tensorrt(value: object) -> bool:
     """None, or every field of `TensorRtBuild` as a string."""
     fields = {field.name for field in dataclasses.fields(TensorRtBuild)}
     return value is None or (isinstance(value, dict) and set(value) == fields and all(map(is_text, value.values())))
+
+
+def is_parity(value: object) -> bool:
+    """None, or every field of `Parity`, each of its own kind."""
+    kinds = {field.name: field.type for field in dataclasses.fields(Parity)}
+    return value is None or (
+        isinstance(value, dict)
+        and set(value) == set(kinds)
+        and all(
+            type(value[name]) is kind or (kind is float and type(value[name]) is int) for name, kind in kinds.items()
+        )
+    )
 
 
 def check_files(manifest: Manifest, directory: Path) -> None:

@@ -4,6 +4,7 @@ import argparse
 import re
 from importlib.metadata import PackageNotFoundError, version
 
+from engines.errors import BadInputError
 from engines.geometry import Size
 
 MOST_PEOPLE = 8
@@ -21,6 +22,15 @@ def posemirror_version() -> str:
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Adds `--version`."""
     parser.add_argument("--version", action="version", version=f"posemirror {posemirror_version()}")
+
+
+def system_error(error: OSError) -> BadInputError:
+    """In words, what the operating system refused and nothing more special has told of."""
+    return BadInputError(
+        f"{error.filename or 'the system'}: {error.strerror or error}",
+        "readable files and a writable disk with free space are needed",
+        "check the path, its rights and the free space",
+    )
 
 
 def frame_size(text: str) -> Size:
@@ -41,3 +51,21 @@ def people_count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_PEOPLE:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of people; 1 to {MOST_PEOPLE} are allowed; give 1")
     return int(text)
+
+
+def optimisation_level(text: str) -> int:
+    """TensorRT's builder optimisation level, 0 to 5."""
+    if text not in ("0", "1", "2", "3", "4", "5"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no optimisation level; 0 to 5 are allowed; give 3")
+    return int(text)
+
+
+def workspace_bytes(text: str) -> int:
+    """GiB of device memory as bytes."""
+    try:
+        gib = float(text)
+    except ValueError:
+        gib = 0.0
+    if not 0 < gib <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; more than 0 and at most 1024 GiB is allowed; give 2")
+    return round(gib * (1 << 30))

@@ -5,22 +5,25 @@ marked here: its engines can be built without a GPU for a named compute capabili
 capture, and it has no timing cache worth keeping.
 """
 
+import gc
 import importlib
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from engines.errors import BadInputError, EngineError
+from engines.timing_cache import load_timing_cache, store_timing_cache
 
-WORKSPACE_BYTES = 2 << 30
 MOST_TARGETS = 1024
 USUAL_TARGETS = 8
 LONGEST_REASON = 400
+INTERRUPT_POLL_SECONDS = 0.2
 
 BuildProgress = Callable[[str, int, int], None]
 """Told the phase's name, the steps done and the steps in all."""
@@ -35,6 +38,21 @@ class ComputeCapability:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """How hard TensorRT tries.
+
+    Args:
+        optimisation_level: 0 (quick build) to 5 (slow build, fastest engine).
+        workspace_bytes: device memory that one layer may use for scratch.
+        timing_cache: measurements kept from build to build; None for none. TensorRT-RTX measures nothing.
+    """
+
+    optimisation_level: int = 3
+    workspace_bytes: int = 2 << 30
+    timing_cache: Path | None = None
 
 
 def parse_compute_capability(text: str) -> ComputeCapability:
@@ -67,11 +85,29 @@ def import_tensorrt(name: str) -> ModuleType:
         ) from error
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keeps Python's garbage collector off.
+
+    TensorRT calls its logger while it holds a lock that the end of a builder takes too: a collection that starts in the
+    logger and finds an old builder never returns.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@collector_paused()
 def build_engine(
     graph: Path,
     trt: ModuleType,
     *,
     compute_capability: ComputeCapability | None,
+    settings: BuildSettings | None = None,
     on_progress: BuildProgress | None = None,
     cancel: threading.Event | None = None,
 ) -> bytes:
@@ -81,6 +117,7 @@ def build_engine(
         graph: the ONNX file.
         trt: the module from `import_tensorrt`.
         compute_capability: the GPU to build for; None for the one in this machine. TensorRT-RTX only.
+        settings: how hard it tries.
         on_progress: told of every step.
         cancel: stops the build soon after it is set.
 
@@ -103,7 +140,11 @@ def build_engine(
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         told = [f"{error.node_operator()} {error.node_name()}: {error.desc()}".strip(" :") for error in errors]
         raise refused(graph, trt, "parser", told or faults)
-    config = builder_config(builder, network, trt, compute_capability)
+    settings = settings or BuildSettings()
+    config = builder_config(builder, network, trt, compute_capability, settings)
+    cache = None if is_rtx(trt) else settings.timing_cache
+    if cache is not None:
+        load_timing_cache(config, cache)
     monitor = progress_monitor(trt, on_progress, cancel)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
@@ -113,7 +154,42 @@ def build_engine(
         )
     if plan is None:
         raise refused(graph, trt, "builder", faults)
+    if cache is not None:
+        store_timing_cache(config, cache)
     return bytes(plan)
+
+
+def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
+    """Runs `work` in a thread of its own; Ctrl-C sets the event that it is given and is raised once it has stopped.
+
+    TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone.
+    """
+    cancel, finished = threading.Event(), threading.Event()
+    done: list[bytes] = []
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            done.append(work(cancel))
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            finished.set()
+
+    thread = threading.Thread(target=guarded, name="tensorrt-build", daemon=True)
+    try:
+        thread.start()
+        # not join: until Python 3.13 a join that Ctrl-C interrupts takes the thread for ended
+        while not finished.wait(INTERRUPT_POLL_SECONDS):
+            pass
+    except KeyboardInterrupt:
+        cancel.set()
+        if thread.ident is not None:
+            finished.wait()
+        raise
+    if failed:
+        raise failed[0]
+    return done[0]
 
 
 def refused(graph: Path, trt: ModuleType, who: str, faults: list[str]) -> EngineError:
@@ -126,10 +202,18 @@ def refused(graph: Path, trt: ModuleType, who: str, faults: list[str]) -> Engine
     )
 
 
-def builder_config(builder: Any, network: Any, trt: ModuleType, target: ComputeCapability | None) -> Any:
+def builder_config(
+    builder: Any,
+    network: Any,
+    trt: ModuleType,
+    target: ComputeCapability | None,
+    settings: BuildSettings | None = None,
+) -> Any:
     """The builder's settings, with one optimisation profile if the graph has a dynamic axis."""
+    settings = settings or BuildSettings()
     config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_bytes)
+    config.builder_optimization_level = settings.optimisation_level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.max_aux_streams = 0  # one stream, so that an execution can be captured into a CUDA graph
     if is_rtx(trt):

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.skeleton import mirror_joints
-from realtime import scoring
-from realtime.frames import Frame, Picture
+from realtime.frames import Frame, FrameBuffers, Picture
 from realtime.pose import Target
-from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, FrameResult, PersonResult
+from realtime.results import FrameResult
 from realtime.tracking import Tracker
+from realtime.verdict import Judge
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,9 +43,15 @@ class Chain(Protocol):
 
 
 class Executor(Protocol):
-    """Takes frames, gives results in the same order."""
+    """Takes frames, gives results in the same order.
+
+    Attributes:
+        depth: how many frames may have been submitted and not collected.
+        buffers: where frames must lie; None where any array will do.
+    """
 
     depth: int
+    buffers: FrameBuffers | None
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
         """Begins a frame; `wait_ms` is the time it waited for its turn."""
@@ -87,13 +93,11 @@ class CpuExecutor:
     """
 
     depth = 1
+    buffers: FrameBuffers | None = None
 
     def __init__(self, chain: Chain, target: Target | None, tracker: Tracker, *, stills: bool = False) -> None:
-        self._chain, self._target, self._tracker, self._stills = chain, target, tracker, stills
-        self._info = chain.info
-        if target is not None:
-            scoring.require_masked(target, self._info.encoder, self._info.masked)
-            self._rows = scoring.target_rows(target)
+        self._chain, self._tracker, self._stills = chain, tracker, stills
+        self._judge = Judge(chain.info, target)
         self._done: deque[FrameResult] = deque()
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
@@ -115,85 +119,16 @@ class CpuExecutor:
         else:
             self._tracker.update(frame.seconds, boxes, np.zeros_like(self._tracker.state))
         encoded = None
-        if pose is not None and self._target is not None:
+        if pose is not None and self._judge.rows is not None:
             with watch.stage("encode"):
-                encoded = self._chain.encode(pose.joints, self._rows)
-        self._done.append(self._verdict(frame, boxes, pose, encoded, watch, wait_ms))
+                encoded = self._chain.encode(pose.joints, self._judge.rows)
+        wall = {name: span.wall_ms for name, span in watch.spans.items()}
+        cpu = {name: span.cpu_ms for name, span in watch.spans.items()}
+        self._done.append(self._judge.verdict(frame, boxes, pose, encoded, {"wait": wait_ms} | wall, cpu))
 
     def collect(self) -> FrameResult:
         """See `Executor`."""
         return self._done.popleft()
-
-    def _verdict(
-        self,
-        frame: Frame,
-        boxes: Floats,
-        pose: PoseOutput | None,
-        encoded: EncodeOutput | None,
-        watch: Stopwatch,
-        wait_ms: float,
-    ) -> FrameResult:
-        """Puts one frame's numbers together."""
-        there = pose is not None and bool(boxes[0].any()) and bool(pose.next_boxes[0].any())
-        status = NO_PERSON
-        reason: str | None = "no person in view"
-        score = distance = None
-        deviation: dict[str, float | None] = {}
-        missing: tuple[str, ...] = ()
-        mirrored = False
-        if there and pose is not None and encoded is not None and self._target is not None:
-            visible = self._info.visible_confidence
-            row = scoring.best_row(encoded, 0)
-            mirrored = row == 1
-            joints, counts = self._rows.joints[row], self._rows.counts[row]
-            missing = scoring.missing_joints(pose.joints[0], counts, visible)
-            deviation = scoring.deviation_degrees(pose.joints[0], joints, counts, visible)
-            if scoring.enough_visible(missing, counts, self._info.masked):
-                status, reason = SCORED, None
-                score, distance = float(encoded.score[0, row]), float(encoded.distance[0, row])
-            else:
-                status, reason = JOINTS_MISSING, f"not visible: {', '.join(missing).replace('_', ' ')}"
-        elif there:
-            status, reason = JOINTS_MISSING, "no target"
-        return FrameResult(
-            frame=frame.index,
-            seconds=frame.seconds,
-            captured_ns=frame.captured_ns,
-            status=status,
-            reason=reason,
-            score=score,
-            distance=distance,
-            box=boxes[0] if there else None,
-            keypoints=pose.keypoints[0] if there and pose is not None else None,
-            joints=pose.joints[0] if there and pose is not None else None,
-            deviation_degrees=deviation,
-            missing=missing,
-            mirrored=mirrored,
-            target=self._target.name if self._target else "",
-            stages_ms={"wait": wait_ms} | {name: span.wall_ms for name, span in watch.spans.items()},
-            stages_cpu_ms={name: span.cpu_ms for name, span in watch.spans.items()},
-            people=self._everybody(boxes, pose, encoded),
-        )
-
-    def _everybody(
-        self, boxes: Floats, pose: PoseOutput | None, encoded: EncodeOutput | None
-    ) -> tuple[PersonResult, ...]:
-        """All rows that hold a person, when more than one is looked for."""
-        if pose is None or self._info.people == 1:
-            return ()
-        people = []
-        for row in range(self._info.people):
-            if not pose.next_boxes[row].any():
-                continue
-            score = None
-            if encoded is not None:
-                best = scoring.best_row(encoded, row)
-                counts = self._rows.counts[best]
-                missing = scoring.missing_joints(pose.joints[row], counts, self._info.visible_confidence)
-                if scoring.enough_visible(missing, counts, self._info.masked):
-                    score = float(encoded.score[row, best])
-            people.append(PersonResult(row, boxes[row], pose.keypoints[row], pose.joints[row], score))
-        return tuple(people)
 
 
 def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:

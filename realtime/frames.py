@@ -46,6 +46,16 @@ class Frame:
     dropped_before: int = 0
 
 
+class FrameBuffers(Protocol):
+    """A few frames that are used again and again, so that capture writes where the executor reads."""
+
+    def take(self) -> Picture | None:
+        """A free frame uint8 [H, W, 3], or None while all are in use. Any thread may call."""
+
+    def give_back(self, picture: Picture) -> None:
+        """Ends the use of a frame."""
+
+
 def decode_picture(data: bytes) -> Picture | None:
     """The picture in a JPEG, PNG or such, uint8 [h, w, 3] BGR; None for anything else, cut off or absurdly large."""
     try:

@@ -1,19 +1,26 @@
 """Opens what a session needs: the engines of a folder, the target of a file or picture. Runs no loop."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from engines.cuda_chain import CudaChain, DeviceChain
 from engines.errors import BadInputError, EngineError
 from engines.execution import CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
-from realtime.executor import Chain, find_pose
+from engines.tensorrt_engine import open_tensorrt
+from realtime.cuda_executor import NO_TARGET, CudaExecutor
+from realtime.device_tracking import DeviceTracker
+from realtime.executor import Chain, CpuExecutor, Executor, find_pose
 from realtime.frames import decode_picture
 from realtime.pipeline import BAR_GREY
 from realtime.pose import Target, choose_person, is_picture, read_target, target_from_joints
+from realtime.tracking import Tracker
+from realtime.verdict import Judge
 
 BUILT = Path("engines/built")
 QUICKSTART = Path(__file__).parent.parent / "engines" / "quickstart"
@@ -30,15 +37,31 @@ def open_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
     """The engines in `folder`, and a sentence that says what they run on.
 
     Raises:
-        EngineError: missing, bad, or not for this machine.
+        EngineError: missing, bad, unreadable, or not for this machine.
     """
+    try:
+        return opened_chain(folder, encoder, backend)
+    except OSError as error:
+        raise EngineError(
+            f"{error.filename or folder} cannot be read ({error.strerror})",
+            "a folder written by build_engines.py is needed",
+            f"check its rights, or run build_engines.py --out {folder}",
+        ) from error
+
+
+def opened_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
+    """See `open_chain`; raises OSError too."""
     info = read_chain(folder, encoder)
     if info.backend != "onnx":
-        raise EngineError(
-            f"the engines in {folder} are of {info.backend}, and {find_gpu().reason or 'run on a GPU'}",
-            "this machine's backend is ONNX Runtime on the CPU",
-            f"run build_engines.py --backend onnx --out {folder}",
-        )
+        if backend == "onnx":
+            raise EngineError(
+                f"the engines in {folder} are of {info.backend}",
+                "--backend onnx needs ONNX graphs",
+                f"run build_engines.py --backend onnx --out {folder}",
+            )
+        gpu = find_gpu()
+        chain, warnings = open_tensorrt(info, gpu)
+        return chain, "; ".join([f"{info.backend} on {gpu.name}", *warnings])
     if backend == "tensorrt":
         choose_backend("tensorrt", find_gpu())
         raise EngineError(
@@ -49,6 +72,24 @@ def open_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
     gpu = find_gpu()
     why = f", because {gpu.reason}" if backend == "auto" and gpu.reason else ""
     return CpuChain(info), f"ONNX Runtime on the CPU{why}"
+
+
+@contextlib.contextmanager
+def opened_executor(
+    chain: Chain, target: Target | None, *, detect_every: int | None, smoothing: bool, stills: bool
+) -> Iterator[Executor]:
+    """What runs frames through a chain and judges them. A chain on a GPU is handed over: it is closed with it."""
+    people = chain.info.people
+    if not isinstance(chain, DeviceChain):
+        tracker = Tracker(people, detect_every=detect_every, smoothing=smoothing)
+        yield CpuExecutor(chain, target, tracker, stills=stills)
+        return
+    with contextlib.closing(chain):
+        judge = Judge(chain.info, target)
+        past = smoothing and not stills
+        with CudaChain(chain.info, chain.device, chain.engines, judge.rows or NO_TARGET, smoothing=past) as cuda_chain:
+            following = DeviceTracker(people, detect_every=detect_every, stills=stills)
+            yield CudaExecutor(cuda_chain, judge, following, chain.device.attach)
 
 
 def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None) -> Target:

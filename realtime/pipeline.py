@@ -3,8 +3,9 @@
     source -> mailbox -> executor -> caller
        (capture thread)  (worker)    (the caller's thread)
 
-A live source's mailbox holds the newest frame only; a file's waits. At most two frames are in flight: one in the
-executor, one with the caller. `captured = shown + dropped + in flight` holds whenever the ledger's lock is free.
+A live source's mailbox holds the newest frame only; a file's waits. In flight are at most the executor's `depth` of
+frames (one on a CPU, two on a GPU) and one with the caller. `captured = shown + dropped + in flight` holds whenever the
+ledger's lock is free.
 """
 
 import queue
@@ -15,11 +16,12 @@ from dataclasses import dataclass, replace
 from engines.geometry import Size
 from engines.host_sampling import letterbox
 from realtime.executor import Executor
-from realtime.frames import Clock, Frame, Picture
+from realtime.frames import Clock, Frame, FrameBuffers, Picture
 from realtime.results import STALE, FrameResult
 from realtime.sources import Source
 
 STALE_MS = 250.0
+LOST_MS = 1000.0
 BAR_GREY = 0
 JOIN_SECONDS = 5.0
 
@@ -40,10 +42,11 @@ class Mailbox:
     Args:
         newest_only: a frame not yet taken is dropped when the next one comes; else `put` waits.
         ledger: is told of every frame taken or dropped, under `lock`.
+        buffers: get dropped frames back.
     """
 
-    def __init__(self, newest_only: bool, ledger: Ledger) -> None:
-        self._newest_only, self._ledger = newest_only, ledger
+    def __init__(self, newest_only: bool, ledger: Ledger, buffers: FrameBuffers | None = None) -> None:
+        self._newest_only, self._ledger, self._buffers = newest_only, ledger, buffers
         self._frame: Frame | None = None
         self._dropped_since = 0
         self._closed = False
@@ -62,16 +65,50 @@ class Mailbox:
             self.lock.notify_all()
             return True
 
+    def buffer(self) -> Picture | None:
+        """A buffer for the next frame, waiting for one; None when closed, or where any array will do.
+
+        For a live source the waiting frame gives up its buffer: it would be dropped for the next one anyway.
+        """
+        if self._buffers is None:
+            return None
+        with self.lock:
+            while not self._closed:
+                picture = self._buffers.take()
+                if picture is not None:
+                    return picture
+                if self._newest_only and self._frame is not None:
+                    self._drop()
+                else:
+                    self.lock.wait()
+        return None
+
+    def give_back(self, picture: Picture) -> None:
+        """Ends the use of a frame's buffer."""
+        if self._buffers is not None:
+            with self.lock:
+                self._buffers.give_back(picture)
+                self.lock.notify_all()
+
     def _drop(self) -> None:
+        if self._buffers is not None and self._frame is not None:
+            self._buffers.give_back(self._frame.image)
         self._frame = None
         self._ledger.captured += 1
         self._ledger.dropped += 1
         self._dropped_since += 1
 
-    def take(self) -> Frame | None:
-        """The waiting frame, as soon as there is one; None when closed and empty."""
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed and empty."""
         with self.lock:
-            self.lock.wait_for(lambda: self._frame is not None or self._closed)
+            return self._closed and self._frame is None
+
+    def take(self, *, wait: bool = True) -> Frame | None:
+        """The waiting frame, as soon as there is one; None when closed and empty, or at once without `wait`."""
+        with self.lock:
+            if wait:
+                self.lock.wait_for(lambda: self._frame is not None or self._closed)
             if self._frame is None:
                 return None
             frame = replace(self._frame, dropped_before=self._dropped_since)
@@ -92,11 +129,22 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Shown:
-    """A result and the frame it belongs to. The picture is the caller's until it asks for the next one."""
+    """A result and the frame it belongs to. The picture is the caller's until it asks for the next one.
+
+    `repeated` marks an old frame given once more because a live source has gone silent: it is stale, has no score, and
+    is neither counted nor to be written down.
+    """
 
     result: FrameResult
     image: Picture
     dropped_before: int
+    repeated: bool = False
+
+
+def stale(result: FrameResult, age_ms: float, reason: str) -> FrameResult:
+    """A result that is too old to be scored."""
+    people = tuple(replace(person, score=None) for person in result.people)
+    return replace(result, status=STALE, reason=reason, score=None, distance=None, people=people, age_ms=age_ms)
 
 
 class Pipeline:
@@ -111,15 +159,24 @@ class Pipeline:
         frame_size: (height, width) px that frames are fitted to.
         clock: for capture and age.
         max_frames: stop after as many results.
+        silence_ms: how long a live source may give nothing before the last frame comes again, marked stale.
     """
 
     def __init__(
-        self, source: Source, executor: Executor, frame_size: Size, clock: Clock, *, max_frames: int | None = None
+        self,
+        source: Source,
+        executor: Executor,
+        frame_size: Size,
+        clock: Clock,
+        *,
+        max_frames: int | None = None,
+        silence_ms: float = STALE_MS,
     ) -> None:
+        self._silence_seconds = silence_ms / 1e3 if source.live else None
         self._source, self._executor, self._clock = source, executor, clock
         self._frame_size, self._max_frames = frame_size, max_frames
         self.ledger = Ledger()
-        self._mailbox = Mailbox(source.live, self.ledger)
+        self._mailbox = Mailbox(source.live, self.ledger, executor.buffers)
         self._results: queue.SimpleQueue[Shown | BaseException | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
         self._stop = threading.Event()
@@ -138,15 +195,22 @@ class Pipeline:
         for thread in threads:
             thread.start()
         count = 0
+        last: Shown | None = None
         try:
             while count != self._max_frames:
-                item = self._results.get()
+                try:
+                    item = self._results.get(timeout=None if last is None else self._silence_seconds)
+                except queue.Empty:
+                    if last is not None:
+                        yield self._silent(last)
+                    continue
                 if item is None:
                     return
                 if isinstance(item, BaseException):
                     raise item
                 count += 1
                 delivered = False
+                last = item
                 try:
                     yield self._aged(item)
                     delivered = True
@@ -155,6 +219,7 @@ class Pipeline:
                         self.ledger.in_flight -= 1
                         self.ledger.shown += delivered
                         self.ledger.dropped += not delivered
+                self._mailbox.give_back(item.image)
                 self._room.release()
         finally:
             self.stop()
@@ -170,13 +235,18 @@ class Pipeline:
 
     def _aged(self, shown: Shown) -> Shown:
         """The result with its age; from a live source a result that is too old loses its score."""
-        result = shown.result
-        age_ms = (self._clock.now_ns() - result.captured_ns) / 1e6
+        age_ms = (self._clock.now_ns() - shown.result.captured_ns) / 1e6
         if self._source.live and age_ms > STALE_MS:
-            reason = f"the picture is {age_ms:.0f} ms old"
-            people = tuple(replace(person, score=None) for person in result.people)
-            result = replace(result, status=STALE, reason=reason, score=None, distance=None, people=people)
-        return replace(shown, result=replace(result, age_ms=age_ms))
+            return replace(shown, result=stale(shown.result, age_ms, f"the picture is {age_ms:.0f} ms old"))
+        return replace(shown, result=replace(shown.result, age_ms=age_ms))
+
+    def _silent(self, shown: Shown) -> Shown:
+        """The last frame once more, for a source that has gone silent."""
+        age_ms = (self._clock.now_ns() - shown.result.captured_ns) / 1e6
+        reason = f"no new picture for {age_ms / 1e3:.1f} s"
+        if age_ms >= LOST_MS:
+            reason += ": is the camera connected?"
+        return replace(shown, result=stale(shown.result, age_ms, reason), repeated=True)
 
     def _capture(self) -> None:
         """The capture thread; what the source raises reaches the caller after the frames read before it."""
@@ -195,9 +265,9 @@ class Pipeline:
             capture = self._source.read(self._stop)
             if capture is None:
                 return
-            image = capture.image
-            if image.shape[:2] != self._frame_size:
-                image = letterbox(image, self._frame_size, grey=BAR_GREY)
+            image, buffer = capture.image, self._mailbox.buffer()
+            if buffer is not None or image.shape[:2] != self._frame_size:
+                image = letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
             if not self._mailbox.put(Frame(image, index, capture.seconds, capture.captured_ns)):
                 return
             index += 1
@@ -214,15 +284,14 @@ class Pipeline:
     def _execute_all(self) -> None:
         """Takes frames through the executor, one result at a time to the caller."""
         waiting: list[Frame] = []
-        more = True
-        while more or waiting:
-            frame = self._mailbox.take() if more else None
-            more = frame is not None
+        while waiting or not self._mailbox.ended:
+            # a finished result never waits for a camera's next frame; a file's next frame comes at once
+            frame = self._mailbox.take(wait=not waiting or not self._source.live)
             if frame is not None:
                 wait_ms = (self._clock.now_ns() - frame.captured_ns) / 1e6
                 self._executor.submit(frame, wait_ms=wait_ms)
                 waiting.append(frame)
-            if waiting and (len(waiting) >= self._executor.depth or not more):
+            if waiting and (frame is None or len(waiting) >= self._executor.depth):
                 oldest = waiting.pop(0)
                 result = self._executor.collect()
                 self._deliver(Shown(result, oldest.image, oldest.dropped_before))

@@ -1,7 +1,6 @@
 """Targets: the pose to match, read from a file, checked and written. Knows no network, picture, camera or score."""
 
 import contextlib
-import difflib
 import json
 import math
 import os
@@ -14,16 +13,21 @@ import numpy.typing as npt
 
 from engines.errors import BadInputError
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
+from realtime.target_fields import (
+    FORMAT,
+    MAX_NAME,
+    VERSION,
+    check_fields,
+    joint_names,
+    joint_rows,
+    title,
+    unknown_joint,
+)
 from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
 
-FORMAT = "posemirror-target"
-VERSION = 1
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-REQUIRED_FIELDS = ("format", "version", "name", "image_size", "joints")
-OPTIONAL_FIELDS = ("ignore", "score_width", "pass_score", "hold_seconds", "match_mirrored")
 SCORE_WIDTH_RANGE = (0.001, 100)
 MAX_HOLD_SECONDS = 3600
-MAX_NAME = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,7 @@ def parse_ignore(text: str) -> tuple[str, ...]:
     names: list[str] = []
     for word in (part.strip() for part in text.split(",")):
         if word not in JOINT_GROUPS and word not in JOINT_INDEX:
-            raise _unknown_joint("--ignore", word, (*JOINT_GROUPS, *JOINTS))
+            raise unknown_joint("--ignore", word, (*JOINT_GROUPS, *JOINTS))
         names += JOINT_GROUPS.get(word, (word,))
     return tuple(dict.fromkeys(names))
 
@@ -191,7 +195,7 @@ def target_from_joints(
     kept = np.where(inside[:, None], joints, np.float32(0)).astype(np.float32)
     kept[:, 2] = np.minimum(kept[:, 2], 1)
     printable = "".join(letter if letter.isprintable() else "?" for letter in name)[:MAX_NAME].strip() or "target"
-    target = Target(printable, image_size, kept, _joint_names(ignore, "ignore"))
+    target = Target(printable, image_size, kept, joint_names(ignore, "ignore"))
     _require_whole(target, source, visible_confidence)
     return target
 
@@ -215,17 +219,17 @@ def target_from_object(
         BadInputError: a field is missing, unknown, or does not fit; a joint that counts is missing.
     """
     entry = fields(document, source)
-    _check_fields(entry, source)
+    check_fields(entry, source)
     size = size_px(entry["image_size"], f"{source}: image_size")
-    names = _joint_names(items(entry.get("ignore", []), f"{source}: ignore"), f"{source}: ignore")
+    names = joint_names(items(entry.get("ignore", []), f"{source}: ignore"), f"{source}: ignore")
     mirrored = entry.get("match_mirrored", False)
     if not isinstance(mirrored, bool):
         raise BadInputError(f"{source}: match_mirrored is {shown(mirrored)}", "it is true or false", "correct it")
     target = Target(
-        name=_name(entry["name"], f"{source}: name"),
+        name=title(entry["name"], f"{source}: name"),
         image_size=size,
-        joints=_joints(entry["joints"], f"{source}: joints", size),
-        ignore=tuple(dict.fromkeys((*names, *_joint_names(ignore, "ignore")))),
+        joints=joint_rows(entry["joints"], f"{source}: joints", size),
+        ignore=tuple(dict.fromkeys((*names, *joint_names(ignore, "ignore")))),
         score_width=number(entry.get("score_width", 0.3), f"{source}: score_width", *SCORE_WIDTH_RANGE),
         pass_score=number(entry.get("pass_score", 80), f"{source}: pass_score", 0, 100),
         hold_seconds=number(entry.get("hold_seconds", 5), f"{source}: hold_seconds", 0, MAX_HOLD_SECONDS),
@@ -283,75 +287,6 @@ def float_for_json(value: np.float32) -> float:
     """The shortest decimal that reads back as the same float32 (the 0.1 of float32 as 0.1, not 0.10000000149)."""
     short = float(str(value))
     return short if np.float32(short) == value else float(value)
-
-
-def _check_fields(entry: dict[str, object], source: str) -> None:
-    """Format, version, no field missing, none unknown."""
-    if entry.get("format") != FORMAT:
-        routine = entry.get("format") == "posemirror-routine"
-        raise BadInputError(
-            f"{source}: format is {shown(entry.get('format'))}",
-            f'a target has "{FORMAT}"',
-            "give it with --routine" if routine else "give another file, or correct that value",
-        )
-    version = entry.get("version")
-    if isinstance(version, bool) or version != VERSION:
-        raise BadInputError(
-            f"{source}: version is {shown(version)}",
-            f"this posemirror reads version {VERSION}",
-            "write the target again with run_live.py --capture-target",
-        )
-    missing = [key for key in REQUIRED_FIELDS if key not in entry]
-    known = REQUIRED_FIELDS + OPTIONAL_FIELDS
-    unknown = [key for key in entry if key not in known]
-    if missing:
-        raise BadInputError(
-            f"{source} lacks {', '.join(missing)}",
-            f"a target needs {', '.join(REQUIRED_FIELDS)}",
-            "add what is missing",
-        )
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        raise BadInputError(
-            f"{source} has the unknown field {shown(unknown[0])}",
-            f"a target has {', '.join(known)}",
-            f"rename it to {close[0]}" if close else "take it out",
-        )
-
-
-def _name(value: object, where: str) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME or not value.isprintable():
-        raise BadInputError(
-            f"{where} is {shown(value)}", f"it must be one line of 1 to {MAX_NAME} letters", "correct that value"
-        )
-    return value
-
-
-def _joint_names(names: Sequence[object], where: str) -> tuple[str, ...]:
-    for name in names:
-        if name not in JOINTS:
-            raise _unknown_joint(where, name, JOINTS)
-    return tuple(dict.fromkeys(str(name) for name in names))
-
-
-def _unknown_joint(where: str, name: object, allowed: Sequence[str]) -> BadInputError:
-    close = difflib.get_close_matches(str(name), allowed, n=1)
-    return BadInputError(
-        f"{where} names {shown(name)}, which is no joint",
-        f"the names are {', '.join(allowed)}",
-        f"give {close[0]}" if close else "give one of them",
-    )
-
-
-def _joints(value: object, where: str, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    joints = np.zeros((len(JOINTS), 3), np.float32)
-    for name, point in fields(value, where).items():
-        if name not in JOINT_INDEX:
-            raise _unknown_joint(where, name, JOINTS)
-        triple = items(point, f"{where}.{name}", 3)
-        for axis, (label, high) in enumerate((("x", size[0]), ("y", size[1]), ("confidence", 1))):
-            joints[JOINT_INDEX[name], axis] = number(triple[axis], f"{where}.{name} {label}", 0, high)
-    return joints
 
 
 def _bounds(joints: npt.NDArray[np.float32]) -> tuple[int, int]:

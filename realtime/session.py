@@ -43,8 +43,8 @@ class Statistics:
     def add(self, result: FrameResult) -> None:
         """Counts one result."""
         self.age.add(result.age_ms)
-        for name, distribution in self.stages.items():
-            distribution.add(result.stages_ms.get(name, 0.0))
+        for name in {**self.stages, **result.stages_ms}:
+            self.stages.setdefault(name, Distribution()).add(result.stages_ms.get(name, 0.0))
         if result.status == SCORED:
             self.scored += 1
             if self.best is None or (result.score or 0) > (self.best.score or 0):
@@ -127,18 +127,21 @@ def run_session(
             stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            if shown.repeated:
+                if window and not window.show(drawn(shown, target, info, latency_line(statistics, pipeline.ledger))):
+                    break
+                continue
             statistics.add(shown.result)
             if results:
                 results.write(shown.result)
-            going_on = True
             if recorder or window:
                 picture = drawn(shown, target, info, latency_line(statistics, pipeline.ledger))
                 if recorder:
                     recorder.write(picture)
-                going_on = window is None or window.show(picture)
+                if window and not window.show(picture):
+                    window = None  # its user left; the frames still in flight go to the files
+                    pipeline.stop()
             on_result(shown.result, statistics)
-            if not going_on:
-                break
     return statistics
 
 

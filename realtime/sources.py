@@ -7,6 +7,7 @@ import contextlib
 import glob
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,9 +82,12 @@ def open_source(text: str, clock: Clock, *, pace: bool, reconnect_seconds: float
     if text.isdecimal() or "://" in text:
         return LiveSource(text, clock, reconnect_seconds)
     path = Path(text)
+    is_folder = is_there = False
     try:
         text.encode()
-        is_folder, is_there = path.is_dir(), path.exists()
+        is_folder, is_there = stat.S_ISDIR(path.stat().st_mode), True
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
         raise SourceError(
@@ -209,6 +213,7 @@ class LiveSource:
 
     def __init__(self, address: str, clock: Clock, reconnect_seconds: float) -> None:
         self._address, self._clock, self._reconnect_seconds = address, clock, reconnect_seconds
+        self._reading = threading.Lock()
         self.name = f"camera {address}" if address.isdecimal() else without_password(address)
         self._video = self._open()
         if self._video is None:
@@ -218,7 +223,7 @@ class LiveSource:
                 "check the cable and the permissions, or give another --source" + known_cameras(),
             )
         width, height = (self._video.get(prop) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        self.size = (int(width), int(height))
+        self.size = (max(1, int(width)), max(1, int(height)))  # some streams tell no size before their first picture
         fps = self._video.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
         self._started_ns = clock.now_ns()
@@ -243,7 +248,8 @@ class LiveSource:
         lost_ns: int | None = None
         pause = FIRST_RETRY_SECONDS
         while not stop.is_set():
-            image = self._video.read()[1] if self._video is not None else None
+            with self._reading:
+                image = self._video.read()[1] if self._video is not None else None
             now = self._clock.now_ns()
             if image is not None:
                 return Capture(image, (now - self._started_ns) / 1e9, now)
@@ -261,10 +267,14 @@ class LiveSource:
         return None
 
     def close(self) -> None:
-        """See `Source`."""
-        if self._video is not None:
-            self._video.release()
-            self._video = None
+        """See `Source`. A driver that hangs in a read is left alone: to release it would crash the process."""
+        if self._reading.acquire(blocking=False):
+            try:
+                if self._video is not None:
+                    self._video.release()
+                    self._video = None
+            finally:
+                self._reading.release()
 
 
 def known_cameras() -> str:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,12 @@ def test_the_loss_falls_and_the_run_leaves_its_record(tiny_crops: Path, tmp_path
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tiny_crops: Path, tmp_path: Path) -> None:
-    Trainer(small_task(tiny_crops, tmp_path), SETTINGS, tmp_path / "whole", CPU).train(QUIET)
-    broken = Trainer(small_task(tiny_crops, tmp_path, InterruptedTask), SETTINGS, tmp_path / "broken", CPU)
+    settings = replace(SETTINGS, epochs=2)
+    Trainer(small_task(tiny_crops, tmp_path), settings, tmp_path / "whole", CPU).train(QUIET)
+    broken = Trainer(small_task(tiny_crops, tmp_path, InterruptedTask), settings, tmp_path / "broken", CPU)
     with pytest.raises(KeyboardInterrupt):
         broken.train(QUIET)
-    resumed = Trainer(small_task(tiny_crops, tmp_path), SETTINGS, tmp_path / "broken", CPU, resume=True)
+    resumed = Trainer(small_task(tiny_crops, tmp_path), settings, tmp_path / "broken", CPU, resume=True)
     assert resumed.state.epoch == 1
     resumed.train(QUIET)
     whole, again = averaged_weights(tmp_path / "whole"), averaged_weights(tmp_path / "broken")

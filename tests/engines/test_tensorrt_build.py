@@ -1,5 +1,6 @@
 """Every graph compiles for a GPU that is not in this machine; what cannot be built is refused in one sentence."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -127,6 +128,20 @@ def test_a_build_stops_soon_after_it_is_cancelled(build: Callable[..., bytes], s
 
     refused(lambda: build(small, on_progress=stop, cancel=cancel), EngineError, EXIT_ENGINE, "cancelled", "nothing")
     assert len(told) < 5
+
+
+def test_the_garbage_collector_rests_during_a_build_and_is_as_before_after_it(
+    build: Callable[..., bytes], small: ModelProto
+) -> None:
+    """A collection inside TensorRT's logger that ends an older builder waits for itself for ever."""
+    seen: list[bool] = []
+    for was_on in (False, True):
+        (gc.enable if was_on else gc.disable)()
+        build(small, on_progress=lambda *_: seen.append(gc.isenabled()))
+        assert gc.isenabled() is was_on
+    with pytest.raises(BadInputError):
+        build(small, ComputeCapability(9, 0))
+    assert gc.isenabled() and seen and not any(seen)
 
 
 # ---- what is refused

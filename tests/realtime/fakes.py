@@ -1,7 +1,9 @@
-"""Stand-ins for time, sources, engines and executors: they act by script, fail on demand and tell what they were asked."""
+"""Stand-ins for time, sources, engines and executors: they follow a script and fail on demand."""
 
 import json
 import os
+import shutil
+import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +18,7 @@ import pytest
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.manifest import Manifest
 from engines.skeleton import JOINTS, joints_from_keypoints
-from realtime.frames import Capture, Frame, Picture
+from realtime.frames import Capture, Frame, FrameBuffers, Picture
 from realtime.pose import Target
 from realtime.results import SCORED, FrameResult
 from realtime.scoring import score_from_distance
@@ -66,19 +68,49 @@ def finished(work: Callable[[], None]) -> None:
 @contextmanager
 def without_rights(folder: Path) -> Iterator[None]:
     """The block may not look into `folder`; a test that runs as root becomes nobody for its time."""
-    root = os.geteuid() == 0
     folder.chmod(0)
-    if root:
-        try:
-            os.setresuid(65534, 65534, 0)
-        except OSError:
-            pytest.skip("this root cannot become another user, and nothing is closed to it")
     try:
+        with as_nobody():
+            yield
+    finally:
+        folder.chmod(0o700)
+
+
+@contextmanager
+def virtual_screen() -> Iterator[dict[str, str]]:
+    """Xvfb, a screen without a screen; gives the environment in which programs find it."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("needs Xvfb, a screen without a screen; it is not installed")
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"], pass_fds=[write])
+    os.close(write)
+    try:
+        number = os.read(read, 16).decode().strip()
+        assert number, "Xvfb did not start"
+        environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
+        yield environment | {"DISPLAY": f":{number}"}
+    finally:
+        server.terminate()
+        server.wait(DEADLINE_SECONDS)
+        os.close(read)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """A block that is not run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    try:
+        os.setresuid(65534, 65534, 0)
+    except OSError:
+        pytest.skip("this root cannot become another user, and nothing is closed to it")
+    try:
+        if not all(os.access(path, os.R_OK) for path in (__file__, np.__file__)):
+            pytest.skip("only root can read this checkout and its packages")
         yield
     finally:
-        if root:
-            os.setresuid(0, 0, 0)
-        folder.chmod(0o700)
+        os.setresuid(0, 0, 0)
 
 
 class FakeClock:
@@ -147,6 +179,8 @@ class FakeExecutor:
         on_submit: told the index of each frame that begins; it may wait, check or raise.
         on_collect: the same, before its result is given.
     """
+
+    buffers: FrameBuffers | None = None
 
     def __init__(
         self,

@@ -70,7 +70,9 @@ class Watched:
         try:
             finished(work)
         finally:
-            left = {thread.name for thread in set(threading.enumerate()) - before if thread.name in ("capture", "worker")}
+            left = {
+                thread.name for thread in set(threading.enumerate()) - before if thread.name in ("capture", "worker")
+            }
             assert not left, f"still running: {left}"
             self.look()
             assert pipeline.ledger.in_flight == 0
@@ -107,9 +109,7 @@ def test_two_frames_at_most_are_in_flight() -> None:
     executor = FakeExecutor(
         on_submit=watched.look, on_collect=lambda index: collected.set() if index else watched.look()
     )
-    watched.run(
-        watched_source(watched, 10), executor, lambda one: None if one.result.frame else wait_for(collected)
-    )
+    watched.run(watched_source(watched, 10), executor, lambda one: None if one.result.frame else wait_for(collected))
     assert watched.most_in_flight == 2
 
 
@@ -429,3 +429,29 @@ def test_a_mailbox_closed_in_a_hurry_drops_what_is_left() -> None:
     mailbox.close(drop=True)
     assert mailbox.take() is None
     assert ledger == Ledger(captured=1, dropped=1)
+
+
+def test_a_camera_gone_silent_has_its_last_frame_shown_again_without_a_score_and_not_counted() -> None:
+    clock = FakeClock()
+    back = threading.Event()
+
+    def unplugged(index: int) -> None:
+        if index == 1:
+            wait_for(back)
+
+    source = FakeSource(2, live=True, clock=clock, before_read=unplugged)
+    pipeline = Pipeline(source, FakeExecutor(), FITTED, clock, silence_ms=5)
+    shown: list[Shown] = []
+    with contextlib.closing(pipeline.run()) as results:
+        for one in results:
+            shown.append(one)
+            if one.repeated:
+                clock.advance(2)
+            if len(shown) == 3:
+                back.set()
+    first, *repeats = [one for one in shown if one.result.frame == 0]
+    assert not first.repeated and first.result.status == SCORED
+    assert len(repeats) >= 2
+    assert all(one.repeated and one.result.status == STALE and one.result.score is None for one in repeats)
+    assert repeats[1].result.reason == "no new picture for 2.0 s: is the camera connected?"
+    assert pipeline.ledger.shown + pipeline.ledger.dropped == pipeline.ledger.captured == 2

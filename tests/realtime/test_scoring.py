@@ -97,7 +97,9 @@ def test_mirroring_a_mask_twice_gives_it_back() -> None:
 
 
 def test_several_targets_are_stacked_in_order() -> None:
-    rows = stacked([target_rows(standing_target(score_width=width, match_mirrored=width > 0.3)) for width in (0.2, 0.4)])
+    rows = stacked(
+        [target_rows(standing_target(score_width=width, match_mirrored=width > 0.3)) for width in (0.2, 0.4)]
+    )
     assert rows.joints.shape == (3, 15, 3) and rows.counts.shape == (3, 15)
     assert rows.width.tolist() == pytest.approx([0.2, 0.4, 0.4])
 
@@ -145,7 +147,9 @@ def deviation(live: Floats, target: Floats, joint: str = "left_wrist") -> float 
         (45, 45, 0),
     ],
 )
-def test_a_bone_is_off_by_its_turn_on_the_screen_clockwise_positive(live: float, target: float, expected: float) -> None:
+def test_a_bone_is_off_by_its_turn_on_the_screen_clockwise_positive(
+    live: float, target: float, expected: float
+) -> None:
     assert deviation(with_arm(live), with_arm(target)) == pytest.approx(expected, abs=0.01)
 
 

@@ -1,8 +1,6 @@
 """Sinks: files that are whole whatever happens, and no window where there is no screen."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import pytest
 
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from realtime.sinks import CODECS, Recorder, ResultsFile, Window, display_problem, require_writable
-from tests.realtime.fakes import result_of, valid_rows, without_rights
+from tests.realtime.fakes import result_of, valid_rows, virtual_screen, without_rights
 
 ROOT = Path(__file__).resolve().parents[2]
 FREE_DISPLAYS = (4301, 4302, 4303)
@@ -110,9 +108,10 @@ def test_a_number_that_json_has_not_is_never_written(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 def test_a_full_disk_is_told_of_in_one_sentence() -> None:
-    with pytest.raises(BadInputError, match="--results /dev/full could not be written"), ResultsFile(
-        Path("/dev/full")
-    ) as results:
+    with (
+        pytest.raises(BadInputError, match="--results /dev/full could not be written"),
+        ResultsFile(Path("/dev/full")) as results,
+    ):
         results.write(result_of(0))
 
 
@@ -228,26 +227,13 @@ def test_a_window_stays_until_it_is_closed_or_q_or_escape_is_pressed(
     assert (screen["shown"], screen["closed"]) == (1, 1)
 
 
-@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb, a screen without a screen; it is not installed")
 def test_a_window_opens_on_a_screen() -> None:
-    read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"], pass_fds=[write])
-    try:
-        os.close(write)
-        number = os.read(read, 16).decode().strip()
-        script = (
-            "import numpy as np; from realtime.sinks import Window, display_problem\n"
-            "assert display_problem() == '', display_problem()\n"
-            "with Window('posemirror', (320, 180)) as window: print(window.show(np.zeros((180, 320, 3), np.uint8)))\n"
-        )
-        environment = {**os.environ, "DISPLAY": f":{number}"}
-        environment.pop("WAYLAND_DISPLAY", None)
-        ran = subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-        )
-    finally:
-        server.terminate()
-        server.wait(10)
-        os.close(read)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() == "True"
+    script = (
+        "import numpy as np; from realtime.sinks import Window, display_problem\n"
+        "assert display_problem() == '', display_problem()\n"
+        "with Window('posemirror', (320, 180)) as window: print(window.show(np.zeros((180, 320, 3), np.uint8)))\n"
+    )
+    with virtual_screen() as environment:
+        command = [sys.executable, "-c", script]
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")

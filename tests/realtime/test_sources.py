@@ -13,7 +13,7 @@ import pytest
 from engines.errors import EXIT_SOURCE_LOST, SourceError
 from realtime.frames import Capture
 from realtime.sources import Source, open_source, opened_source, without_password
-from tests.realtime.fakes import FakeClock, without_rights
+from tests.realtime.fakes import DEADLINE_SECONDS, FakeClock, wait_for, without_rights
 
 WIDTH, HEIGHT, FPS = 320, 180, 25.0
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
@@ -418,6 +418,29 @@ def test_a_lost_camera_is_not_waited_for_once_the_loop_stops(camera: MakeCamera)
 
     clock.wait = stop_while_waiting  # type: ignore[method-assign]
     assert source.read(stop) is None
+
+
+def test_a_driver_that_hangs_in_a_read_is_not_released_under_its_feet(
+    camera: MakeCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, clock = camera("...")
+    source, stop, hanging, woken = opened("0", clock), threading.Event(), threading.Event(), threading.Event()
+
+    def hang(opening: Camera.Opening) -> tuple[bool, None]:
+        hanging.set()
+        wait_for(woken)
+        return False, None
+
+    monkeypatch.setattr(Camera.Opening, "read", hang)
+    reader = threading.Thread(target=source.read, args=(stop,), daemon=True)
+    reader.start()
+    wait_for(hanging)
+    stop.set()
+    source.close()
+    assert fake.released == 0
+    woken.set()
+    reader.join(DEADLINE_SECONDS)
+    assert not reader.is_alive()
 
 
 def test_a_stream_is_opened_with_its_password_and_named_without(camera: MakeCamera) -> None:

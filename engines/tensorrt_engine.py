@@ -1,0 +1,261 @@
+"""Opening and running a TensorRT engine: the manifest is checked before the file, the file before TensorRT sees it.
+
+One path for TensorRT 10.13 to 11 and TensorRT-RTX. Has never run on a GPU.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from engines import device as protocol
+from engines.cuda_chain import DeviceChain
+from engines.cuda_device import CudaDevice, CudaStream
+from engines.device import Tensor
+from engines.errors import EngineError, GpuError
+from engines.execution import ChainInfo
+from engines.gpu import GpuState
+from engines.manifest import Manifest, check_files
+from engines.tensorrt_build import collecting_logger, import_tensorrt
+
+JOINT_COUNT, KEYPOINT_COUNT, EMBEDDING_SIZE = 15, 17, 50
+
+
+def contract(manifest: Manifest) -> dict[str, Tensor]:
+    """The tensors that an engine must have; see the README, "The three graphs"."""
+    width, height = manifest.frame_size
+    people, floats = manifest.people, np.float32
+    frame = Tensor("frame", (height, width, 3), np.uint8, True)
+    if manifest.name == "detect":
+        tensors = [frame, Tensor("anchor", (4,), floats, True), Tensor("boxes", (people, 5), floats, False)]
+    elif manifest.name == "pose":
+        tensors = [
+            frame,
+            Tensor("boxes", (people, 5), floats, True),
+            Tensor("state", (people, KEYPOINT_COUNT, 4), floats, True),
+            Tensor("seconds", (1,), floats, True),
+            Tensor("keypoints", (people, KEYPOINT_COUNT, 3), floats, False),
+            Tensor("joints", (people, JOINT_COUNT, 3), floats, False),
+            Tensor("next_boxes", (people, 5), floats, False),
+            Tensor("next_state", (people, KEYPOINT_COUNT, 4), floats, False),
+        ]
+    else:
+        tensors = [
+            Tensor("joints", (people, JOINT_COUNT, 3), floats, True),
+            Tensor("targets", (-1, JOINT_COUNT, 3), floats, True),
+            Tensor("counts", (-1, JOINT_COUNT), floats, True),
+            Tensor("width", (-1,), floats, True),
+            Tensor("embedding", (people, EMBEDDING_SIZE), floats, False),
+            Tensor("distance", (people, -1), floats, False),
+            Tensor("score", (people, -1), floats, False),
+        ]
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def rebuild(directory: Path) -> str:
+    """The command that mends an engine that does not fit."""
+    return f"run build_engines.py --backend tensorrt --out {directory}"
+
+
+def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str) -> list[str]:
+    """Whether this machine can run an engine, by its manifest; returns warnings.
+
+    Raises:
+        EngineError: built by another TensorRT, or for another compute capability.
+    """
+    built = manifest.tensorrt
+    if built is None:
+        raise EngineError(
+            f"{manifest.name}.json in {directory} does not say which TensorRT built the engine",
+            "a TensorRT engine's manifest has it",
+            rebuild(directory),
+        )
+    for what, one, other in (
+        (manifest.backend, built.version, version),
+        ("compute capability", built.compute_capability, gpu.compute_capability),
+    ):
+        if one != other:
+            raise EngineError(
+                f"{manifest.engine_file} was built for {what} {one}",
+                f"this machine has {what} {other}",
+                rebuild(directory),
+            )
+    if manifest.parity is not None and not manifest.parity.accepted:
+        raise EngineError(
+            f"{manifest.engine_file} gives other results than the float32 graphs (keypoints "
+            f"{manifest.parity.keypoint_p99_px:g} px, scores {manifest.parity.score_points:g} points)",
+            "calibration.parity refused it",
+            f"run build_engines.py --backend tensorrt --precision fp32 --out {directory}",
+        )
+    return [
+        f"{manifest.engine_file} was built with the {what} {one}, this machine has {other}"
+        for what, one, other in (("GPU", built.gpu, gpu.name), ("driver", built.driver, gpu.driver))
+        if one and other and one != other
+    ]
+
+
+def open_engine(
+    manifest: Manifest, directory: Path, trt: ModuleType, gpu: GpuState, device: CudaDevice
+) -> tuple["TensorRtEngine", list[str]]:
+    """Opens an engine and returns it with warnings; see `check_fits`.
+
+    Raises:
+        EngineError: it does not fit this machine, its file is missing or changed, TensorRT cannot read it, or its
+            tensors are not those of the contract.
+    """
+    warnings = check_fits(manifest, directory, gpu, trt.__version__)
+    check_files(manifest, directory)
+    path = directory / manifest.engine_file
+    faults: list[str] = []
+    logger = collecting_logger(trt, faults)
+    try:
+        runtime = trt.Runtime(logger)
+    except TypeError as error:
+        raise EngineError(
+            f"{trt.__name__} {trt.__version__} cannot create a runtime ({'; '.join(faults) or error})",
+            "a working NVIDIA driver is needed",
+            "check nvidia-smi, or give engines built with --backend onnx",
+        ) from error
+    engine = runtime.deserialize_cuda_engine(path.read_bytes())
+    if engine is None:
+        reason = " ".join(", ".join(faults[-2:]).split())[:300] or "no reason given"
+        raise EngineError(
+            f"{trt.__name__} {trt.__version__} cannot read {path} ({reason})",
+            f"an engine built by this version for compute capability {gpu.compute_capability} is needed",
+            rebuild(directory),
+        )
+    check_tensors(engine_tensors(engine, trt), manifest, directory)
+    return TensorRtEngine(runtime, engine, contract(manifest), trt, device), warnings
+
+
+def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
+    """What TensorRT says of an engine's inputs and outputs."""
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    return {
+        name: Tensor(
+            name,
+            tuple(engine.get_tensor_shape(name)),
+            np.dtype(trt.nptype(engine.get_tensor_dtype(name))),
+            engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+        )
+        for name in names
+    }
+
+
+def check_tensors(seen: Mapping[str, Tensor], manifest: Manifest, directory: Path) -> None:
+    """Compares an engine's tensors with the contract.
+
+    Raises:
+        EngineError: naming the first that differs.
+    """
+    wanted = contract(manifest)
+    for name in sorted(set(seen) | set(wanted)):
+        one, other = (described(tensors.get(name)) for tensors in (seen, wanted))
+        if one != other:
+            raise EngineError(
+                f"{manifest.engine_file} has {name} as {one}",
+                f"its manifest needs {other}",
+                rebuild(directory),
+            )
+
+
+def described(tensor: Tensor | None) -> str:
+    """A tensor in words, for comparison and for the user."""
+    if tensor is None:
+        return "nothing"
+    shape = "x".join("T" if side == -1 else str(side) for side in tensor.shape)
+    return f"{'input' if tensor.is_input else 'output'} {np.dtype(tensor.dtype).name} {shape}"
+
+
+class TensorRtContext:
+    """An execution context whose scratch memory and tensor addresses never change; see `device.Context`."""
+
+    def __init__(self, context: Any, scratch: protocol.Memory) -> None:
+        self._context: Any = context
+        self._scratch: protocol.Memory | None = scratch
+
+    def enqueue(self, stream: protocol.Stream) -> None:
+        """See `device.Context`."""
+        assert isinstance(stream, CudaStream)
+        if not self._context.execute_async_v3(stream.handle):
+            raise GpuError(
+                "TensorRT could not enqueue an engine",
+                "a GPU that has failed stays unusable for this process",
+                "run again, and if it repeats look at nvidia-smi and dmesg, or give --backend onnx",
+            )
+
+    def capturable(self, stream: protocol.Stream) -> bool:
+        """See `device.Context`. TensorRT-RTX alone can say; TensorRT's are, with no auxiliary streams."""
+        assert isinstance(stream, CudaStream)
+        asks = getattr(self._context, "is_stream_capturable", None)
+        return asks is None or bool(asks(stream.handle))
+
+    def close(self) -> None:
+        """See `device.Context`."""
+        self._context = self._scratch = None
+
+
+class TensorRtEngine:
+    """An opened engine; see `device.Engine`."""
+
+    def __init__(
+        self, runtime: Any, engine: Any, tensors: Mapping[str, Tensor], trt: ModuleType, device: CudaDevice
+    ) -> None:
+        self._runtime, self._engine, self._trt, self._device = runtime, engine, trt, device
+        self.tensors = tensors
+
+    def context(self, memory: Mapping[str, protocol.Memory], targets: int) -> TensorRtContext:
+        """See `device.Engine`. The engine has one optimisation profile at most, which is active from the start."""
+        context = self._engine.create_execution_context(self._trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        accepted = context is not None
+        if accepted:
+            scratch = self._device.memory(max(256, int(self._engine.device_memory_size_v2)))
+            context.set_device_memory(scratch.address, scratch.nbytes)
+            for name, tensor in self.tensors.items():
+                if tensor.is_input and -1 in tensor.shape:
+                    accepted = accepted and bool(context.set_input_shape(name, tensor.sized(targets)))
+                accepted = accepted and bool(context.set_tensor_address(name, memory[name].address))
+            accepted = accepted and not context.infer_shapes()
+        if not accepted:
+            raise GpuError(
+                f"TensorRT refused to prepare an engine for {targets} targets",
+                "enough free GPU memory and 1 to 1024 targets are needed",
+                "close other programs that use the GPU, or give --backend onnx",
+            )
+        return TensorRtContext(context, scratch)
+
+    def close(self) -> None:
+        """See `device.Engine`."""
+        with contextlib.suppress(Exception):
+            self._engine = self._runtime = None
+
+
+def open_tensorrt(info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str]]:
+    """The engines of a folder on this machine's GPU, with warnings; closed by the caller.
+
+    Raises:
+        EngineError: no usable GPU or TensorRT, or an engine that does not fit; see `open_engine`.
+    """
+    if gpu.reason:
+        raise EngineError(
+            f"the engines in {info.directory} are of {info.backend}, and {gpu.reason}",
+            "an NVIDIA GPU with its driver and cuda-python are needed to run them",
+            f"run build_engines.py --backend onnx --out {info.directory}",
+        )
+    trt = import_tensorrt(info.backend)
+    with contextlib.ExitStack() as stack:
+        device = CudaDevice()
+        stack.callback(device.close)
+        engines: dict[str, protocol.Engine] = {}
+        warnings: list[str] = []
+        for name, manifest in info.manifests.items():
+            opened, warned = open_engine(manifest, info.directory, trt, gpu, device)
+            stack.callback(opened.close)
+            engines["encode" if name.startswith("encode") else name] = opened
+            warnings += warned
+        chain = DeviceChain(info, device, engines)
+        stack.pop_all()  # from here on the chain closes them
+    return chain, warnings

@@ -1,0 +1,205 @@
+"""The whole loop on a fake GPU: frames in pinned memory, two in flight, every frame accounted for, failures told."""
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engines.cuda_chain import IN_TURN, SIDE_BY_SIDE, CudaChain, Schedule
+from engines.errors import EXIT_GPU, GpuError
+from engines.execution import ChainInfo, read_chain
+from engines.graphs.chain import Graphs
+from engines.tensorrt_engine import contract
+from realtime.cuda_executor import NO_TARGET, CudaExecutor
+from realtime.device_tracking import DeviceTracker
+from realtime.frames import Capture
+from realtime.pipeline import Pipeline, Shown
+from realtime.pose import Target
+from realtime.results import NO_PERSON
+from realtime.verdict import Judge
+from tests.fake_device import FakeDevice, FakeEngine
+from tests.fixtures import bright_blob, tiny_graphs, write_engines
+from tests.realtime.fakes import FakeClock, FakeSource, finished, standing_joints
+
+FRAME, IMAGE = (180, 320), (96, 160)
+PICTURES = [bright_blob(FRAME, 60 + 6 * index, 90, 24) for index in range(16)]
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, Graphs]:
+    return tiny_graphs(FRAME, IMAGE, 1)
+
+
+@pytest.fixture(scope="module")
+def info(networks: dict[str, Graphs], tmp_path_factory: pytest.TempPathFactory) -> ChainInfo:
+    folder: Path = tmp_path_factory.mktemp("engines")
+    write_engines(folder, networks, FRAME, IMAGE, 1)
+    return read_chain(folder, "bones")
+
+
+@pytest.fixture(scope="module")
+def engines(networks: dict[str, Graphs], info: ChainInfo) -> dict[str, FakeEngine]:
+    models = {"detect": networks["detect"], "pose": networks["pose"], "encode": networks["encode_bones"]}
+    manifests = {name.partition("_")[0]: manifest for name, manifest in info.manifests.items()}
+    return {name: FakeEngine(FakeDevice(), one.whole, contract(manifests[name])) for name, one in models.items()}
+
+
+class BlobSource(FakeSource):
+    """A blob that walks."""
+
+    def read(self, stop: threading.Event) -> Capture | None:
+        capture = super().read(stop)
+        if capture is None:
+            return None
+        return Capture(PICTURES[(self.reads - 1) % len(PICTURES)], capture.seconds, capture.captured_ns)
+
+
+TARGET = Target("Standing", (320, 180), standing_joints())
+
+
+@pytest.fixture
+def loop(info: ChainInfo, engines: dict[str, FakeEngine]) -> Callable[..., Pipeline]:
+    """A pipeline over a fake GPU."""
+
+    def opened(
+        device: FakeDevice,
+        source: FakeSource,
+        schedule: Schedule = IN_TURN,
+        target: Target | None = TARGET,
+        detect_every: int | None = None,
+    ) -> Pipeline:
+        for engine in engines.values():
+            engine.device = device
+        judge = Judge(info, target)
+        chain = CudaChain(info, device, engines, judge.rows or NO_TARGET, schedule=schedule)
+        tracker = DeviceTracker(1, detect_every=detect_every)
+        executor = CudaExecutor(chain, judge, tracker, device.attach)
+        return Pipeline(source, executor, FRAME, FakeClock())
+
+    return opened
+
+
+@pytest.mark.parametrize("schedule", [IN_TURN, SIDE_BY_SIDE], ids=lambda schedule: schedule.name)
+def test_every_frame_of_a_file_is_shown_once_in_order_and_with_its_own_picture(
+    loop: Callable[..., Pipeline], schedule: Schedule
+) -> None:
+    device = FakeDevice(seed=3)
+    pipeline = loop(device, BlobSource(len(PICTURES)), schedule)
+    shown: list[int] = []
+
+    def work() -> None:
+        for one in pipeline.run():
+            assert (one.image == PICTURES[one.result.frame]).all()  # nobody has written over what is drawn
+            ledger = pipeline.ledger
+            assert ledger.captured == ledger.shown + ledger.dropped + ledger.in_flight
+            assert ledger.in_flight <= 3
+            assert one.result.keypoints is not None and one.result.stages_ms["gpu"] > 0
+            shown.append(one.result.frame)
+
+    finished(work)
+    assert shown == list(range(len(PICTURES)))
+    assert (pipeline.ledger.shown, pipeline.ledger.dropped, pipeline.ledger.in_flight) == (len(PICTURES), 0, 0)
+
+
+def test_a_live_source_that_is_faster_than_the_caller_drops_frames_and_loses_none_from_the_books(
+    loop: Callable[..., Pipeline],
+) -> None:
+    source = BlobSource(60, live=True)
+    pipeline = loop(FakeDevice(seed=5), source)
+    pictures: list[tuple[int, bool]] = []
+
+    def work() -> None:
+        for one in pipeline.run():
+            before = one.image.copy()
+            for _ in range(50):
+                ledger = pipeline.ledger
+                with pipeline._mailbox.lock:
+                    assert ledger.captured == ledger.shown + ledger.dropped + ledger.in_flight
+            pictures.append((one.result.frame, bool((one.image == before).all())))
+
+    finished(work)
+    ledger = pipeline.ledger
+    assert ledger.captured == 60 == ledger.shown + ledger.dropped and ledger.in_flight == 0
+    assert all(same for _, same in pictures)
+    assert all(one < other for (one, _), (other, _) in itertools.pairwise(pictures))
+
+
+def test_a_result_does_not_wait_for_a_cameras_next_frame(loop: Callable[..., Pipeline]) -> None:
+    shown_first = threading.Event()
+
+    def before_read(index: int) -> None:
+        if index == 1:
+            assert shown_first.wait(20), "the first result waits for the second frame"
+
+    pipeline = loop(FakeDevice(), BlobSource(2, live=True, before_read=before_read))
+
+    def work() -> None:
+        for _ in pipeline.run():
+            shown_first.set()
+
+    finished(work)
+    assert pipeline.ledger.shown == 2
+
+
+@pytest.mark.parametrize("what", ["copy", "launch", "record", "wait", "sync", "attach"])
+def test_a_gpu_that_fails_ends_the_loop_with_exit_code_5_and_what_was_computed_before_is_shown(
+    loop: Callable[..., Pipeline], what: str
+) -> None:
+    device = FakeDevice()
+    pipeline = loop(device, BlobSource(None))
+    device.fails = {what: device.asked.get(what, 0) + (0 if what == "attach" else 7)}
+    shown: list[Shown] = []
+
+    def work() -> None:
+        with pytest.raises(GpuError) as caught:
+            for one in pipeline.run():
+                shown.append(one)
+        assert caught.value.exit_code == EXIT_GPU
+
+    finished(work)
+    assert what == "attach" or shown
+    ledger = pipeline.ledger
+    assert ledger.captured == ledger.shown + ledger.dropped and ledger.in_flight == 0
+    assert ledger.shown == len(shown)
+
+
+def test_without_a_target_there_is_a_person_and_no_score(loop: Callable[..., Pipeline]) -> None:
+    results = []
+    pipeline = loop(FakeDevice(), BlobSource(3), target=None)
+    finished(lambda: results.extend(one.result for one in pipeline.run()))
+    assert [result.reason for result in results] == ["no target"] * 3
+    assert all(result.score is None and result.box is not None for result in results)
+
+
+def test_nobody_in_view_is_said(loop: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.realtime.test_cuda_executor.PICTURES", [np.zeros((*FRAME, 3), np.uint8)])
+    results = []
+    pipeline = loop(FakeDevice(), FakeSource(3, size=(FRAME[1], FRAME[0])))
+    finished(lambda: results.extend(one.result for one in pipeline.run()))
+    assert [result.status for result in results] == [NO_PERSON] * 3
+
+
+def test_frames_of_another_size_are_fitted_into_pinned_memory(loop: Callable[..., Pipeline]) -> None:
+    shapes: list[tuple[int, ...]] = []
+    pipeline = loop(FakeDevice(), FakeSource(5, size=(100, 200)))
+
+    def work() -> None:
+        for one in pipeline.run():
+            shapes.append(one.image.shape)
+            bars: npt.NDArray[np.uint8] = one.image[:, :10]
+            assert not bars.any()
+            assert (one.image[90, 160] == one.result.frame).all()
+
+    finished(work)
+    assert shapes == [(*FRAME, 3)] * 5
+
+
+def test_the_detector_can_rest(loop: Callable[..., Pipeline]) -> None:
+    device = FakeDevice()
+    pipeline = loop(device, BlobSource(10), detect_every=5)
+    finished(lambda: [None for _ in pipeline.run()])  # type: ignore[func-returns-value]
+    assert pipeline.ledger.shown == 10

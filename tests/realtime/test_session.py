@@ -1,0 +1,246 @@
+"""One run: whatever ends it, its files are whole and tell the same story."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.errors import SourceError
+from realtime import session
+from realtime.executor import CpuExecutor
+from realtime.frames import Picture
+from realtime.pipeline import Ledger, Pipeline
+from realtime.pose import Target, target_from_object
+from realtime.results import FrameResult
+from realtime.session import Outputs, Statistics, latency_line, run_session, session_row, summary_row
+from realtime.tracking import Tracker
+from tests.realtime.fakes import (
+    FRAME_SIZE,
+    SHA256,
+    FakeChain,
+    FakeClock,
+    FakeSource,
+    chain_info,
+    finished,
+    result_of,
+    standing_target,
+    valid_rows,
+)
+
+
+def run(
+    source: FakeSource,
+    outputs: Outputs,
+    *,
+    chain: FakeChain | None = None,
+    target: Target | None = None,
+    on_result: Callable[[FrameResult, Statistics], None] = lambda result, statistics: None,
+) -> tuple[Ledger, list[Statistics]]:
+    """A whole session on a chain without networks."""
+    chain, target = chain or FakeChain(), target or standing_target()
+    executor = CpuExecutor(chain, target, Tracker(chain.info.people))
+    pipeline = Pipeline(source, executor, FRAME_SIZE[::-1], FakeClock())
+    statistics: list[Statistics] = []
+    finished(
+        lambda: statistics.append(
+            run_session(pipeline, source, chain.info, target, outputs, smoothing=True, on_result=on_result)
+        )
+    )
+    return pipeline.ledger, statistics
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    return valid_rows(path.read_text(encoding="utf-8"))
+
+
+def frames_in(path: Path) -> int:
+    video = cv2.VideoCapture(str(path))
+    count = 0
+    while video.read()[1] is not None:
+        count += 1
+    video.release()
+    return count
+
+
+def outputs_in(folder: Path) -> Outputs:
+    return Outputs(record=folder / "out.mp4", results=folder / "out.jsonl")
+
+
+def test_a_file_is_recorded_and_written_from_its_first_frame_to_its_last(tmp_path: Path) -> None:
+    outputs = outputs_in(tmp_path)
+    ledger, (statistics,) = run(FakeSource(12), outputs)
+    session_, *frames, summary = rows_of(tmp_path / "out.jsonl")
+    assert (session_["type"], summary["type"]) == ("session", "summary")
+    assert [row["frame"] for row in frames] == list(range(12))
+    assert ledger == Ledger(captured=12, shown=12)
+    assert [summary[name] for name in ("captured", "shown", "dropped", "scored")] == [12, 12, 0, 12]
+    assert statistics.scored == 12
+    assert frames_in(tmp_path / "out.mp4") == 12
+
+
+def test_frames_of_every_kind_are_written(tmp_path: Path) -> None:
+    chain = FakeChain(2, detections=[[], [(100, 20, 200, 170, 0.9), (205, 20, 300, 170, 0.8)]])
+
+    def worse(result: FrameResult, statistics: Statistics) -> None:
+        if result.frame == 3:
+            chain.confidence = np.array([0.9] * 11 + [0.1] * 6, np.float32)
+
+    run(FakeSource(9), outputs_in(tmp_path), chain=chain, on_result=worse)
+    frames = rows_of(tmp_path / "out.jsonl")[1:-1]
+    assert {row["status"] for row in frames} == {"no_person", "scored", "joints_missing"}
+    assert len(frames[2]["people"]) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ZeroDivisionError()])
+def test_the_files_are_whole_when_something_ends_the_run(tmp_path: Path, error: BaseException) -> None:
+    def ended(result: FrameResult, statistics: Statistics) -> None:
+        if result.frame == 4:
+            raise error
+
+    with pytest.raises(type(error)):
+        run(FakeSource(None), outputs_in(tmp_path), on_result=ended)
+    *_, last, summary = rows_of(tmp_path / "out.jsonl")
+    assert last["frame"] == 4
+    assert summary["type"] == "summary"
+    assert summary["captured"] == summary["shown"] + summary["dropped"]  # type: ignore[operator]
+    assert frames_in(tmp_path / "out.mp4") == 5
+
+
+def test_the_files_are_whole_when_the_source_is_lost(tmp_path: Path) -> None:
+    def lost(index: int) -> None:
+        if index == 6:
+            raise SourceError("camera 0 gave no frame", "it may be lost for 30 s", "check the cable")
+
+    with pytest.raises(SourceError):
+        run(FakeSource(None, before_read=lost), outputs_in(tmp_path))
+    *_, last, summary = rows_of(tmp_path / "out.jsonl")
+    assert (last["frame"], summary["shown"], summary["dropped"]) == (5, 6, 0)
+    assert frames_in(tmp_path / "out.mp4") == 6
+
+
+class FakeWindow:
+    """A screen that someone leaves after some pictures."""
+
+    shown: list[Picture]
+    leaves_after = 3
+    closed = False
+
+    def __init__(self, title: str, size: tuple[int, int]) -> None:
+        FakeWindow.shown, FakeWindow.closed = [], False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def show(self, picture: Picture) -> bool:
+        self.shown.append(picture)
+        return len(self.shown) < self.leaves_after
+
+    def __exit__(self, *_: object) -> None:
+        FakeWindow.closed = True
+
+
+def test_who_leaves_the_window_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "Window", FakeWindow)
+    ledger, _ = run(FakeSource(None), replace(outputs_in(tmp_path), window=True))
+    assert len(FakeWindow.shown) == 3 and FakeWindow.closed
+    *frames, summary = rows_of(tmp_path / "out.jsonl")[1:]
+    assert [row["frame"] for row in frames] == list(range(len(frames)))
+    assert 3 <= len(frames) <= 5, "what was in flight is still written"
+    assert summary["shown"] == ledger.shown == len(frames) == frames_in(tmp_path / "out.mp4")
+    assert FakeWindow.shown[0].shape == (FRAME_SIZE[1], FRAME_SIZE[0], 3)
+
+
+def test_without_outputs_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
+    monkeypatch.setattr(session, "Window", lambda *_: pytest.fail("opened for nobody"))
+    ledger, _ = run(FakeSource(5), Outputs())
+    assert ledger.shown == 5
+
+
+def test_results_alone_need_no_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
+    run(FakeSource(5), Outputs(results=tmp_path / "out.jsonl"))
+    assert len(rows_of(tmp_path / "out.jsonl")) == 7
+
+
+def test_a_source_without_frames_has_a_first_row_and_a_last(tmp_path: Path) -> None:
+    run(FakeSource(0), Outputs(results=tmp_path / "out.jsonl"))
+    assert [row["type"] for row in rows_of(tmp_path / "out.jsonl")] == ["session", "summary"]
+
+
+def valid(row: dict[str, object]) -> dict[str, object]:
+    (again,) = valid_rows(json.dumps(row) + "\n")
+    return again
+
+
+def test_the_first_row_tells_everything_that_scoring_again_needs() -> None:
+    target = standing_target("Árvore 木", ignore=("left_wrist",), score_width=0.25, match_mirrored=True)
+    source = FakeSource(1)
+    source.name = "rtsp://10.0.0.7/live"
+    row = valid(session_row(chain_info(), source, target, True))
+    assert row["source"] == "rtsp://10.0.0.7/live"
+    assert row["engines"] == dict.fromkeys(("detect", "pose", "encode_bones"), SHA256)
+    assert row["encoder"] == {"name": "bones", "weights_sha256": None}
+    (written,) = row["targets"]  # type: ignore[misc]
+    assert written.pop("width") == 0.25
+    again = target_from_object(written, "session row")
+    assert (again.name, again.ignore, again.score_width, again.match_mirrored) == (
+        "Árvore 木",
+        ("left_wrist",),
+        0.25,
+        True,
+    )
+    assert again.joints.tobytes() == target.joints.tobytes()
+
+
+def test_the_first_row_names_the_weights_of_an_encoder_that_has_some() -> None:
+    info = chain_info(encoder="paper")
+    manifests = {name: replace(one, weights_sha256=SHA256) for name, one in info.manifests.items()}
+    row = valid(session_row(replace(info, manifests=manifests), FakeSource(1), standing_target(), True))
+    assert row["encoder"] == {"name": "paper", "weights_sha256": SHA256}
+
+
+@pytest.mark.parametrize(
+    ("size", "fit"),
+    [
+        ((320, 180), {"scale": 1.0, "left": 0, "top": 0}),
+        ((640, 360), {"scale": 0.5, "left": 0, "top": 0}),
+        ((180, 320), {"scale": 0.5625, "left": 109, "top": 0}),
+        ((400, 180), {"scale": 0.8, "left": 0, "top": 18}),
+    ],
+)
+def test_the_first_row_says_how_the_source_was_fitted(size: tuple[int, int], fit: dict[str, float]) -> None:
+    row = valid(session_row(chain_info(), FakeSource(1, size=size), standing_target(), False))
+    assert (row["source_size"], row["frame_size"], row["fit"]) == (list(size), list(FRAME_SIZE), fit)
+    assert row["smoothing"] is False
+
+
+@pytest.mark.parametrize("backend", ["onnx", "tensorrt", "tensorrt_rtx"])
+def test_every_backend_can_be_named(backend: str) -> None:
+    valid(session_row(chain_info(backend=backend), FakeSource(1), standing_target(), True))
+
+
+def test_the_last_row_counts_frames_and_times() -> None:
+    statistics = Statistics()
+    for index in range(100):
+        statistics.add(result_of(index, score=float(index), age_ms=40.0 + index))
+    statistics.add(result_of(100, status="no_person", reason="no person in view", score=None, stages_ms={"wait": 2.0}))
+    row = valid(summary_row(Ledger(captured=110, shown=101, dropped=9), statistics))
+    assert [row[name] for name in ("captured", "shown", "dropped", "scored")] == [110, 101, 9, 100]
+    assert row["age_ms"]["p50"] == pytest.approx(89, rel=0.01)  # type: ignore[index]
+    assert row["age_ms"]["max"] == 139  # type: ignore[index]
+    assert set(row["stages_ms"]) == {"wait", "detect", "pose", "encode"}  # type: ignore[arg-type]
+    assert statistics.best is not None and statistics.best.frame == 99
+    assert latency_line(statistics, Ledger(dropped=9)).endswith("dropped 9")
+
+
+def test_the_first_of_equal_frames_is_the_best_even_at_nought() -> None:
+    statistics = Statistics()
+    for index, score in enumerate((0.0, 0.0)):
+        statistics.add(result_of(index, score=score))
+    assert statistics.best is not None and statistics.best.frame == 0
