@@ -21,7 +21,7 @@ from engines.options import (
     workspace_bytes,
 )
 from engines.tensorrt_build import BuildSettings, parse_compute_capability
-from engines.weights import REGISTRY
+from engines.weights_registry import REGISTRY
 
 
 def parser() -> argparse.ArgumentParser:

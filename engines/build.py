@@ -42,7 +42,7 @@ from engines.tensorrt_build import (
     import_tensorrt,
     interruptible,
 )
-from engines.weights import WeightsFile, find_weights, require_trust
+from engines.weights_registry import WeightsFile, find_weights, require_trust
 
 ENGINE_FILE = re.compile(r"(detect|pose|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 

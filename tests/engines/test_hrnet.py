@@ -7,7 +7,8 @@ import torch
 
 from engines.errors import EngineError
 from engines.networks.hrnet import HRNET_CONFIGS, HRNet, hrnet
-from engines.networks.hrnet_weights import load_hrnet, read_state_dict
+from engines.networks.hrnet_weights import load_hrnet
+from engines.networks.state_dicts import read_state_dict
 
 COMPACT = HRNET_CONFIGS["hrnet_compact"]
 IMAGE = torch.rand(1, 3, 256, 192, generator=torch.Generator().manual_seed(0)) * 4 - 2

@@ -10,7 +10,7 @@ import pytest
 from engines import weights as module
 from engines.download import Progress
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, BadInputError, EngineError
-from engines.weights import KNOWN_SHA256, REGISTRY, default_cache, find_weights, require_trust
+from engines.weights_registry import KNOWN_SHA256, REGISTRY, default_cache, find_weights, require_trust
 
 CONTENT = b"some weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -1,0 +1,146 @@
+"""The compact detector's loss: task-aligned assignment, CIoU, distribution focal loss. Knows tensors, no pictures."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CANDIDATES = 10
+"""Cells a person may have, the best aligned ones."""
+BOX_WEIGHT, DISTANCE_WEIGHT, CLASS_WEIGHT = 7.5, 1.5, 0.5
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """All cells of all levels, A of them.
+
+    Attributes:
+        points: `float32 [A, 2]`, anchor points, px.
+        strides: `float32 [A, 1]`, px.
+        distances: `float32 [N, A, 4, reg_max]`, box logits.
+        person: `float32 [N, A]`, class logits.
+        boxes: `float32 [N, A, 4]`, x1, y1, x2, y2 px.
+    """
+
+    points: Tensor
+    strides: Tensor
+    distances: Tensor
+    person: Tensor
+    boxes: Tensor
+
+
+def joined(levels: list[tuple[Tensor, Tensor]], strides: tuple[int, ...], reg_max: int) -> Predictions:
+    """The network's levels as one list of cells, boxes decoded.
+
+    Args:
+        levels: box logits `[N, 4 * reg_max, h, w]` and class logits `[N, 1, h, w]`, a pair a stride.
+        strides: px.
+        reg_max: bins a side.
+    """
+    points, sizes = [], []
+    for (_, person), stride in zip(levels, strides, strict=True):
+        rows, columns = (torch.arange(count, device=person.device) + 0.5 for count in person.shape[2:])
+        grid = torch.stack([columns.repeat(len(rows)), rows.repeat_interleave(len(columns))], -1)
+        points.append(grid * stride)
+        sizes.append(torch.full((len(grid), 1), float(stride), device=person.device))
+    place, size = torch.cat(points), torch.cat(sizes)
+    distances = torch.cat([box.float().flatten(2) for box, _ in levels], 2).mT.unflatten(2, (4, reg_max))  # type: ignore[no-untyped-call]
+    person = torch.cat([level.float().flatten(1) for _, level in levels], 1)
+    bins = torch.arange(reg_max, device=place.device, dtype=torch.float32)
+    sides = (distances.softmax(-1) @ bins) * size  # [N, A, 4]
+    boxes = torch.cat([place - sides[..., :2], place + sides[..., 2:]], -1)
+    return Predictions(place, size, distances, person, boxes)
+
+
+def ciou(first: Tensor, second: Tensor) -> Tensor:
+    """Complete IoU (Zheng et al. 2020) of boxes `[..., 4]`; at most 1, below 0 for far boxes."""
+    low, high = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
+    overlap = (high - low).clamp_min(0).prod(-1)
+    size1, size2 = first[..., 2:] - first[..., :2], second[..., 2:] - second[..., :2]
+    iou = overlap / (size1.prod(-1) + size2.prod(-1) - overlap + 1e-6)
+    hull = torch.maximum(first[..., 2:], second[..., 2:]) - torch.minimum(first[..., :2], second[..., :2])
+    middle = (first[..., :2] + first[..., 2:] - second[..., :2] - second[..., 2:]) / 2
+    apart = middle.square().sum(-1) / (hull.square().sum(-1) + 1e-6)
+    angles = [torch.atan2(size[..., 0], size[..., 1].clamp_min(1e-3)) for size in (size1, size2)]
+    shape = (4 / math.pi**2) * (angles[0] - angles[1]).square()
+    with torch.no_grad():
+        trade = shape / (1 - iou + shape + 1e-6)
+    return iou - apart - trade * shape
+
+
+def inside(points: Tensor, boxes: Tensor) -> Tensor:
+    """Which points `[A, 2]` lie in which boxes `[N, M, 4]`: `bool [N, M, A]`."""
+    low, high = boxes[:, :, None, :2], boxes[:, :, None, 2:]
+    return ((points > low) & (points < high)).all(-1)
+
+
+@torch.no_grad()
+def assigned(predictions: Predictions, boxes: Tensor, present: Tensor, reg_max: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which cell answers for which person (TOOD: Feng et al. 2021).
+
+    Args:
+        predictions: of N pictures.
+        boxes: `float32 [N, M, 4]`, persons, padded.
+        present: `bool [N, M]`, not padding.
+        reg_max: bins a side; a cell that cannot reach a side is no candidate.
+
+    Returns:
+        Person of each cell `int64 [N, A]`, whether it has one `bool [N, A]`, and the class target `float32 [N, A]`.
+    """
+    reach = (reg_max - 1) * predictions.strides[:, 0]
+    far = torch.cat(
+        [
+            predictions.points[None, None] - boxes[:, :, None, :2],
+            boxes[:, :, None, 2:] - predictions.points[None, None],
+        ],
+        -1,
+    ).amax(-1)  # [N, M, A]
+    possible = inside(predictions.points, boxes) & present[..., None] & (far < reach)
+    overlap = ciou(predictions.boxes[:, None], boxes[:, :, None]).clamp(0) * possible
+    alignment = predictions.person.sigmoid()[:, None].sqrt() * overlap.pow(6) + 1e-9 * possible
+    best = alignment.topk(min(CANDIDATES, alignment.shape[2]), -1)
+    chosen = torch.zeros_like(alignment).scatter_(2, best.indices, (best.values > 0).float()) > 0
+    overlap_chosen = torch.where(chosen, overlap, -1.0)
+    person = overlap_chosen.argmax(1)  # a cell wanted by several goes to the one it fits best
+    positive = chosen.any(1)
+    own = chosen & (torch.arange(boxes.shape[1], device=boxes.device)[None, :, None] == person[:, None])
+    alignment, overlap = alignment * own, overlap * own
+    scaled = alignment / (alignment.amax(2, keepdim=True) + 1e-9) * overlap.amax(2, keepdim=True)
+    return person, positive, scaled.amax(1)
+
+
+def detector_losses(
+    predictions: Predictions, boxes: Tensor, present: Tensor, ignored: Tensor, reg_max: int
+) -> dict[str, Tensor]:
+    """The three terms, each a mean over the class targets.
+
+    Args:
+        predictions: of N pictures.
+        boxes: `float32 [N, M, 4]`, persons, padded; px.
+        present: `bool [N, M]`.
+        ignored: `float32 [N, I, 4]`, regions where no cell is punished; padded with zeros.
+        reg_max: bins a side.
+    """
+    person, positive, target = assigned(predictions, boxes, present, reg_max)
+    total = target.sum().clamp_min(1.0)
+    counted = positive | ~inside(predictions.points, ignored).any(1)
+    classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
+    losses = {"class_loss": CLASS_WEIGHT * (classes * counted).sum() / total}
+    wanted = boxes.gather(1, person[..., None].expand(-1, -1, 4))[positive]
+    weight = target[positive]
+    overlap = ciou(predictions.boxes[positive], wanted)
+    losses["box_loss"] = BOX_WEIGHT * ((1 - overlap) * weight).sum() / total
+    points, strides = (
+        value.expand(len(target), -1, -1)[positive] for value in (predictions.points, predictions.strides)
+    )
+    sides = torch.cat([points - wanted[:, :2], wanted[:, 2:] - points], -1) / strides
+    sides = sides.clamp(0, reg_max - 1.01)
+    low = sides.long()
+    share = sides - low
+    logits = predictions.distances[positive].flatten(0, 1)
+    cost = F.cross_entropy(logits, low.flatten(), reduction="none").view_as(sides) * (1 - share)
+    cost = cost + F.cross_entropy(logits, low.flatten() + 1, reduction="none").view_as(sides) * share
+    losses["distance_loss"] = DISTANCE_WEIGHT * (cost.mean(-1) * weight).sum() / total
+    return losses

@@ -1,0 +1,117 @@
+"""What the compact detector learns from whole pictures, and how. Knows scenes and boxes, not the training loop."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calibration.crops import FloatArray
+from calibration.detector_loss import detector_losses, joined
+from calibration.evaluate_detector import DetectorEvaluation, scaled_rgb
+from calibration.scenes import DOUBTFUL_CONFIDENCE, SURE_CONFIDENCE, SceneAugmentation, SceneSet, augmented_scene
+from engines.networks.yolov5_compact import YoloCompact
+
+LEFT_OUT = frozenset({"coco_mini"})
+"""Sources that share pictures with `coco_gt`, which is for evaluation only."""
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """B training examples, px of the input.
+
+    Attributes:
+        pictures: `uint8 [B, 192, 320, 3]`, BGR.
+        boxes: `float32 [B, M, 4]`, padded.
+        present: `bool [B, M]`.
+        ignored: `float32 [B, I, 4]`, padded with zeros.
+    """
+
+    pictures: Tensor
+    boxes: Tensor
+    present: Tensor
+    ignored: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def padded(boxes: Sequence[FloatArray]) -> tuple[Tensor, Tensor]:
+    """Boxes of each picture `[M_i, 4]` as `float32 [B, M, 4]` and `bool [B, M]`, with M at least 1."""
+    most = max(1, *(len(rows) for rows in boxes))
+    result = torch.zeros(len(boxes), most, 4)
+    present = torch.zeros(len(boxes), most, dtype=torch.bool)
+    for index, rows in enumerate(boxes):
+        result[index, : len(rows)] = torch.from_numpy(rows)
+        present[index, : len(rows)] = True
+    return result, present
+
+
+class DetectorTask:
+    """Distils `yolov5_compact` from a teacher's boxes.
+
+    Args:
+        crops: the folder with `scenes_train` and `scenes_holdout`.
+        augmentation: how far scenes are changed.
+        batch_size: scenes a step.
+        seed: of everything random.
+    """
+
+    name = "detector"
+
+    def __init__(
+        self, crops: Path, augmentation: SceneAugmentation | None = None, batch_size: int = 16, seed: int = 0
+    ) -> None:
+        self.scenes = SceneSet(crops / "scenes_train", LEFT_OUT)
+        self.evaluation = DetectorEvaluation(crops)
+        self.augmentation = augmentation or SceneAugmentation()
+        self.batch_size, self.seed = batch_size, seed
+
+    def network(self) -> YoloCompact:
+        """A fresh `yolov5_compact`."""
+        return YoloCompact()
+
+    def batches(self, epoch: int) -> int:
+        """Whole batches in an epoch; the last part of one is left out."""
+        return len(self.scenes) // self.batch_size
+
+    def batch(self, epoch: int, index: int) -> SceneBatch:
+        """Batch `index` of an epoch, the same whenever asked."""
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.scenes))
+        rng = np.random.default_rng((self.seed, epoch, index))
+        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        samples = [augmented_scene(self.scenes.scenes[scene], self.augmentation, rng) for scene in chosen]
+        boxes, present = padded([sample.boxes for sample in samples])
+        ignored, _ = padded([sample.ignored for sample in samples])
+        pictures = torch.from_numpy(np.stack([sample.picture for sample in samples]))
+        return SceneBatch(pictures, boxes, present, ignored)
+
+    def losses(self, network: nn.Module, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
+        """Class, box and distance terms."""
+        assert isinstance(network, YoloCompact)
+        image = scaled_rgb(batch.pictures.to(device)).contiguous(memory_format=torch.channels_last)
+        levels = network(image)
+        with torch.autocast(device.type, enabled=False):
+            predictions = joined(levels, network.strides, network.reg_max)
+            persons = (batch.boxes.to(device), batch.present.to(device), batch.ignored.to(device))
+            return detector_losses(predictions, *persons, network.reg_max)
+
+    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Recall and false persons on the held-back scenes."""
+        assert isinstance(network, YoloCompact)
+        return self.evaluation.metrics(network, device)
+
+    def record(self) -> dict[str, Any]:
+        """Hashes and settings."""
+        return {
+            "data_sha256": self.scenes.hashes | self.evaluation.hashes,
+            "left_out": sorted(LEFT_OUT),
+            "scenes": len(self.scenes),
+            "sure_confidence": SURE_CONFIDENCE,
+            "doubtful_confidence": DOUBTFUL_CONFIDENCE,
+            "augmentation": asdict(self.augmentation),
+            "batch_size": self.batch_size,
+        }

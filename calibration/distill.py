@@ -1,0 +1,137 @@
+"""Command line of distillation: train the compact networks, evaluate them, export their weights. Parses and wires.
+
+python -m calibration.distill pose --out runs/pose --epochs 40 [--size 96x128] [--init FILE | --resume]
+python -m calibration.distill detector --out runs/detector --epochs 60
+python -m calibration.distill evaluate --pose FILE [--teacher FILE.onnx] [--detector FILE]
+python -m calibration.distill export --out runs/pose --to calibration/runs/pose_compact.safetensors
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from calibration.augment import AUGMENTATIONS
+from calibration.crops import WINDOW_SIZE
+from calibration.detector_task import DetectorTask
+from calibration.distill_training import Trainer, TrainSettings, averaged_weights
+from calibration.pose_task import PoseTask
+from calibration.report import print_detector_table, print_pose_table
+from engines.errors import BadInputError, PosemirrorError
+from engines.networks.state_dicts import read_state_dict
+
+
+def window_size(text: str) -> tuple[int, int]:
+    """`96x128` to (96, 128): width and height of the pictures trained on."""
+    try:
+        width, height = (int(part) for part in text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT") from None
+    if width % 32 or height % 32 or width * 4 != height * 3:
+        raise argparse.ArgumentTypeError(f"{text} is not 3:4 with sides that are multiples of 32 (96x128, 192x256)")
+    return width, height
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    result = argparse.ArgumentParser(prog="python -m calibration.distill", description=__doc__.splitlines()[0])
+    commands = result.add_subparsers(dest="command", required=True)
+    for name in ("pose", "detector"):
+        train = commands.add_parser(name, help=f"train the compact {name} network")
+        train.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with the pictures")
+        train.add_argument("--out", type=Path, required=True, help="folder of the run")
+        train.add_argument("--epochs", type=int, required=True, help="in all, those before a --resume included")
+        train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+        train.add_argument("--init", type=Path, help="begin with these weights (.safetensors, .pth)")
+        train.add_argument("--seed", type=int, default=0)
+        train.add_argument("--batch", type=int, default=32 if name == "pose" else 16)
+        train.add_argument("--learning-rate", type=float, default=2e-3)
+        train.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
+        train.add_argument("--decay", type=float, default=0.3, help="last part of the run with a falling learning rate")
+        train.add_argument("--average", type=float, default=0.998, help="of the weights' moving average, a step")
+        train.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
+        train.add_argument("--threads", type=int, default=0, help="CPU threads of the network; 0: all")
+        train.add_argument("--loaders", type=int, default=1, help="threads that make batches")
+        train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        if name == "pose":
+            train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
+            train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
+            train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
+    evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")
+    evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
+    evaluate.add_argument("--pose", type=Path, nargs="*", default=[], help="weights or ONNX graphs of pose networks")
+    evaluate.add_argument("--teacher", type=Path, help="ONNX graph of the pose teacher")
+    evaluate.add_argument("--detector", type=Path, nargs="*", default=[], help="weights of compact detectors")
+    evaluate.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    export = commands.add_parser("export", help="write a run's averaged weights, float16")
+    export.add_argument("--out", type=Path, required=True, help="folder of the run")
+    export.add_argument("--to", type=Path, required=True, help="the .safetensors file")
+    return result
+
+
+def train(options: argparse.Namespace, console: Console) -> None:
+    """`pose` and `detector`."""
+    if options.resume and options.init:
+        raise BadInputError("--resume and --init together", "a run begins in one way", "leave one of them out")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    cv2.setNumThreads(0)
+    settings = TrainSettings(
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        optimizer=options.optimizer,
+        decay=options.decay,
+        average=options.average,
+        seed=options.seed,
+        evaluate_every=options.evaluate_every,
+        loader_threads=options.loaders,
+    )
+    initial = read_state_dict(options.init) if options.init else None
+    device = torch.device(options.device)
+    if options.command == "detector":
+        task = DetectorTask(options.crops, batch_size=options.batch, seed=options.seed)
+        Trainer(task, settings, options.out, device, options.resume, initial).train(console)
+        return
+    cache = options.cache or options.out
+    augmentation = AUGMENTATIONS[options.augmentation]
+    pose = PoseTask(options.crops, cache, augmentation, options.batch, options.size, options.seed)
+    Trainer(pose, settings, options.out, device, options.resume, initial).train(console)
+
+
+def export(run: Path, to: Path, console: Console) -> None:
+    """Writes the averaged weights as float16 `.safetensors`; counters stay whole numbers."""
+    from safetensors.torch import save_file
+
+    weights: dict[str, Tensor] = averaged_weights(run)
+    small = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    to.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in small.items()}, to)
+    console.print(f"{to}: {to.stat().st_size / 1e6:.1f} MB")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit code."""
+    options = parser().parse_args(arguments)
+    console = Console()
+    try:
+        if options.command == "evaluate":
+            device = torch.device(options.device)
+            print_pose_table(options.crops, options.pose, options.teacher, device, console)
+            print_detector_table(options.crops, options.detector, device, console)
+        elif options.command == "export":
+            export(options.out, options.to, console)
+        else:
+            train(options, console)
+    except PosemirrorError as error:
+        Console(stderr=True).print(str(error), highlight=False)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

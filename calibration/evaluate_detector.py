@@ -1,0 +1,110 @@
+"""How good a person detector is on pictures it has not seen: recall and false persons. Knows scenes and networks."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from calibration.crops import FloatArray
+from calibration.detector_loss import joined
+from calibration.scenes import SceneSet, letterboxed
+from engines.networks.yolov5_compact import YoloCompact
+
+WHOLE_CONFIDENCE = 0.6
+"""The teacher's, from which on a person must be found."""
+WHOLE_SIDE = 0.15
+"""Of the picture's longer side: persons smaller than this need not be found."""
+EDGE_PX = 2
+SUPPRESSION_IOU = 0.5
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+def scaled_rgb(pictures: Tensor) -> Tensor:
+    """`uint8 [B, h, w, 3]` BGR to `float32 [B, 3, h, w]` RGB, 0..1."""
+    return pictures.flip(-1).permute(0, 3, 1, 2).float() / 255
+
+
+def iou_table(first: FloatArray, second: FloatArray) -> FloatArray:
+    """IoU of every box `[M, 4]` with every box `[K, 4]`: `[M, K]`."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:4], second[None, :, 2:4])
+    overlap = np.clip(high - low, 0, None).prod(-1)
+    areas = [(boxes[:, 2:4] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
+    table: FloatArray = overlap / np.maximum(areas[0][:, None] + areas[1][None] - overlap, 1e-6)
+    return table
+
+
+def suppressed(boxes: FloatArray, limit: float = SUPPRESSION_IOU) -> FloatArray:
+    """Greedy suppression: `[M, 5]`, best first, to those that overlap no better one by more than `limit`."""
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
+    kept: list[int] = []
+    table = iou_table(boxes, boxes)
+    for index in range(len(boxes)):
+        if not kept or table[index, kept].max() <= limit:
+            kept.append(index)
+    return boxes[kept]
+
+
+def whole_persons(boxes: FloatArray, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Which teacher boxes `[M, 5]` are confident, whole (they touch no edge) and not tiny."""
+    free = (boxes[:, :2] >= EDGE_PX).all(1) & (boxes[:, 2:4] <= np.array([width, height]) - EDGE_PX).all(1)
+    large = (boxes[:, 2:4] - boxes[:, :2]).max(1) >= WHOLE_SIDE * max(height, width)
+    return np.asarray(free & large & (boxes[:, 4] >= WHOLE_CONFIDENCE))
+
+
+class DetectorEvaluation:
+    """The held-back scenes.
+
+    Args:
+        crops: the folder with `scenes_holdout`.
+    """
+
+    def __init__(self, crops: Path) -> None:
+        self.scenes = SceneSet(crops / "scenes_holdout")
+        self.hashes = self.scenes.hashes
+        fitted = [letterboxed(scene.picture) for scene in self.scenes.scenes]
+        self.pictures = np.stack([picture for picture, _, _ in fitted])
+        self.teacher = [
+            np.concatenate([scene.boxes[:, :4] * scale + np.tile(offset, 2), scene.boxes[:, 4:]], 1).astype(np.float32)
+            for scene, (_, scale, offset) in zip(self.scenes.scenes, fitted, strict=True)
+        ]
+        self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes.scenes]
+
+    def detections(self, network: YoloCompact, device: torch.device, batch: int = 16) -> list[FloatArray]:
+        """Boxes `[M, 5]` in input px of each scene, suppressed, confidence >= the lowest of `THRESHOLDS`."""
+        found = []
+        for start in range(0, len(self.pictures), batch):
+            image = scaled_rgb(torch.from_numpy(self.pictures[start : start + batch]).to(device))
+            with torch.inference_mode():
+                predictions = joined(
+                    network(image.contiguous(memory_format=torch.channels_last)), network.strides, network.reg_max
+                )
+            rows = torch.cat([predictions.boxes, predictions.person.sigmoid()[..., None]], -1).cpu().numpy()
+            found += [suppressed(row[row[:, 4] >= THRESHOLDS[0]]) for row in rows]
+        return found
+
+    def at_threshold(self, found: list[FloatArray], threshold: float) -> tuple[float, float]:
+        """Recall of whole persons at IoU 0.5, and false persons an image, at one confidence.
+
+        A false person is a box that no teacher box above 0.1, however doubtful, overlaps by 0.5.
+        """
+        hits = wanted = false = 0
+        for boxes, teacher, whole in zip(found, self.teacher, self.whole, strict=True):
+            sure = boxes[boxes[:, 4] >= threshold]
+            table = iou_table(sure, teacher)
+            near = table >= 0.5
+            wanted += int(whole.sum())
+            hits += int(near[:, whole].any(0).sum()) if len(sure) else 0
+            false += int((~near.any(1)).sum()) if len(teacher) else len(sure)
+        return hits / max(wanted, 1), false / len(self.teacher)
+
+    def metrics(self, network: YoloCompact, device: torch.device) -> dict[str, float]:
+        """Recall and false persons at each threshold."""
+        network.eval()
+        found = self.detections(network, device)
+        rows = {}
+        for threshold in THRESHOLDS:
+            rows[f"recall_{threshold}"], rows[f"false_{threshold}"] = self.at_threshold(found, threshold)
+        return rows

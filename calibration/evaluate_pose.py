@@ -1,0 +1,211 @@
+"""How good a pose network is: OKS AP on human labels, PCK against the teacher. Knows crops and networks."""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, file_sha256, tar_pictures
+from engines.skeleton import VISIBLE_CONFIDENCE
+
+Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
+"""`uint8 [N, 256, 192, 3]` BGR windows to heatmaps `float32 [N, 17, h, w]`."""
+
+
+def decode(heatmaps: FloatArray) -> FloatArray:
+    """The published decode: the peak, and a quarter pixel toward its larger neighbour, except at the map's edge.
+
+    Args:
+        heatmaps: `float32 [N, K, h, w]`.
+
+    Returns:
+        `float32 [N, K, 3]`: x, y in px of the 192x256 window, and the peak.
+    """
+    count, keypoints, height, width = heatmaps.shape
+    flat = heatmaps.reshape(count, keypoints, -1)
+    best = flat.argmax(-1)
+    row, column = best // width, best % width
+    inner_row, inner_column = np.clip(row, 1, height - 2), np.clip(column, 1, width - 2)
+    n, k = np.ogrid[:count, :keypoints]
+    x_step = np.sign(heatmaps[n, k, row, inner_column + 1] - heatmaps[n, k, row, inner_column - 1])
+    y_step = np.sign(heatmaps[n, k, inner_row + 1, column] - heatmaps[n, k, inner_row - 1, column])
+    x_step, y_step = x_step * (inner_column == column), y_step * (inner_row == row)
+    scale = WINDOW_SIZE[0] / width
+    peak = np.take_along_axis(flat, best[..., None], -1)[..., 0]
+    return np.stack([(column + 0.25 * x_step) * scale, (row + 0.25 * y_step) * scale, peak], -1).astype(np.float32)
+
+
+def torch_predict(network: nn.Module, device: torch.device, size: tuple[int, int] = WINDOW_SIZE) -> Predict:
+    """Runs a network on windows; with a smaller `size` they are shrunk first."""
+    from calibration.pose_task import normalised
+
+    def predict(windows: npt.NDArray[np.uint8]) -> FloatArray:
+        if size != WINDOW_SIZE:
+            windows = np.stack([cv2.resize(window, size, interpolation=cv2.INTER_AREA) for window in windows])
+        image = normalised(torch.from_numpy(windows).to(device)).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            return np.asarray(network(image).float().cpu().numpy(), np.float32)
+
+    return predict
+
+
+def onnx_predict(model: Path, threads: int = 1) -> Predict:
+    """Runs an ONNX pose network of the contract [N, 3, 256, 192] -> [N, 17, 64, 48] on windows."""
+    import onnxruntime
+
+    from calibration.pose_task import normalised
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def predict(windows: npt.NDArray[np.uint8]) -> FloatArray:
+        rows = normalised(torch.from_numpy(windows)).numpy()
+        return np.concatenate([session.run(None, {name: row[None]})[0] for row in rows]).astype(np.float32)
+
+    return predict
+
+
+def keypoints_of(predict: Predict, windows: npt.NDArray[np.uint8], batch: int = 32) -> FloatArray:
+    """Keypoints `float32 [N, 17, 3]`, px of the window, of all windows."""
+    return np.concatenate([decode(predict(windows[start : start + batch])) for start in range(0, len(windows), batch)])
+
+
+def person_window(picture: Image, box_xywh: Sequence[float]) -> tuple[Image, npt.NDArray[np.float64]]:
+    """The window around a box: widened to 3:4, then by 1.25, without a half-pixel offset.
+
+    Returns:
+        `uint8 [256, 192, 3]` and the map `float64 [2, 3]` from window px to picture px.
+    """
+    x, y, width, height = box_xywh
+    scale = max(width / WINDOW_SIZE[0], height / WINDOW_SIZE[1]) * 1.25
+    left = x + width / 2 - scale * WINDOW_SIZE[0] / 2
+    top = y + height / 2 - scale * WINDOW_SIZE[1] / 2
+    to_picture = np.array([[scale, 0, left], [0, scale, top]], np.float64)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, to_picture, WINDOW_SIZE, flags=flags), np.uint8), to_picture
+
+
+def oks_ap(truth: dict[str, Any], results: list[dict[str, Any]], images: Sequence[int]) -> tuple[float, float]:
+    """OKS AP and AP50 of `results` on the given image ids, by pycocotools."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground = COCO()
+        ground.dataset = truth
+        ground.createIndex()
+        evaluation = COCOeval(ground, ground.loadRes(results), "keypoints")
+        evaluation.params.imgIds = list(images)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+class PoseEvaluation:
+    """Pictures that are never trained on: `coco_gt` with human labels, `holdout` with the teacher's.
+
+    Args:
+        crops: the folder with both.
+    """
+
+    def __init__(self, crops: Path) -> None:
+        self.holdout = CropSet(crops / "holdout")
+        left, top = WINDOW_OFFSET
+        pictures = np.stack([self.holdout.picture(index) for index in range(len(self.holdout))])
+        self.windows = pictures[:, top : top + WINDOW_SIZE[1], left : left + WINDOW_SIZE[0]]
+        self.truth: dict[str, Any] = json.loads((crops / "coco_gt.json").read_text())
+        self.hashes = self.holdout.hashes | {
+            name: file_sha256(crops / name) for name in ("coco_gt.json", "coco_gt.tar")
+        }
+        shots = dict(tar_pictures(crops / "coco_gt.tar"))
+        names = {image["id"]: image["file_name"] for image in self.truth["images"]}
+        self.people = [
+            person
+            for person in self.truth["annotations"]
+            if not person["iscrowd"] and person["num_keypoints"] > 0 and names[person["image_id"]] in shots
+        ]
+        windows = [person_window(shots[names[person["image_id"]]], person["bbox"]) for person in self.people]
+        self.coco_windows = np.stack([window for window, _ in windows])
+        self.to_picture = np.stack([matrix for _, matrix in windows])
+
+    def coco_results(self, predict: Predict) -> list[dict[str, Any]]:
+        """Predictions on true boxes, in COCO's result format; the score is the mean confidence of the joints >= 0.2."""
+        keypoints = keypoints_of(predict, self.coco_windows).astype(np.float64)
+        matrix = self.to_picture
+        keypoints[..., :2] = keypoints[..., :2] @ matrix[:, :, :2].transpose(0, 2, 1) + matrix[:, None, :, 2]
+        results = []
+        for person, found in zip(self.people, keypoints, strict=True):
+            sure = found[:, 2][found[:, 2] > 0.2]
+            score = float(sure.mean()) if len(sure) else 0.0
+            results.append(
+                {"image_id": person["image_id"], "category_id": 1, "keypoints": found.ravel().tolist(), "score": score}
+            )
+        return results
+
+    def image_ids(self, split: str | None = None) -> list[int]:
+        """Ids of the pictures of one split (`mini_val2017`), or of all."""
+        return [image["id"] for image in self.truth["images"] if split in (None, image["split"])]
+
+    def holdout_keypoints(self, predict: Predict) -> FloatArray:
+        """Keypoints of all holdout crops, `float32 [N, 17, 3]`, px of the 240x320 crop."""
+        found = keypoints_of(predict, self.windows)
+        found[..., :2] += WINDOW_OFFSET
+        return found
+
+    def near_teacher(self, found: FloatArray, limit: float = 0.1) -> npt.NDArray[np.bool_]:
+        """Which joints `[N, 17]` lie within `limit` of the box side (256 / 1.25 px) of the teacher's place."""
+        apart = np.linalg.norm(found[..., :2] - self.holdout.keypoints[..., :2], axis=-1)
+        return np.asarray(apart < limit * WINDOW_SIZE[1] / 1.25)
+
+    def pck(self, found: FloatArray) -> dict[str, float]:
+        """For each holdout source, the part of the joints that are near the teacher's place.
+
+        Counted are the joints that lie on the picture and of which the teacher is sure (>= 0.3).
+        """
+        near = self.near_teacher(found)
+        counted = self.holdout.inside & (self.holdout.keypoints[..., 2] >= VISIBLE_CONFIDENCE)
+        sources = np.array(self.holdout.sources)
+        return {
+            str(source): float(near[sources == source][counted[sources == source]].mean())
+            for source in np.unique(sources)
+        }
+
+    def confidence(self, found: FloatArray) -> dict[str, float]:
+        """What the visibility threshold of 0.3 does on the holdout crops.
+
+        `kept`: of the joints rightly placed, those called visible. `refused_outside`: of the joints that lie outside
+        the picture, those called invisible. `refused_wrong`: of the joints on the picture but far from the teacher's
+        sure place, those called invisible.
+        """
+        near, visible, inside = self.near_teacher(found), found[..., 2] >= VISIBLE_CONFIDENCE, self.holdout.inside
+        sure = inside & (self.holdout.keypoints[..., 2] >= VISIBLE_CONFIDENCE)
+        parts = {
+            "kept": visible[sure & near],
+            "refused_outside": ~visible[~inside],
+            "refused_wrong": ~visible[sure & ~near],
+        }
+        return {name: float(part.mean()) if part.size else 1.0 for name, part in parts.items()}
+
+    def metrics(
+        self, network: nn.Module, device: torch.device, size: tuple[int, int] = WINDOW_SIZE
+    ) -> dict[str, float]:
+        """What is watched during training."""
+        network.eval()
+        predict = torch_predict(network, device, size)
+        results = self.coco_results(predict)
+        ap, ap50 = oks_ap(self.truth, results, self.image_ids())
+        val, _ = oks_ap(self.truth, results, self.image_ids("mini_val2017"))
+        found = self.holdout_keypoints(predict)
+        pck = {f"pck_{source}": value for source, value in self.pck(found).items()}
+        return {"ap": ap, "ap50": ap50, "ap_mini_val": val, **pck, **self.confidence(found)}

@@ -1,0 +1,96 @@
+"""Tables that say how good pose networks and detectors are, with the spread of a small set. Knows evaluations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from calibration.evaluate_detector import THRESHOLDS, DetectorEvaluation
+from calibration.evaluate_pose import PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
+from engines.networks.hrnet import HRNET_CONFIGS
+from engines.networks.hrnet_weights import load_hrnet
+from engines.networks.state_dicts import read_state_dict
+from engines.networks.yolov5_compact import load_yolov5_compact
+
+RESAMPLES = 100
+
+
+def bootstrap_deviation(
+    truth: dict[str, Any], results: Sequence[dict[str, Any]], images: Sequence[int], resamples: int = RESAMPLES
+) -> float:
+    """Standard deviation of OKS AP when the pictures are drawn again with replacement, seeded."""
+    rng = np.random.default_rng(0)
+    values = []
+    for _ in range(resamples):
+        drawn = rng.choice(np.array(images), len(images)).tolist()
+        people, found = [], []
+        for copy, image in enumerate(drawn):
+            people += [
+                row | {"image_id": copy, "id": copy * 100_000 + place}
+                for place, row in enumerate(truth["annotations"], 1)
+                if row["image_id"] == image
+            ]
+            found += [row | {"image_id": copy} for row in results if row["image_id"] == image]
+        renamed = truth | {"images": [{"id": copy} for copy in range(len(drawn))], "annotations": people}
+        values.append(oks_ap(renamed, found, range(len(drawn)))[0])
+    return float(np.std(values))
+
+
+def pose_predict(path: Path, device: torch.device) -> Predict:
+    """A pose network of an ONNX file, or of `hrnet_compact` weights."""
+    if path.suffix == ".onnx":
+        return onnx_predict(path)
+    network = load_hrnet(read_state_dict(path), HRNET_CONFIGS["hrnet_compact"])
+    return torch_predict(network.to(device=device, memory_format=torch.channels_last), device)  # type: ignore[call-overload]
+
+
+def print_pose_table(
+    crops: Path, networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
+) -> None:
+    """OKS AP on human labels with true boxes, PCK@0.1 against the teacher, and what the visibility threshold does."""
+    rows = [("teacher", teacher)] if teacher else []
+    rows += [(path.stem, path) for path in networks]
+    if not rows:
+        return
+    evaluation = PoseEvaluation(crops)
+    table = Table(title="Pose: OKS AP on true boxes (one standard deviation), PCK@0.1 against the teacher")
+    sources = sorted(set(evaluation.holdout.sources))
+    verdicts = ("kept", "refused_outside", "refused_wrong")
+    for heading in ("network", "AP mini_val2017", "AP50", "AP all", "AP50", *sources, *verdicts):
+        table.add_column(heading)
+    for name, path in rows:
+        predict = pose_predict(path, device)
+        results = evaluation.coco_results(predict)
+        cells = []
+        for split in ("mini_val2017", None):
+            images = evaluation.image_ids(split)
+            ap, ap50 = oks_ap(evaluation.truth, results, images)
+            spread = bootstrap_deviation(evaluation.truth, results, images)
+            cells += [f"{ap:.3f} ({spread:.3f})", f"{ap50:.3f}"]
+        found = evaluation.holdout_keypoints(predict)
+        numbers = evaluation.pck(found) | evaluation.confidence(found)
+        table.add_row(name, *cells, *(f"{numbers[column]:.3f}" for column in (*sources, *verdicts)))
+    console.print(table)
+
+
+def print_detector_table(crops: Path, networks: Sequence[Path], device: torch.device, console: Console) -> None:
+    """Recall of the teacher's whole persons and false persons an image, at several confidences."""
+    if not networks:
+        return
+    evaluation = DetectorEvaluation(crops)
+    people = sum(int(whole.sum()) for whole in evaluation.whole)
+    table = Table(title=f"Detector: {people} whole persons in {len(evaluation.scenes)} held-back pictures, IoU 0.5")
+    for heading in ("network", "confidence", "recall", "one deviation", "false persons an image"):
+        table.add_column(heading)
+    for path in networks:
+        network = load_yolov5_compact(read_state_dict(path)).to(device)
+        found = evaluation.detections(network, device)
+        for threshold in THRESHOLDS:
+            recall, false = evaluation.at_threshold(found, threshold)
+            spread = (recall * (1 - recall) / people) ** 0.5
+            table.add_row(path.stem, f"{threshold}", f"{recall:.3f}", f"{spread:.3f}", f"{false:.3f}")
+    console.print(table)

@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from calibration.detector_loss import assigned, ciou, detector_losses, joined
+from calibration.detector_task import DetectorTask, padded
+from calibration.distill_training import Trainer, TrainSettings
+from calibration.evaluate_detector import DetectorEvaluation, iou_table, suppressed, whole_persons
+from calibration.scenes import Scene, SceneAugmentation, SceneSet, augmented_scene, letterboxed
+
+STRIDES = (8, 16, 32)
+REG_MAX = 8
+
+
+def levels(person: float = -4.0) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    shapes = [(192 // stride, 320 // stride) for stride in STRIDES]
+    return [(torch.zeros(1, 4 * REG_MAX, *shape), torch.full((1, 1, *shape), person)) for shape in shapes]
+
+
+def test_boxes_are_decoded_from_the_cells_middle_by_expected_distances() -> None:
+    logits = levels()
+    box, _ = logits[1]
+    for side, bin_index in enumerate((1, 2, 3, 4)):  # left, top, right, bottom
+        box[0, side * REG_MAX + bin_index, 5, 7] = 50.0
+    predictions = joined(logits, STRIDES, REG_MAX)
+    cell = 24 * 40 + 5 * 20 + 7
+    assert predictions.points[cell].tolist() == [7.5 * 16, 5.5 * 16]
+    assert predictions.boxes[0, cell].tolist() == pytest.approx([120 - 16, 88 - 32, 120 + 48, 88 + 64])
+
+
+def test_ciou_is_one_for_equal_boxes_and_negative_for_distant_ones() -> None:
+    box = torch.tensor([[10.0, 10, 50, 90]])
+    assert float(ciou(box, box)) == pytest.approx(1, abs=1e-4)
+    assert float(ciou(box, box + 200)) < 0
+
+
+def test_a_person_is_assigned_cells_inside_its_box_that_can_reach_its_sides() -> None:
+    predictions = joined(levels(), STRIDES, REG_MAX)
+    boxes = torch.tensor([[[20.0, 10, 300, 180]]])
+    person, positive, target = assigned(predictions, boxes, torch.ones(1, 1, dtype=torch.bool), REG_MAX)
+    assert 0 < int(positive.sum()) <= 10
+    assert torch.all(predictions.strides[positive[0]] == 32), "280 px are beyond 2 * 7 * 16"
+    assert int(person[positive].max()) == 0
+    assert float(target[~positive].abs().max()) == 0
+
+
+def test_padding_is_assigned_nothing() -> None:
+    predictions = joined(levels(), STRIDES, REG_MAX)
+    _, positive, target = assigned(predictions, torch.zeros(1, 3, 4), torch.zeros(1, 3, dtype=torch.bool), REG_MAX)
+    assert not positive.any()
+    assert not target.any()
+
+
+def test_a_cell_in_an_ignored_region_is_not_punished() -> None:
+    logits = levels(person=0.0)
+    for _, person in logits:
+        person.requires_grad_()
+    predictions = joined(logits, STRIDES, REG_MAX)
+    nobody = (torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.bool))
+    losses = detector_losses(predictions, *nobody, torch.tensor([[[0.0, 0, 160, 192]]]), REG_MAX)
+    sum(losses.values()).backward()
+    gradient = logits[0][1].grad
+    assert gradient is not None
+    assert float(gradient[..., :20].abs().max()) == 0
+    assert float(gradient[..., 20:].min()) > 0
+
+
+def test_boxes_are_padded_with_a_mask() -> None:
+    boxes, present = padded([np.ones((2, 4), np.float32), np.zeros((0, 4), np.float32)])
+    assert boxes.shape == (2, 2, 4)
+    assert present.tolist() == [[True, True], [False, False]]
+
+
+def test_letterbox_maps_picture_corners_into_the_input() -> None:
+    picture = np.full((400, 200, 3), 255, np.uint8)
+    fitted, scale, (left, top) = letterboxed(picture)
+    assert fitted.shape == (192, 320, 3)
+    assert scale == pytest.approx(0.48)
+    assert (left, top) == (112, 0)
+    assert fitted[96, 100].tolist() == [114, 114, 114]
+    assert fitted[96, 160].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_boxes_move_with_the_scene(seed: int) -> None:
+    picture = np.zeros((234, 416, 3), np.uint8)
+    picture[60:160, 150:230] = 255
+    boxes = np.array([[150, 60, 230, 160, 0.9]], np.float32)
+    settings = SceneAugmentation(degrade=0, colour=0)
+    rng = np.random.default_rng(seed)
+    sample = augmented_scene(Scene(picture, boxes, "drawn"), settings, rng)
+    bright = np.argwhere(sample.picture.min(-1) > 220)
+    if len(sample.boxes) and len(bright) > 50 and sample.picture[0, 0].min() < 200:
+        rows, columns = bright[:, 0], bright[:, 1]
+        x1, y1, x2, y2 = sample.boxes[0]
+        assert abs(columns.min() - x1) < 3
+        assert abs(columns.max() + 1 - x2) < 3
+        assert abs(rows.min() - y1) < 3
+        assert abs(rows.max() + 1 - y2) < 3
+
+
+def test_doubtful_boxes_are_ignored_and_hopeless_ones_background() -> None:
+    boxes = np.array([[20, 20, 120, 200, 0.9], [150, 20, 220, 200, 0.3], [300, 20, 400, 200, 0.1]], np.float32)
+    settings = SceneAugmentation(scale=(0.9, 0.9), degrade=0, colour=0)
+    sample = augmented_scene(Scene(np.zeros((234, 416, 3), np.uint8), boxes, "x"), settings, np.random.default_rng(1))
+    assert len(sample.boxes) == 1
+    assert len(sample.ignored) == 1
+
+
+def test_sources_can_be_left_out(tiny_crops: Path) -> None:
+    assert len(SceneSet(tiny_crops / "scenes_train")) == 16
+    assert len(SceneSet(tiny_crops / "scenes_train", frozenset({"drawn"}))) == 0
+
+
+def test_suppression_keeps_the_best_of_each_heap() -> None:
+    boxes = np.array([[0, 0, 10, 10, 0.5], [1, 0, 11, 10, 0.9], [50, 50, 60, 60, 0.3]], np.float32)
+    assert suppressed(boxes)[:, 4].tolist() == pytest.approx([0.9, 0.3])
+    assert suppressed(np.zeros((0, 5), np.float32)).shape == (0, 5)
+
+
+def test_a_person_at_the_edge_or_tiny_or_doubtful_is_not_whole() -> None:
+    boxes = [[10, 10, 60, 200, 0.9], [0, 10, 60, 200, 0.9], [10, 10, 20, 30, 0.9], [10, 10, 60, 200, 0.5]]
+    assert whole_persons(np.array(boxes, np.float32), 234, 416).tolist() == [True, False, False, False]
+
+
+def test_recall_and_false_persons_are_counted_against_the_teacher(tiny_crops: Path) -> None:
+    evaluation = DetectorEvaluation(tiny_crops)
+    perfect = [boxes.copy() for boxes in evaluation.teacher]
+    assert evaluation.at_threshold(perfect, 0.5) == (1.0, 0.0)
+    stray = np.array([[250, 150, 300, 190, 0.8]], np.float32)
+    assert iou_table(stray, perfect[0])[0, 0] < 0.5
+    assert evaluation.at_threshold([stray] * 4, 0.5) == (0.0, 1.0)
+    assert evaluation.at_threshold([np.zeros((0, 5), np.float32)] * 4, 0.5) == (0.0, 0.0)
+
+
+def test_the_detector_learns_drawn_persons(tiny_crops: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    task = DetectorTask(tiny_crops, SceneAugmentation(scale=(0.9, 1.1), degrade=0, colour=0), batch_size=4)
+    settings = TrainSettings(epochs=3, warmup_steps=2, learning_rate=4e-3, average=0.8, evaluate_every=3)
+    trainer = Trainer(task, settings, tmp_path, torch.device("cpu"))
+    last = trainer.train(Console(quiet=True))
+    losses = [sum(value for name, value in row.items() if name.endswith("_loss")) for row in trainer.state.history]
+    assert losses[-1] < losses[0]
+    assert 0 <= last["recall_0.4"] <= 1

@@ -1,0 +1,133 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from calibration.augment import NO_AUGMENTATION
+from calibration.distill import export, main
+from calibration.distill_training import Trainer, TrainSettings, average_into, averaged_weights, prefetched
+from calibration.optimizer import optimizers, orthogonalised, schedule
+from calibration.pose_task import PoseBatch, PoseTask
+from engines.networks.hrnet import HRNET_CONFIGS, hrnet
+from engines.networks.hrnet_weights import load_hrnet
+from engines.networks.state_dicts import read_state_dict
+
+QUIET = Console(quiet=True)
+CPU = torch.device("cpu")
+SETTINGS = TrainSettings(epochs=3, warmup_steps=2, learning_rate=4e-3, average=0.9, evaluate_every=3)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def small_task(crops: Path, cache: Path, kind: type[PoseTask] = PoseTask) -> PoseTask:
+    return kind(crops, cache, NO_AUGMENTATION, batch_size=8, size=(96, 128))
+
+
+class InterruptedTask(PoseTask):
+    """Stops in the middle of the second epoch."""
+
+    def batch(self, epoch: int, index: int) -> PoseBatch:
+        if (epoch, index) == (1, 1):
+            raise KeyboardInterrupt
+        return super().batch(epoch, index)
+
+
+def test_the_loss_falls_and_the_run_leaves_its_record(tiny_crops: Path, tmp_path: Path) -> None:
+    trainer = Trainer(small_task(tiny_crops, tmp_path), SETTINGS, tmp_path / "run", CPU)
+    last = trainer.train(QUIET)
+    first = trainer.state.history[0]
+    assert last["place_loss"] < first["place_loss"] - 0.3
+    assert {"ap", "ap_mini_val", "pck_first"} <= last.keys()
+    assert last["samples"] == 48
+    assert (tmp_path / "run" / "run.json").is_file()
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tiny_crops: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, epochs=2)
+    Trainer(small_task(tiny_crops, tmp_path), settings, tmp_path / "whole", CPU).train(QUIET)
+    broken = Trainer(small_task(tiny_crops, tmp_path, InterruptedTask), settings, tmp_path / "broken", CPU)
+    with pytest.raises(KeyboardInterrupt):
+        broken.train(QUIET)
+    resumed = Trainer(small_task(tiny_crops, tmp_path), settings, tmp_path / "broken", CPU, resume=True)
+    assert resumed.state.epoch == 1
+    resumed.train(QUIET)
+    whole, again = averaged_weights(tmp_path / "whole"), averaged_weights(tmp_path / "broken")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_exported_weights_load_into_the_compact_network(tiny_crops: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(epochs=1, evaluate_every=1)
+    Trainer(small_task(tiny_crops, tmp_path), settings, tmp_path / "run", CPU).train(QUIET)
+    export(tmp_path / "run", tmp_path / "pose.safetensors", QUIET)
+    assert load_file(tmp_path / "pose.safetensors")["conv1.weight"].dtype == torch.float16
+    network = load_hrnet(read_state_dict(tmp_path / "pose.safetensors"), HRNET_CONFIGS["hrnet_compact"])
+    assert next(network.parameters()).dtype == torch.float32
+    assert (tmp_path / "pose.safetensors").stat().st_size < 3e6
+
+
+def test_export_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--out", str(tmp_path), "--to", str(tmp_path / "x.safetensors")]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_resume_without_a_checkpoint_is_refused(
+    tiny_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["detector", "--crops", str(tiny_crops), "--out", str(tmp_path), "--epochs", "1", "--resume"]
+    assert main(arguments) == 2
+    assert "start without --resume" in capsys.readouterr().err
+
+
+def test_a_size_that_is_not_three_by_four_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pose", "--out", "x", "--epochs", "1", "--size", "100x128"])
+    assert "96x128" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_every_parameter_has_exactly_one_optimizer(kind: str) -> None:
+    network = hrnet("hrnet_compact")
+    held = [
+        id(parameter)
+        for optimizer in optimizers(network, kind, 1e-3)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    assert sorted(held) == sorted(id(parameter) for parameter in network.parameters())
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+    matrices = torch.randn(3, 16, 144, generator=torch.Generator().manual_seed(0))
+    for shape in (matrices, matrices.mT):
+        values = torch.linalg.svdvals(orthogonalised(shape))
+        assert float(values.min()) > 0.6
+        assert float(values.max()) < 1.3
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_zero() -> None:
+    factors = [schedule(step, 100, 10, 0.3) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[20] == factors[69] == 1
+    assert factors[85] == pytest.approx(0.5)
+    assert schedule(100, 100, 10, 0.3) == 0
+    assert schedule(99, 100, 10, 0.0) == 1
+
+
+def test_the_average_moves_weights_and_statistics_and_copies_counters() -> None:
+    first, second = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+    second.running_mean.fill_(1.0)
+    second.num_batches_tracked.fill_(7)
+    average_into(first, second, 0.75)
+    assert first.running_mean.tolist() == [0.25, 0.25]
+    assert int(first.num_batches_tracked) == 7
+
+
+def test_batches_come_in_order_whatever_the_threads() -> None:
+    assert list(prefetched(lambda index: index * index, 20, 3)) == [n * n for n in range(20)]
