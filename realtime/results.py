@@ -1,6 +1,6 @@
 """What the loop says of a frame, and the results file's rows. Knows no network, camera or screen."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,6 @@ class FrameResult:
         mirrored: whether the target's mirror image was the nearer one.
         target: the target's name.
         stages_ms: time in each stage.
-        stages_cpu_ms: CPU time of the worker in each stage, not written.
         people: everybody, when several are looked for.
         age_ms: age at display, set by the loop.
         phase: ready, hold, rest or done, set by the station; so are the next two.
@@ -66,7 +65,6 @@ class FrameResult:
     mirrored: bool
     target: str
     stages_ms: dict[str, float]
-    stages_cpu_ms: dict[str, float] = field(default_factory=dict)
     people: tuple[PersonResult, ...] = ()
     age_ms: float = 0.0
     phase: str = "ready"

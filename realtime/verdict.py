@@ -37,7 +37,6 @@ class Judge:
         pose: PoseOutput | None,
         encoded: EncodeOutput | None,
         stages_ms: dict[str, float],
-        stages_cpu_ms: dict[str, float],
     ) -> FrameResult:
         """Puts one frame's numbers together; `pose` and `encoded` are None where they were not run."""
         there = pose is not None and bool(boxes[0].any()) and bool(pose.next_boxes[0].any())
@@ -77,7 +76,6 @@ class Judge:
             mirrored=mirrored,
             target=self._target.name if self._target else "",
             stages_ms=stages_ms,
-            stages_cpu_ms=stages_cpu_ms,
             people=self._everybody(boxes, pose, encoded),
         )
 

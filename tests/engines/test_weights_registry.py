@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import weights as module
+from engines import weights_registry as module
 from engines.download import Progress
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, BadInputError, EngineError
 from engines.weights_registry import KNOWN_SHA256, REGISTRY, default_cache, find_weights, require_trust
