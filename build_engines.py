@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, PosemirrorError
+from engines.errors import EXIT_OK
+from engines.exits import documented_exits
 from engines.gpu import choose_backend, find_gpu
 from engines.options import (
     add_version,
     frame_size,
     optimisation_level,
     people_count,
-    system_error,
     workspace_bytes,
 )
 from engines.tensorrt_build import BuildSettings, parse_compute_capability
@@ -138,26 +138,16 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
 
 
+@documented_exits("stopped; nothing was changed")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     console = Console(markup=False, highlight=False)
-    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     arguments = parser().parse_args(argv)
-    try:
-        if arguments.list:
-            list_weights(console)
-        else:
-            run(arguments, console)
-    except PosemirrorError as error:
-        errors.print(f"error: {error}")
-        return error.exit_code
-    except OSError as error:
-        errors.print(f"error: {system_error(error)}")
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        errors.print("stopped; nothing was changed")
-        return EXIT_INTERRUPTED
-    return 0
+    if arguments.list:
+        list_weights(console)
+    else:
+        run(arguments, console)
+    return EXIT_OK
 
 
 if __name__ == "__main__":

@@ -13,15 +13,13 @@ from types import FrameType
 from rich.console import Console
 
 from engines.errors import (
-    EXIT_BAD_INPUT,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
+    EXIT_OK,
     BadInputError,
     EngineError,
-    PosemirrorError,
 )
 from engines.execution import ChainInfo
-from engines.options import add_version, system_error
+from engines.exits import Terminated, documented_exits
+from engines.options import add_version
 from realtime.capture import Capture
 from realtime.demo import demo_arguments
 from realtime.executor import Chain, CpuExecutor, Executor
@@ -50,10 +48,6 @@ from realtime.station import Station
 from realtime.status import StatusLine, summary_table
 
 DEFAULT_ENCODER = "graded"
-
-
-class Terminated(BaseException):
-    """SIGTERM came."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -287,34 +281,16 @@ def terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+@documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     console = Console(markup=False, highlight=False)
-    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    try:
-        words = with_settings(parser(), sys.argv[1:] if argv is None else argv)
-    except PosemirrorError as error:
-        errors.print(f"error: {error}")
-        return error.exit_code
-    arguments = parser().parse_args(words)
+    arguments = parser().parse_args(with_settings(parser(), sys.argv[1:] if argv is None else argv))
     signal.signal(signal.SIGTERM, terminate)
-    try:
-        if arguments.demo:
-            arguments = demo_arguments(arguments, console)
-        run(arguments, console)
-    except PosemirrorError as error:
-        errors.print(f"error: {error}")
-        return error.exit_code
-    except OSError as error:
-        errors.print(f"error: {system_error(error)}")
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        errors.print("stopped")
-        return EXIT_INTERRUPTED
-    except Terminated:
-        errors.print("terminated")
-        return EXIT_TERMINATED
-    return 0
+    if arguments.demo:
+        arguments = demo_arguments(arguments, console)
+    run(arguments, console)
+    return EXIT_OK
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from calibration.datasets.poseset import Floats
 from calibration.methods import embed
 from calibration.outcome_scores import score_from_distance
 from calibration.pose_files import PictureReader, read_pose
-from engines.errors import EXIT_OK, BadInputError, PosemirrorError
+from engines.errors import EXIT_OK, BadInputError
+from engines.exits import documented_exits
 from engines.networks.encoders import load_encoder
 from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
 
@@ -96,25 +97,20 @@ def draw(comparisons: list[Comparison], path: Path, graded: bool) -> None:
     figure.savefig(path, dpi=110)
 
 
+@documented_exits()
 def main(arguments: list[str] | None = None, read_picture: PictureReader | None = None) -> int:
     """Runs the command line; `read_picture` is the pose pipeline, where there is one. Returns the exit code."""
     options = parser().parse_args(arguments)
-    try:
-        if len(options.poses) % 2 or (len(options.poses) > 2 and not options.figure):
-            raise BadInputError(
-                f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair"
-            )
-        if not options.width > 0:
-            raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
-        encoder = load_encoder(options.encoder)
-        comparisons = []
-        for first, second in zip(options.poses[::2], options.poses[1::2], strict=True):
-            poses = read_pose(first, read_picture), read_pose(second, read_picture)
-            names = first.stem, second.stem
-            comparisons.append(Comparison(names, poses, *compare(encoder, *poses, options.width)))
-    except PosemirrorError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    if len(options.poses) % 2 or (len(options.poses) > 2 and not options.figure):
+        raise BadInputError(f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair")
+    if not options.width > 0:
+        raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
+    encoder = load_encoder(options.encoder)
+    comparisons = []
+    for first, second in zip(options.poses[::2], options.poses[1::2], strict=True):
+        poses = read_pose(first, read_picture), read_pose(second, read_picture)
+        names = first.stem, second.stem
+        comparisons.append(Comparison(names, poses, *compare(encoder, *poses, options.width)))
     comparisons.sort(key=lambda comparison: -comparison.score)
     draw(comparisons, options.out, options.figure)
     for comparison in comparisons:

@@ -22,7 +22,8 @@ from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
 from calibration.pose_task import PoseTask
 from calibration.report import print_detector_table, print_pose_table
-from engines.errors import BadInputError, PosemirrorError
+from engines.errors import BadInputError
+from engines.exits import documented_exits
 from engines.networks.state_dicts import read_state_dict
 
 
@@ -114,22 +115,19 @@ def export(run: Path, to: Path, console: Console) -> None:
     console.print(f"{to}: {to.stat().st_size / 1e6:.1f} MB")
 
 
+@documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit code."""
     options = parser().parse_args(arguments)
     console = Console()
-    try:
-        if options.command == "evaluate":
-            device = torch.device(options.device)
-            print_pose_table(options.crops, options.pose, options.teacher, device, console)
-            print_detector_table(options.crops, options.detector, device, console)
-        elif options.command == "export":
-            export(options.out, options.to, console)
-        else:
-            train(options, console)
-    except PosemirrorError as error:
-        Console(stderr=True).print(str(error), highlight=False)
-        return error.exit_code
+    if options.command == "evaluate":
+        device = torch.device(options.device)
+        print_pose_table(options.crops, options.pose, options.teacher, device, console)
+        print_detector_table(options.crops, options.detector, device, console)
+    elif options.command == "export":
+        export(options.out, options.to, console)
+    else:
+        train(options, console)
     return 0
 
 

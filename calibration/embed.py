@@ -9,7 +9,8 @@ import torch
 
 from calibration.datasets.poseset import Floats, load_arrays, malformed
 from calibration.methods import embed
-from engines.errors import EXIT_OK, PosemirrorError
+from engines.errors import EXIT_OK
+from engines.exits import documented_exits
 from engines.networks.encoders import load_encoder
 from engines.skeleton import VISIBLE_CONFIDENCE
 
@@ -37,17 +38,14 @@ def read_joints(path: Path) -> Floats:
     return joints.astype(np.float32)
 
 
+@documented_exits()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        joints = read_joints(options.poses)
-        visible = (joints[..., 2] >= VISIBLE_CONFIDENCE).astype(np.float32)
-        embedding = embed(load_encoder(options.encoder), joints[..., :2], visible)
-    except PosemirrorError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    joints = read_joints(options.poses)
+    visible = (joints[..., 2] >= VISIBLE_CONFIDENCE).astype(np.float32)
+    embedding = embed(load_encoder(options.encoder), joints[..., :2], visible)
     options.embeddings.parent.mkdir(parents=True, exist_ok=True)
     np.savez(options.embeddings, embedding=embedding)
     print(f"{len(embedding)} poses embedded by {options.encoder} into {options.embeddings}")

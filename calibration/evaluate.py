@@ -22,7 +22,8 @@ from calibration.methods import Method, classical_method, encoder_method
 from calibration.outcome_scores import spearman_with_interval
 from calibration.paper_rule import PAPER_ENCODERS, cross_validated
 from calibration.training import SPREAD_OF_DEAD
-from engines.errors import EXIT_OK, BadInputError, PosemirrorError
+from engines.errors import EXIT_OK, BadInputError
+from engines.exits import documented_exits
 from engines.networks.encoders import PaperEncoder, load_encoder
 
 DATA = Path("../shared/data")
@@ -139,25 +140,22 @@ def show_rule(data: Path, console: Console, steps: int = RULE_STEPS) -> None:
     console.print(table)
 
 
+@documented_exits()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
     console = Console(width=160)
-    try:
-        if options.paper:
-            from calibration.paper_tables import paper_tables
+    if options.paper:
+        from calibration.paper_tables import paper_tables
 
-            console.print(paper_tables(options.paper))
-            return EXIT_OK
-        if options.rule:
-            show_rule(options.data, console)
-            return EXIT_OK
-        tests = read_test_set(options.data, tuple(filter(None, options.actions.split(","))))
-        measured = measure_rows(methods_of(options), tests)
-    except PosemirrorError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+        console.print(paper_tables(options.paper))
+        return EXIT_OK
+    if options.rule:
+        show_rule(options.data, console)
+        return EXIT_OK
+    tests = read_test_set(options.data, tuple(filter(None, options.actions.split(","))))
+    measured = measure_rows(methods_of(options), tests)
     show(measured, console)
     if not options.no_collapse:
         rate = collapse_rate(PaperEncoder, torch.from_numpy(tests.poses.xy[:500]))

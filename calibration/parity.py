@@ -19,8 +19,9 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from engines.errors import BadInputError, EngineError, PosemirrorError
+from engines.errors import BadInputError, EngineError
 from engines.execution import Targets
+from engines.exits import documented_exits
 from engines.host_sampling import letterbox
 from engines.manifest import Parity, write_manifest
 from realtime.executor import Chain
@@ -231,14 +232,11 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         )
 
 
+@documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     arguments = parser().parse_args(argv)
-    try:
-        run(arguments, Console())
-    except PosemirrorError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
-        return error.exit_code
+    run(arguments, Console())
     return 0
 
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from calibration.curves import draw_score
 from calibration.datasets.poseset import load_arrays, malformed, require_file
 from calibration.outcome_scores import score_from_distance
-from engines.errors import EXIT_OK, BadInputError, PosemirrorError
+from engines.errors import EXIT_OK, BadInputError
+from engines.exits import documented_exits
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95
@@ -89,16 +90,13 @@ def fit_width(good: Floats64, bad: Floats64, pass_score: float) -> float:
     return float(limit / np.sqrt(-2 * np.log(pass_score / 100)))
 
 
+@documented_exits()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
-    try:
-        good = np.concatenate([read_distances(path, options.target) for path in options.good])
-        bad = np.concatenate([np.zeros(0), *(read_distances(path, options.target) for path in options.bad)])
-        width = fit_width(good, bad, options.pass_score)
-    except PosemirrorError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    good = np.concatenate([read_distances(path, options.target) for path in options.good])
+    bad = np.concatenate([np.zeros(0), *(read_distances(path, options.target) for path in options.bad)])
+    width = fit_width(good, bad, options.pass_score)
     distance, is_good = np.concatenate([good, bad]), np.arange(len(good) + len(bad)) < len(good)
     draw_score(distance, is_good, width, options.pass_score, options.out)
     passed = score_from_distance(distance, width) >= options.pass_score

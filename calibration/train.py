@@ -28,7 +28,8 @@ from calibration.datasets.poseset import PoseSet
 from calibration.recipes import PAPER_BATCH, beside_bones, graded_recipe, held_out_validation, labelled, paper_recipe
 from calibration.synthetic.graded_pairs import GradedSettings
 from calibration.training import BatchLoss, DeadEncoderError, History, Schedule, dead_channels, train
-from engines.errors import EXIT_OK, PosemirrorError
+from engines.errors import EXIT_OK
+from engines.exits import documented_exits
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder, save_encoder
 
 DATA = Path("../shared/data")
@@ -164,15 +165,12 @@ def _write(
     return Trained(schedule.seed, weights, validation)
 
 
+@documented_exits()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)  # these networks are too small to gain from more
-    try:
-        finished = run(options)
-    except PosemirrorError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    finished = run(options)
     best = max(finished, key=lambda trained: trained.rank)
     print(f"best seed {best.seed}: {best.validation}, {best.weights}")
     if options.ship:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.errors import EXIT_BAD_INPUT, PosemirrorError
-from engines.options import add_version, posemirror_version, system_error
+from engines.exits import documented_exits
+from engines.options import add_version, posemirror_version
 from engines.skeleton import JOINTS
 from realtime.recording import Recording, read_recording
 from realtime.results import SCORED
@@ -211,6 +211,7 @@ def spreadsheet_safe(text: str) -> str:
     return f"'{plain}" if plain[:1] in ("=", "+", "-", "@") else plain
 
 
+@documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -224,18 +225,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_version(parser)
     arguments = parser.parse_args(argv)
     table = arguments.csv or arguments.out.with_suffix(".csv")
-    try:
-        require_writable(arguments.out, "--out", apart_from=[arguments.results])
-        require_writable(table, "--csv", apart_from=[arguments.results, arguments.out])
-        recording = read_recording(arguments.results)
-        arguments.out.write_text(page(recording), encoding="utf-8")
-        write_csv(recording, table)
-    except PosemirrorError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {system_error(error)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    require_writable(arguments.out, "--out", apart_from=[arguments.results])
+    require_writable(table, "--csv", apart_from=[arguments.results, arguments.out])
+    recording = read_recording(arguments.results)
+    arguments.out.write_text(page(recording), encoding="utf-8")
+    write_csv(recording, table)
     print(f"Wrote {name_of(arguments.out)} and {name_of(table)}")
     return 0
 

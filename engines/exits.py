@@ -1,0 +1,44 @@
+"""How every program of the project ends: one sentence on stderr and a documented exit code. Knows no program."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, PosemirrorError
+from engines.options import system_error
+
+Arguments = ParamSpec("Arguments")
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def documented_exits(
+    stopped: str = "stopped",
+) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:
+    """Makes a `main` return the exit code of what it raises, after saying it in one line; no traceback is shown.
+
+    `PosemirrorError` has its own code; any other `OSError` is 2, Ctrl-C 130 (with the words `stopped`), `Terminated` 143.
+    """
+
+    def decorator(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
+        @functools.wraps(main)
+        def program(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+            try:
+                return main(*args, **kwargs)
+            except PosemirrorError as error:
+                sentence, code = f"error: {error}", error.exit_code
+            except OSError as error:
+                sentence, code = f"error: {system_error(error)}", EXIT_BAD_INPUT
+            except KeyboardInterrupt:
+                sentence, code = stopped, EXIT_INTERRUPTED
+            except Terminated:
+                sentence, code = "terminated", EXIT_TERMINATED
+            print(sentence, file=sys.stderr)
+            return code
+
+        return program
+
+    return decorator
