@@ -20,7 +20,7 @@ def documented_exits(
 ) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:
     """Makes a `main` return the exit code of what it raises, after saying it in one line; no traceback is shown.
 
-    `PosemirrorError` has its own code; any other `OSError` is 2, Ctrl-C 130 (with the words `stopped`), `Terminated` 143.
+    `PosemirrorError` has its own code; any other `OSError` is 2, Ctrl-C 130 (saying `stopped`), `Terminated` 143.
     """
 
     def decorator(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
