@@ -6,12 +6,11 @@ Needs the `build` extra (torch, onnx); the live loop never imports this.
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
-from torch import Tensor
 
 from engines.download import Progress, file_sha256
 from engines.errors import BadInputError, EngineError
@@ -29,9 +28,7 @@ from engines.graphs.parts import save_sharing_weights
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
 from engines.networks.encoders import load_encoder
 from engines.networks.heatmap_onnx import load_heatmap_network
-from engines.networks.hrnet import HRNET_CONFIGS, HRNet
-from engines.networks.hrnet_weights import load_hrnet, read_state_dict
-from engines.networks.yolov5 import load_yolov5
+from engines.networks.loading import load_detector, load_pose_network
 from engines.options import posemirror_version
 from engines.skeleton import VISIBLE_CONFIDENCE
 from engines.tensorrt_build import (
@@ -161,14 +158,8 @@ def fetch(name: str, request: BuildRequest, events: BuildEvents) -> WeightsFile:
 def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
     """The detector's graphs."""
     weights = fetch(request.detector, request, events)
-    if weights.path.suffix != ".pt":
-        raise BadInputError(
-            f"--detector {request.detector} is a {weights.path.suffix} file",
-            "a YOLOv5u checkpoint (.pt) is allowed",
-            "run build_engines.py --detector yolov5nu",
-        )
     events.on_step("detect: graph")
-    detector = load_yolov5(weights.path)
+    detector = load_detector(weights.path)
     image_size = network_size(request.frame_size, detector.longest_px)
     graphs = detect_graphs(detector, request.frame_size, image_size, request.people, request.precision)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
@@ -183,32 +174,10 @@ def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
         names = {"input_name": NETWORK_INPUT, "output_name": HEATMAPS}
         part = load_heatmap_network(weights.path, request.people, **names)
     else:
-        part = torch_pose_network(load_pose_checkpoint(weights.path), request.people)
+        part = torch_pose_network(load_pose_network(weights.path), request.people)
     graphs = pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
     return Prepared("pose", graphs, network, image_size=(256, 192), frame_size=request.frame_size)
-
-
-def load_pose_checkpoint(path: Path) -> HRNet:
-    """An HRNet from a `.pth`, as wide as its file says."""
-    if path.suffix != ".pth":
-        raise BadInputError(
-            f"--pose {path} is a {path.suffix} file",
-            "an HRNet checkpoint (.pth) or a heatmap network (.onnx) is allowed",
-            "run build_engines.py --pose hrnet_w32",
-        )
-    state_dict = read_state_dict(path)
-    width = state_dict_width(state_dict)
-    for config in HRNET_CONFIGS.values():
-        if config.width == width and not config.visibility:
-            return load_hrnet(state_dict, config)
-    return load_hrnet(state_dict, HRNET_CONFIGS["hrnet_w32"])
-
-
-def state_dict_width(state_dict: Mapping[str, Tensor]) -> int:
-    """The width of the HRNet that a state dict belongs to: what its last layer takes in; 0 without one."""
-    last = (value for key, value in state_dict.items() if key.endswith("final_layer.weight") and value.ndim == 4)
-    return next((int(value.shape[1]) for value in last), 0)
 
 
 def prepare_encode(request: BuildRequest, name: str, events: BuildEvents) -> Prepared:
