@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, file_sha256, tar_pictures
+from engines.graphs.sampling import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageInput, Normalise
 from engines.skeleton import VISIBLE_CONFIDENCE
 
 Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
@@ -43,9 +44,15 @@ def decode(heatmaps: FloatArray) -> FloatArray:
     return np.stack([(column + 0.25 * x_step) * scale, (row + 0.25 * y_step) * scale, peak], -1).astype(np.float32)
 
 
+def normalised(pictures: Tensor) -> Tensor:
+    """`uint8 [B, h, w, 3]` BGR to `float32 [B, 3, h, w]` RGB, ImageNet-normalised, as the pose graph does it."""
+    normalise = Normalise(IMAGENET_MEAN, IMAGENET_DEVIATION).to(pictures.device)
+    image: Tensor = normalise(ImageInput()(pictures))
+    return image
+
+
 def torch_predict(network: nn.Module, device: torch.device, size: tuple[int, int] = WINDOW_SIZE) -> Predict:
     """Runs a network on windows; with a smaller `size` they are shrunk first."""
-    from calibration.pose_task import normalised
 
     def predict(windows: npt.NDArray[np.uint8]) -> FloatArray:
         if size != WINDOW_SIZE:
@@ -60,8 +67,6 @@ def torch_predict(network: nn.Module, device: torch.device, size: tuple[int, int
 def onnx_predict(model: Path, threads: int = 1) -> Predict:
     """Runs an ONNX pose network of the contract [N, 3, 256, 192] -> [N, 17, 64, 48] on windows."""
     import onnxruntime
-
-    from calibration.pose_task import normalised
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

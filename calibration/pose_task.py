@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from calibration.augment import Augmentation, augment
 from calibration.crops import WINDOW_SIZE, CropSet
-from calibration.evaluate_pose import PoseEvaluation
+from calibration.evaluate_pose import PoseEvaluation, normalised
 from engines.networks.hrnet import HRNet, hrnet
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 TARGET_SIGMA = 1.8
 """Of the Gaussian a heatmap is drawn with, in pixels of the 64x48 map."""
 VISIBILITY_WEIGHT = 0.5
@@ -42,14 +40,6 @@ class PoseBatch:
 
     def __len__(self) -> int:
         return len(self.pictures)
-
-
-def normalised(pictures: Tensor) -> Tensor:
-    """`uint8 [B, h, w, 3]` BGR to `float32 [B, 3, h, w]` RGB, ImageNet-normalised."""
-    rgb = pictures.flip(-1).permute(0, 3, 1, 2).float() / 255
-    mean = torch.tensor(IMAGENET_MEAN, device=rgb.device)[:, None, None]
-    deviation = torch.tensor(IMAGENET_DEVIATION, device=rgb.device)[:, None, None]
-    return (rgb - mean) / deviation
 
 
 def place_loss(maps: Tensor, places: Tensor, shares: Tensor, sigma: float = TARGET_SIGMA) -> Tensor:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.evaluate_pose import PoseEvaluation, decode, oks_ap, person_window
-from calibration.pose_task import closeness, normalised, place_loss
+from calibration.evaluate_pose import PoseEvaluation, decode, normalised, oks_ap, person_window
+from calibration.pose_task import closeness, place_loss
 from calibration.report import bootstrap_deviation
 from tests.calibration.tiny_set import FIGURE
 
