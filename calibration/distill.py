@@ -26,6 +26,9 @@ from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.state_dicts import read_state_dict
 
+TABLE_COLUMNS = 170
+"""Width of the tables where the output is no terminal."""
+
 
 def window_size(text: str) -> tuple[int, int]:
     """`96x128` to (96, 128): width and height of the pictures trained on."""
@@ -119,7 +122,7 @@ def export(run: Path, to: Path, console: Console) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit code."""
     options = parser().parse_args(arguments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS)
     if options.command == "evaluate":
         device = torch.device(options.device)
         print_pose_table(options.crops, options.pose, options.teacher, device, console)
