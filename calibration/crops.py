@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from engines.download import file_sha256
 from engines.errors import BadInputError
 
 CROP_SIZE = (240, 320)
@@ -39,12 +40,6 @@ class PoseLabels:
     places: FloatArray
     shares: FloatArray
     visible: FloatArray
-
-
-def file_sha256(path: Path) -> str:
-    """The hash of a file, for run records."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def pose_labels(keypoints: FloatArray, inside: npt.NDArray[np.bool_], human: FloatArray | None = None) -> PoseLabels:

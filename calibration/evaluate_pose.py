@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, file_sha256, tar_pictures
+from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, tar_pictures
+from engines.download import file_sha256
 from engines.graphs.sampling import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageInput, Normalise
 from engines.skeleton import VISIBLE_CONFIDENCE
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from calibration.augment import colour_table, degraded
-from calibration.crops import FloatArray, Image, file_sha256, tar_pictures
+from calibration.crops import FloatArray, Image, tar_pictures
+from engines.download import file_sha256
 from engines.errors import BadInputError
 
 INPUT_SIZE = (320, 192)

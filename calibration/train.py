@@ -21,13 +21,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from calibration.curves import draw_training
-from calibration.datasets.hashing import file_hash
 from calibration.datasets.mpii import read_mpii_csv
 from calibration.datasets.penn import read_penn
 from calibration.datasets.poseset import PoseSet
 from calibration.recipes import PAPER_BATCH, beside_bones, graded_recipe, held_out_validation, labelled, paper_recipe
 from calibration.synthetic.graded_pairs import GradedSettings
 from calibration.training import BatchLoss, DeadEncoderError, History, Schedule, dead_channels, train
+from engines.download import file_sha256
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder, save_encoder
@@ -154,7 +154,7 @@ def _write(
     record = {
         **summary,
         "poses": len(training.complete()),
-        "weights_sha256": file_hash(weights),
+        "weights_sha256": file_sha256(weights),
         "history": dataclasses.asdict(history),
         "dead_channels": dead_channels(encoder, probe) if isinstance(encoder, PaperEncoder) else 0,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},

@@ -137,3 +137,12 @@ def write_engines(
         )
         write_manifest(manifests[name], folder)
     return manifests
+
+
+def the_sentence(stderr: str) -> str:
+    """What stands on stderr: one line of three parts."""
+    assert stderr.count("\n") == 1 and stderr.endswith(".\n"), stderr
+    assert stderr.startswith("error: ")
+    assert stderr.count("; ") >= 2
+    assert "Traceback" not in stderr
+    return stderr

@@ -22,7 +22,7 @@ from engines.gpu import GpuState, choose_backend
 from engines.graphs.chain import Graphs
 from engines.manifest import check_files, read_manifest
 from engines.networks.encoders import ENCODER_NAMES
-from tests.fixtures import tiny_graphs
+from tests.fixtures import the_sentence, tiny_graphs
 from tests.realtime.fakes import without_rights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,15 +66,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch, graphs: dict[str, Graphs]) -> Build:
         return build_engines.main(["--backend", "onnx", "--out", str(out), *map(str, arguments)])
 
     return building
-
-
-def the_sentence(stderr: str) -> str:
-    """What stands on stderr: one line of three parts."""
-    assert stderr.count("\n") == 1 and stderr.endswith(".\n"), stderr
-    assert stderr.startswith("error: ")
-    assert stderr.count("; ") >= 2
-    assert "Traceback" not in stderr
-    return stderr
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from engines.manifest import read_manifest
 from realtime import demo, session
 from realtime.frames import Picture
 from realtime.sources import LiveSource
-from tests.fixtures import bright_blob, tiny_graphs, write_engines
+from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
 from tests.realtime.fakes import (
     FRAME_SIZE,
     FakeChain,
@@ -105,15 +105,6 @@ def frames_in(path: Path) -> int:
         count += 1
     video.release()
     return count
-
-
-def the_sentence(stderr: str) -> str:
-    """What stands on stderr: one line of three parts."""
-    assert stderr.count("\n") == 1 and stderr.endswith(".\n"), stderr
-    assert stderr.startswith("error: ")
-    assert stderr.count("; ") >= 2
-    assert "Traceback" not in stderr
-    return stderr
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration.datasets.hashing import file_hash
 from calibration.datasets.pickles import read_plain_pickle
 from calibration.datasets.poseset import malformed, require_file
+from engines.download import file_sha256
 
 AQA7_SPORTS = (
     "diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m", "trampoline",
@@ -87,7 +87,7 @@ def _dives(name: str, annotations: Path, folder: Path, suffix: str, fields: tupl
             members[key] = part == "test"
         files.append(path)
     clips = tuple(_dive(annotations, key, content[key], fields, test) for key, test in members.items())
-    return ClipSet(name, clips, {path.name: file_hash(path) for path in files})
+    return ClipSet(name, clips, {path.name: file_sha256(path) for path in files})
 
 
 def _dive(path: Path, key: Any, entry: Mapping[str, Any], fields: tuple[str, ...], test: bool) -> Clip:
@@ -140,5 +140,5 @@ def read_aqa7(folder: Path) -> ClipSet:
             sport = AQA7_SPORTS[int(sport_number) - 1]
             name = f"{sport}-out/{int(sample):03d}"
             clips.append(Clip(name, sport, float(score), 1.0, None, None, (), part == "test"))
-        hashes[path.name] = file_hash(path)
+        hashes[path.name] = file_sha256(path)
     return ClipSet("aqa7", tuple(clips), hashes)

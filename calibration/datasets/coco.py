@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from calibration.datasets.hashing import file_hash
 from calibration.datasets.poseset import PoseSet, malformed, require_file
+from engines.download import file_sha256
 from engines.skeleton import joints_from_keypoints
 
 
@@ -52,5 +52,5 @@ def read_coco(path: Path) -> PoseSet:
         ("person",),
         np.unique(pictures, return_inverse=True)[1].astype(np.int64),
         np.zeros(count, np.float32),
-        {path.name: file_hash(path)},
+        {path.name: file_sha256(path)},
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from calibration.datasets.hashing import file_hash
 from calibration.datasets.poseset import Booleans, Floats, PoseSet, malformed, require_file
+from engines.download import file_sha256
 
 MPII_JOINTS = (
     "r ankle", "r knee", "r hip", "l hip", "l knee", "l ankle", "pelvis", "thorax", "upper neck", "head top", "r wrist",
@@ -108,5 +108,5 @@ def _labelled(name: str, path: Path, xy: Floats, visible: Booleans, labels: list
         tuple(str(label_name) for label_name in label_names),
         group.astype(np.int64),
         np.zeros(len(joints), np.float32),
-        {path.name: file_hash(path)},
+        {path.name: file_sha256(path)},
     )

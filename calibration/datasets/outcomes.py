@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from calibration.datasets.hashing import file_hash
 from calibration.datasets.mpii import joints_from_mpii
 from calibration.datasets.poseset import Floats, PoseSet, check_offsets, even_subset, load_arrays, malformed
+from engines.download import file_sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_speed21(path: Path, frames: int = 16) -> OutcomeSet:
     if not kept:
         raise malformed(path, f"no run with {frames} whole frames", "at least one")
     performer = np.unique(data["climber"], return_inverse=True)[1][kept].astype(np.int64)
-    action, hashes = np.zeros(len(kept), np.int64), {path.name: file_hash(path)}
+    action, hashes = np.zeros(len(kept), np.int64), {path.name: file_sha256(path)}
     return OutcomeSet("speed21", np.stack(sequences), -seconds[kept], performer, action, hashes)
 
 
@@ -93,5 +93,5 @@ def read_ski_jumps(path: Path) -> OutcomeSet:
     if not (np.isfinite(xy).all() and np.isfinite(marks).all()):
         raise malformed(path, "a number that is not finite", "finite px and marks")
     return OutcomeSet(
-        "ski", xy, marks, np.arange(len(marks)), np.zeros(len(marks), np.int64), {path.name: file_hash(path)}
+        "ski", xy, marks, np.arange(len(marks)), np.zeros(len(marks), np.int64), {path.name: file_sha256(path)}
     )

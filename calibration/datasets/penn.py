@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.datasets.hashing import file_hash
 from calibration.datasets.poseset import Booleans, Floats, PoseSet, check_offsets, load_arrays, malformed
+from engines.download import file_sha256
 
 PENN_JOINTS = (
     "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
@@ -55,5 +55,5 @@ def read_penn(path: Path) -> PoseSet:
     frame = np.arange(len(xy)) - np.repeat(offsets[:-1], lengths)
     phase = frame / np.maximum(np.repeat(lengths, lengths) - 1, 1)
     joints, joints_visible = joints_from_penn(xy, visible & (xy > 1).all(2))
-    hashes = {path.name: file_hash(path)}
+    hashes = {path.name: file_sha256(path)}
     return PoseSet("penn", joints, joints_visible, action[group], names, group, phase.astype(np.float32), hashes)
