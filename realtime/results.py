@@ -10,6 +10,8 @@ from realtime.pose import float_for_json
 Floats = npt.NDArray[np.float32]
 
 SCORED, NO_PERSON, JOINTS_MISSING, STALE = "scored", "no_person", "joints_missing", "stale"
+CAMERA_LOST, CAMERA_FROZEN = "camera lost", "camera frozen"
+"""How the reason of a stale frame begins when it is the camera that fails."""
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from engines.execution import ChainInfo
 from engines.geometry import fit_letterbox
 from engines.options import posemirror_version
 from realtime.brush import POOR
-from realtime.coach import LOST
+from realtime.coach import LATE, brightness, hint_for
 from realtime.frames import Picture
 from realtime.gauges import draw_banner, hint_lines
 from realtime.overlay import REFERENCE_SIZE, draw_overlay
 from realtime.pipeline import Ledger, Pipeline, Shown
 from realtime.pose import Target, target_object
-from realtime.results import SCORED, FrameResult
+from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import Routine, single
+from realtime.signals import held_signals
 from realtime.sinks import Recorder, ResultsFile, Window
 from realtime.sources import Source
 from realtime.station import Station
@@ -121,7 +124,8 @@ def run_session(
 ) -> Statistics:
     """Runs the loop into its sinks until the source ends or the user leaves the window.
 
-    The files are complete whatever ends the loop, an exception or a signal included; the summary row is the last.
+    The files are complete whatever ends the loop, an exception or a signal at any moment included; the summary row is
+    the last.
 
     Args:
         pipeline: not yet running.
@@ -139,7 +143,7 @@ def run_session(
     )
     statistics = Statistics()
     width, height = info.frame_size
-    with contextlib.ExitStack() as stack:
+    with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
         results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
         recorder = (
             stack.enter_context(Recorder(outputs.record, (width, height), source.fps)) if outputs.record else None
@@ -153,7 +157,7 @@ def run_session(
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
             if shown.repeated:
-                if window and not window.show(lost_picture(shown.image)):
+                if window and not window.show(old_picture(shown, station.mirror)):
                     break
                 continue
             shown = replace(shown, result=station.take(shown.result, shown.image))
@@ -173,15 +177,19 @@ def run_session(
     return statistics
 
 
-def lost_picture(picture: Picture) -> Picture:
-    """The last picture, darkened, and what to do."""
-    dark = (picture // 4).astype(picture.dtype)
-    scale = min(picture.shape[0] / REFERENCE_SIZE[1], picture.shape[1] / REFERENCE_SIZE[0])
-    draw_banner(dark, hint_lines(LOST), POOR, scale)
-    return dark
+def old_picture(shown: Shown, mirror: bool) -> Picture:
+    """A picture too old to be live: no skeleton, no score, and what to do; darkened if the camera is at fault."""
+    picture = np.ascontiguousarray(shown.image[:, ::-1]) if mirror else shown.image
+    height, width = picture.shape[:2]
+    hint = hint_for(shown.result, (width, height), brightness(picture))
+    canvas = picture.copy() if hint == LATE else (picture // 4).astype(picture.dtype)
+    draw_banner(canvas, hint_lines(hint), POOR, min(height / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0]))
+    return canvas
 
 
 def drawn(shown: Shown, station: Station, info: ChainInfo, latency: str) -> Picture:
     """The frame as a person sees it."""
+    if shown.result.status == STALE:
+        return old_picture(shown, station.mirror)
     joints, view = station.view(shown.result, latency)
     return draw_overlay(shown.image, shown.result, joints, view, info.visible_confidence)
