@@ -78,7 +78,8 @@ def labelled(window: Image, teacher: Predict) -> FloatArray:
     maps = teacher(np.stack([window, window[:, ::-1]]))
     mirrored = maps[1][list(MIRRORED_KEYPOINT), :, ::-1].copy()
     mirrored[:, :, 1:] = mirrored[:, :, :-1].copy()
-    return decode(((maps[0] + mirrored) / 2)[None])[0]
+    keypoints: FloatArray = decode(((maps[0] + mirrored) / 2)[None])[0]
+    return keypoints
 
 
 def known_boxes(crops: CropSet) -> dict[str, list[FloatArray]]:
