@@ -37,6 +37,7 @@ class Frame:
         seconds: see `Capture`.
         captured_ns: see `Capture`.
         dropped_before: frames given up since the last one that was taken.
+        duplicate: whether it is the same picture as the one captured before it.
     """
 
     image: Picture
@@ -44,6 +45,7 @@ class Frame:
     seconds: float
     captured_ns: int
     dropped_before: int = 0
+    duplicate: bool = False
 
 
 class FrameBuffers(Protocol):

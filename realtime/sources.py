@@ -16,6 +16,7 @@ from typing import Protocol
 import cv2
 
 from engines.errors import SourceError
+from realtime.capture_clock import FILE, CaptureClock
 from realtime.frames import Capture, Clock, Picture, decode_picture
 from realtime.pose import PICTURE_SUFFIXES
 
@@ -33,6 +34,7 @@ class Source(Protocol):
         stills: whether pictures are unrelated, so that nobody is followed from one to the next.
         size: width and height in px of its pictures.
         fps: its own rate.
+        capture_clock: what its pictures are timed by: driver, grab or file (see `realtime.capture_clock`).
     """
 
     name: str
@@ -40,6 +42,10 @@ class Source(Protocol):
     stills: bool
     size: tuple[int, int]
     fps: float
+
+    @property
+    def capture_clock(self) -> str:
+        """See above; a camera may lose the belief in its driver's clock."""
 
     def read(self, stop: threading.Event) -> Capture | None:
         """The next picture, or None at the end; blocks, at most until `stop` is set."""
@@ -114,6 +120,7 @@ class VideoSource:
     """A video file. Every frame in turn; with `pace` as a camera would give them, each at its own time."""
 
     stills = False
+    capture_clock = FILE
 
     def __init__(self, path: str, clock: Clock, *, pace: bool) -> None:
         self.name, self.live, self._clock = path, pace, clock
@@ -163,6 +170,7 @@ class StillSource:
     live = False
     stills = True
     fps = 1 / STILL_SECONDS
+    capture_clock = FILE
 
     def __init__(self, name: str, paths: list[str], clock: Clock) -> None:
         self.name, self._clock = name, clock
@@ -226,7 +234,14 @@ class LiveSource:
         self.size = (max(1, int(width)), max(1, int(height)))  # some streams tell no size before their first picture
         fps = self._video.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
+        self._stamps = CaptureClock()
+        self._stamps.begin(self._video, clock)
         self._started_ns = clock.now_ns()
+
+    @property
+    def capture_clock(self) -> str:
+        """See `Source`."""
+        return self._stamps.kind
 
     def _open(self) -> cv2.VideoCapture | None:
         try:
@@ -249,10 +264,12 @@ class LiveSource:
         pause = FIRST_RETRY_SECONDS
         while not stop.is_set():
             with self._reading:
-                image = self._video.read()[1] if self._video is not None else None
-            now = self._clock.now_ns()
+                grabbed = self._video if self._video is not None and self._video.grab() else None
+                now = self._clock.now_ns()
+                captured_ns = self._stamps.stamp(grabbed, now) if grabbed else now
+                image = grabbed.retrieve()[1] if grabbed else None
             if image is not None:
-                return Capture(image, (now - self._started_ns) / 1e9, now)
+                return Capture(image, max(0, captured_ns - self._started_ns) / 1e9, captured_ns)
             lost_ns = now if lost_ns is None else lost_ns
             if (now - lost_ns) / 1e9 >= self._reconnect_seconds:
                 raise SourceError(
