@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
             train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
+            train.add_argument(
+                "--more-crops", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
+            )
             train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
     evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")
     evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
@@ -103,7 +106,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
         return
     cache = options.cache or options.out
     augmentation = AUGMENTATIONS[options.augmentation]
-    pose = PoseTask(options.crops, cache, augmentation, options.batch, options.size, options.seed)
+    pose = PoseTask(options.crops, cache, augmentation, options.batch, options.size, options.seed, options.more_crops)
     Trainer(pose, settings, options.out, device, options.resume, initial).train(console)
 
 

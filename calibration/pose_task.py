@@ -1,6 +1,7 @@
 """What the compact pose network learns from person crops, and how. Knows crops and heatmaps, not the training loop."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from calibration.augment import Augmentation, augment
-from calibration.crops import WINDOW_SIZE, CropSet
+from calibration.crops import WINDOW_SIZE, JoinedCrops
 from calibration.evaluate_pose import PoseEvaluation, normalised
 from engines.networks.hrnet import HRNet, hrnet
 
@@ -89,6 +90,7 @@ class PoseTask:
         batch_size: crops a step.
         size: width and height of the pictures trained on; a smaller one first makes the start several times faster.
         seed: of everything random.
+        more: further crop sets to learn from, paths without suffix.
     """
 
     name = "pose"
@@ -101,9 +103,9 @@ class PoseTask:
         batch_size: int = 32,
         size: tuple[int, int] = WINDOW_SIZE,
         seed: int = 0,
+        more: Sequence[Path] = (),
     ) -> None:
-        self.crops = CropSet(crops / "train")
-        self.pictures = self.crops.cached(cache)
+        self.crops = JoinedCrops([crops / "train", *more], cache)
         self.evaluation = PoseEvaluation(crops)
         self.augmentation, self.batch_size, self.size, self.seed = augmentation, batch_size, size, seed
 
@@ -123,10 +125,12 @@ class PoseTask:
         labels = self.crops.labels
         samples = []
         for crop in chosen:
-            other = self.pictures[int(rng.integers(len(self.crops)))]
+            other = self.crops.picture(int(rng.integers(len(self.crops))))
             rect = self.crops.image_rect(int(crop))
             label = (labels.places[crop], labels.shares[crop], labels.visible[crop])
-            samples.append(augment(self.pictures[crop], rect, *label, other, self.augmentation, rng, self.size))
+            samples.append(
+                augment(self.crops.picture(int(crop)), rect, *label, other, self.augmentation, rng, self.size)
+            )
         return PoseBatch(
             torch.from_numpy(np.stack([sample.picture for sample in samples])),
             torch.from_numpy(np.stack([sample.places for sample in samples])),

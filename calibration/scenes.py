@@ -32,11 +32,13 @@ class Scene:
         picture: `uint8 [H, W, 3]`, BGR.
         boxes: `float32 [M, 5]`: x1, y1, x2, y2 px, confidence.
         source: the data set it comes from.
+        image: its name there.
     """
 
     picture: Image
     boxes: FloatArray
     source: str
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class SceneSet:
             row = rows[name]
             if row["source"] not in left_out:
                 boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
-                self.scenes.append(Scene(picture, boxes, row["source"]))
+                self.scenes.append(Scene(picture, boxes, row["source"], str(row.get("image", ""))))
         self.hashes = {path.name: file_sha256(path) for path in (index, archive)}
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -85,4 +86,5 @@ class CudaExecutor:
         encoded = output.encoded if self._judge.rows is not None else None
         # one launch does all three: their times within it cannot be told apart
         stages = {"wait": wait_ms, "detect": 0.0, "pose": 0.0, "encode": 0.0, "gpu": output.device_ms}
-        return self._judge.verdict(frame, boxes, pose, encoded, stages)
+        verdict = self._judge.verdict(frame, boxes, pose, encoded, stages)
+        return replace(verdict, moments_ms={"submitted": wait_ms})

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +24,8 @@ from realtime.verdict import Judge
 
 Floats = npt.NDArray[np.float32]
 
-STAGES = ("detect", "pose", "encode")
+STAGES = {"detect": "detected", "pose": "posed", "encode": "scored"}
+"""Each stage, and the moment of `realtime.results.MOMENTS` that it ends with."""
 
 
 class Chain(Protocol):
@@ -60,17 +62,25 @@ class Executor(Protocol):
 
 
 class Stopwatch:
-    """Times of one frame's stages."""
+    """Times of one frame's stages.
 
-    def __init__(self) -> None:
-        self.spans_ms = dict.fromkeys(STAGES, 0.0)
+    Args:
+        wait_ms: time since the frame was captured.
+    """
+
+    def __init__(self, wait_ms: float) -> None:
+        self._began = time.perf_counter() - wait_ms / 1e3
+        self.spans_ms = {"wait": wait_ms} | dict.fromkeys(STAGES, 0.0)
+        self.moments_ms = {"submitted": wait_ms}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measures its block as the stage `name`."""
         began = time.perf_counter()
         yield
-        self.spans_ms[name] = (time.perf_counter() - began) * 1e3
+        ended = time.perf_counter()
+        self.spans_ms[name] = (ended - began) * 1e3
+        self.moments_ms[STAGES[name]] = (ended - self._began) * 1e3
 
 
 class CpuExecutor:
@@ -100,7 +110,7 @@ class CpuExecutor:
         """See `Executor`."""
         if self._next_judge is not None:
             self._judge = self._next_judge
-        watch = Stopwatch()
+        watch = Stopwatch(wait_ms)
         if self._stills:
             self._tracker.reset()
         plan = self._tracker.plan(frame.seconds)
@@ -120,7 +130,8 @@ class CpuExecutor:
         if pose is not None and self._judge.rows is not None:
             with watch.stage("encode"):
                 encoded = self._chain.encode(pose.joints, self._judge.rows)
-        self._done.append(self._judge.verdict(frame, boxes, pose, encoded, {"wait": wait_ms} | watch.spans_ms))
+        verdict = self._judge.verdict(frame, boxes, pose, encoded, watch.spans_ms)
+        self._done.append(replace(verdict, moments_ms=watch.moments_ms))
 
     def collect(self) -> FrameResult:
         """See `Executor`."""

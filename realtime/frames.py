@@ -41,6 +41,7 @@ class Frame:
         captured_ns: see `Capture`.
         frozen: see `Capture`.
         dropped_before: frames given up since the last one that was taken.
+        duplicate: whether it is the same picture as the one captured before it.
     """
 
     image: Picture
@@ -49,6 +50,7 @@ class Frame:
     captured_ns: int
     frozen: bool = False
     dropped_before: int = 0
+    duplicate: bool = False
 
 
 class FrameBuffers(Protocol):

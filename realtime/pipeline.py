@@ -18,6 +18,7 @@ from engines.geometry import Size
 from engines.host_sampling import letterbox
 from realtime.executor import Executor
 from realtime.frames import Clock, Frame, FrameBuffers, Picture
+from realtime.repeats import Repeats
 from realtime.results import CAMERA_FROZEN, CAMERA_LOST, STALE, FrameResult
 from realtime.sources import Source
 
@@ -161,6 +162,12 @@ def stale(result: FrameResult, age_ms: float, reason: str) -> FrameResult:
     return replace(result, status=STALE, reason=reason, score=None, distance=None, people=people, age_ms=age_ms)
 
 
+def late(result: FrameResult, age_ms: float, frozen: bool = False) -> FrameResult:
+    """A result whose picture came too late, or stays the same: see `realtime.frames.Capture`."""
+    same = f"{CAMERA_FROZEN}: the same picture for {age_ms / 1e3:.1f} s"
+    return stale(result, age_ms, same if frozen else f"the picture is {age_ms:.0f} ms old")
+
+
 class Pipeline:
     """Runs a source through an executor.
 
@@ -261,8 +268,9 @@ class Pipeline:
         """Ends `run` before its next new result, as if the source had ended; a signal's handler may call it."""
         self._results.put(None)
 
-    def _age_ms(self, captured_ns: int) -> float:
-        return (self._clock.now_ns() - captured_ns) / 1e6
+    def age_ms(self, result: FrameResult) -> float:
+        """How long ago its picture was captured."""
+        return (self._clock.now_ns() - result.captured_ns) / 1e6
 
     def _reading_seconds(self) -> float:
         """How long the source has been asked for its next picture; 0 while it is not."""
@@ -279,18 +287,20 @@ class Pipeline:
                 "unplug it and plug it in again, then run again",
             )
 
+    def too_old(self, result: FrameResult) -> bool:
+        """Whether a result is of a picture that may not be shown as live any more."""
+        return self._source.live and self.age_ms(result) > STALE_MS
+
     def _aged(self, shown: Shown) -> Shown:
         """The result with its age; from a live source a result that is too old loses its score."""
-        age_ms = self._age_ms(shown.result.captured_ns)
-        if self._source.live and age_ms > STALE_MS:
-            late = f"the picture is {age_ms:.0f} ms old"
-            reason = f"{CAMERA_FROZEN}: the same picture for {age_ms / 1e3:.1f} s" if shown.frozen else late
-            return replace(shown, result=stale(shown.result, age_ms, reason))
-        return replace(shown, result=replace(shown.result, age_ms=age_ms))
+        age_ms = self.age_ms(shown.result)
+        moments = shown.result.moments_ms | {"delivered": age_ms}
+        result = replace(shown.result, age_ms=age_ms, moments_ms=moments)
+        return replace(shown, result=late(result, age_ms, shown.frozen) if self.too_old(result) else result)
 
     def _silent(self, shown: Shown) -> Shown:
         """The last frame once more, for a source that has gone silent, or engines that take very long."""
-        age_ms = self._age_ms(shown.result.captured_ns)
+        age_ms = self.age_ms(shown.result)
         reason = f"no new result for {age_ms / 1e3:.1f} s"
         if self._reading_seconds() * 1e3 >= LOST_MS:
             reason = f"{CAMERA_LOST}: no picture for {self._reading_seconds():.1f} s"
@@ -308,6 +318,7 @@ class Pipeline:
     def _read_all(self) -> None:
         """Reads, fits and leaves frames until the source ends."""
         index, seconds = 0, 0.0
+        repeats = Repeats()
         most = None if self._source.live else self._max_frames  # a live source goes on: frames may yet be dropped
         while not self._stop.is_set() and index != most:
             self._reading_since_ns = self._clock.now_ns()
@@ -318,10 +329,11 @@ class Pipeline:
             # clocks of drivers and files may go back, or ahead of ours; those who follow a person rely on neither
             seconds = capture.seconds if index == 0 else max(seconds, capture.seconds)
             captured_ns = min(capture.captured_ns, self._clock.now_ns())
+            duplicate = repeats.same_again(capture.image)
             image, buffer = capture.image, self._mailbox.buffer()
             if buffer is not None or image.shape[:2] != self._frame_size:
                 image = letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
-            if not self._mailbox.put(Frame(image, index, seconds, captured_ns, capture.frozen)):
+            if not self._mailbox.put(Frame(image, index, seconds, captured_ns, capture.frozen, duplicate=duplicate)):
                 return
             index += 1
 
@@ -346,7 +358,9 @@ class Pipeline:
                 waiting.append(frame)
             if waiting and (frame is None or len(waiting) >= self._executor.depth):
                 oldest = waiting.pop(0)
-                result = self._executor.collect()
+                result = replace(
+                    self._executor.collect(), dropped_before=oldest.dropped_before, duplicate=oldest.duplicate
+                )
                 self._deliver(Shown(result, oldest.image, oldest.dropped_before, frozen=oldest.frozen))
         self._await_room()
         self._results.put(self._source_error)
@@ -362,9 +376,9 @@ class Pipeline:
         A live result that was fresh and has become too old while a slow caller was busy is dropped: the next frame is
         newer.
         """
-        fresh = self._age_ms(shown.result.captured_ns) <= STALE_MS
+        fresh = not self.too_old(shown.result)
         self._await_room()
-        if self._source.live and fresh and self._age_ms(shown.result.captured_ns) > STALE_MS:
+        if fresh and self.too_old(shown.result):
             self._mailbox.drop_taken(shown.image, 1 + shown.dropped_before)
             self._room.release()
             return

@@ -18,6 +18,7 @@ from engines.errors import EngineError, PosemirrorError
 from engines.execution import ChainInfo, EncodeOutput, open_session
 from engines.manifest import Manifest, read_manifest
 from realtime import scoring
+from realtime.capture_clock import FILE
 from realtime.frames import Capture, Clock, Frame, FrameBuffers, Picture
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
@@ -76,6 +77,7 @@ class ReplaySource:
 
     live = False
     stills = False
+    capture_clock = FILE
 
     def __init__(self, recording: Recording, clock: Clock, *, pace: bool) -> None:
         self.name = f"replay of {recording.path.name}"

@@ -1,6 +1,6 @@
 """What the loop says of a frame, and the results file's rows. Knows no network, camera or screen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,10 @@ Floats = npt.NDArray[np.float32]
 SCORED, NO_PERSON, JOINTS_MISSING, STALE = "scored", "no_person", "joints_missing", "stale"
 CAMERA_LOST, CAMERA_FROZEN = "camera lost", "camera frozen"
 """How the reason of a stale frame begins when it is the camera that fails."""
+
+MOMENTS = ("submitted", "detected", "posed", "scored", "delivered", "drawn", "shown")
+"""What happens to a captured picture, in order: given to the engines, through each of them, handed to the sinks, its
+overlay drawn, on the screen (the window has taken it)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,11 @@ class FrameResult:
         target: the target's name.
         stages_ms: time in each stage.
         people: everybody, when several are looked for.
-        age_ms: age at display, set by the loop.
+        age_ms: age at display, set by the loop: until its picture is on the screen, or, where nothing is drawn, until
+            it reaches the sinks.
+        moments_ms: when each of MOMENTS was, ms after the picture was captured; without those that did not happen.
+        dropped_before: frames given up between the last one delivered and this one.
+        duplicate: whether the source gave the same picture as just before.
         phase: ready, hold, rest or done, set by the station; so are the next two.
         repetition: from 1.
         hold_seconds: how long the pose has been held.
@@ -72,6 +80,9 @@ class FrameResult:
     phase: str = "ready"
     repetition: int = 1
     hold_seconds: float = 0.0
+    moments_ms: dict[str, float] = field(default_factory=dict)
+    dropped_before: int = 0
+    duplicate: bool = False
 
 
 def rows_for_json(values: Floats | None) -> list[list[float]] | None:
@@ -105,6 +116,9 @@ def frame_row(result: FrameResult) -> dict[str, object]:
         "hold_seconds": result.hold_seconds,
         "age_ms": round(result.age_ms, 3),
         "stages_ms": {name: round(value, 3) for name, value in result.stages_ms.items()},
+        "moments_ms": {name: round(value, 3) for name, value in result.moments_ms.items()},
+        "dropped_before": result.dropped_before,
+        "duplicate": result.duplicate,
     }
     if result.people:
         row["people"] = [person_row(person) for person in result.people]

@@ -16,7 +16,7 @@ from realtime.coach import LATE, brightness, hint_for
 from realtime.frames import Picture
 from realtime.gauges import draw_banner, hint_lines
 from realtime.overlay import REFERENCE_SIZE, draw_overlay
-from realtime.pipeline import Ledger, Pipeline, Shown
+from realtime.pipeline import Ledger, Pipeline, late
 from realtime.pose import Target, target_object
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import Routine, single
@@ -43,6 +43,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.scored = 0
+        self.duplicates = 0
         self.best: FrameResult | None = None
         self.age = Distribution()
         self.stages = {name: Distribution() for name in STAGES}
@@ -50,6 +51,7 @@ class Statistics:
     def add(self, result: FrameResult) -> None:
         """Counts one result."""
         self.age.add(result.age_ms)
+        self.duplicates += result.duplicate
         for name in {**self.stages, **result.stages_ms}:
             self.stages.setdefault(name, Distribution()).add(result.stages_ms.get(name, 0.0))
         if result.status == SCORED:
@@ -73,6 +75,7 @@ def session_row(
         "backend": info.backend,
         "source": source.name,
         "source_size": list(source.size),
+        "capture_clock": source.capture_clock,
         "frame_size": [width, height],
         "fit": {"scale": fit.scale, "left": fit.left, "top": fit.top},
         "engines": {name: manifest.files[manifest.engine_file] for name, manifest in info.manifests.items()},
@@ -91,7 +94,7 @@ def routine_object(routine: Routine) -> dict[str, object]:
     return {"name": routine.name, "repetitions": routine.repetitions, "poses": poses}
 
 
-def summary_row(ledger: Ledger, statistics: Statistics) -> dict[str, object]:
+def summary_row(ledger: Ledger, statistics: Statistics, capture_clock: str) -> dict[str, object]:
     """The results file's last row."""
     return {
         "type": "summary",
@@ -99,6 +102,8 @@ def summary_row(ledger: Ledger, statistics: Statistics) -> dict[str, object]:
         "shown": ledger.shown,
         "dropped": ledger.dropped,
         "scored": statistics.scored,
+        "duplicates": statistics.duplicates,
+        "capture_clock": capture_clock,
         "age_ms": statistics.age.summary(),
         "stages_ms": {name: distribution.summary() for name, distribution in statistics.stages.items()},
     }
@@ -153,43 +158,59 @@ def run_session(
             window.on_key = station.press
         if results and target:
             results.write_row(session_row(info, source, target, smoothing, routine))
-            stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics)))
+            stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics, source.capture_clock)))
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
             if shown.repeated:
-                if window and not window.show(old_picture(shown, station.mirror)):
+                if window and not window.show(old_picture(shown.image, shown.result, station.mirror)):
                     break
                 continue
-            shown = replace(shown, result=station.take(shown.result, shown.image))
-            statistics.add(shown.result)
-            if results:
-                results.write(shown.result)
+            result = station.take(shown.result, shown.image)
+            moments: dict[str, float] = {}
             if recorder or window:
-                picture = drawn(shown, station, info, latency_line(statistics, pipeline.ledger))
+                latency = latency_line(statistics, pipeline.ledger)
+                picture = drawn(shown.image, result, station, info, latency)
+                if result.status != STALE and pipeline.too_old(result):  # while it was drawn
+                    result = late(result, pipeline.age_ms(result))
+                    picture = drawn(shown.image, result, station, info, latency)
+                moments["drawn"] = pipeline.age_ms(result)
+                if window:
+                    stays = window.show(picture)
+                    moments["shown"] = pipeline.age_ms(result)
+                    if not stays:
+                        window = None  # its user left; the frames still in flight go to the files
+                        pipeline.stop()
                 if recorder:
                     recorder.write(picture)
-                if window and not window.show(picture):
-                    window = None  # its user left; the frames still in flight go to the files
-                    pipeline.stop()
-            on_result(shown.result, statistics)
+            result = with_moments(result, moments)
+            statistics.add(result)
+            if results:
+                results.write(result)
+            on_result(result, statistics)
             if station.finished:
                 break
     return statistics
 
 
-def old_picture(shown: Shown, mirror: bool) -> Picture:
+def old_picture(image: Picture, result: FrameResult, mirror: bool) -> Picture:
     """A picture too old to be live: no skeleton, no score, and what to do; darkened if the camera is at fault."""
-    picture = np.ascontiguousarray(shown.image[:, ::-1]) if mirror else shown.image
+    picture = np.ascontiguousarray(image[:, ::-1]) if mirror else image
     height, width = picture.shape[:2]
-    hint = hint_for(shown.result, (width, height), brightness(picture))
+    hint = hint_for(result, (width, height), brightness(picture))
     canvas = picture.copy() if hint == LATE else (picture // 4).astype(picture.dtype)
     draw_banner(canvas, hint_lines(hint), POOR, min(height / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0]))
     return canvas
 
 
-def drawn(shown: Shown, station: Station, info: ChainInfo, latency: str) -> Picture:
+def drawn(image: Picture, result: FrameResult, station: Station, info: ChainInfo, latency: str) -> Picture:
     """The frame as a person sees it."""
-    if shown.result.status == STALE:
-        return old_picture(shown, station.mirror)
-    joints, view = station.view(shown.result, latency)
-    return draw_overlay(shown.image, shown.result, joints, view, info.visible_confidence)
+    if result.status == STALE:
+        return old_picture(image, result, station.mirror)
+    joints, view = station.view(result, latency)
+    return draw_overlay(image, result, joints, view, info.visible_confidence)
+
+
+def with_moments(result: FrameResult, moments_ms: dict[str, float]) -> FrameResult:
+    """The result with the moments of its display; the last of them is its age."""
+    age_ms = max([result.age_ms, *moments_ms.values()])
+    return replace(result, age_ms=age_ms, moments_ms=result.moments_ms | moments_ms)

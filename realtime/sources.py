@@ -17,8 +17,10 @@ import cv2
 import numpy as np
 
 from engines.errors import SourceError
+from realtime.capture_clock import FILE, CaptureClock
 from realtime.frames import Capture, Clock, Picture, decode_picture
 from realtime.pose import PICTURE_SUFFIXES
+from realtime.repeats import Repeats
 
 USUAL_FPS = 30.0
 STILL_SECONDS = 1.0
@@ -40,6 +42,7 @@ class Source(Protocol):
         stills: whether pictures are unrelated, so that nobody is followed from one to the next.
         size: width and height in px of its pictures.
         fps: its own rate.
+        capture_clock: what its pictures are timed by: driver, grab or file (see `realtime.capture_clock`).
     """
 
     name: str
@@ -47,6 +50,10 @@ class Source(Protocol):
     stills: bool
     size: tuple[int, int]
     fps: float
+
+    @property
+    def capture_clock(self) -> str:
+        """See above; a camera may lose the belief in its driver's clock."""
 
     def read(self, stop: threading.Event) -> Capture | None:
         """The next picture, or None at the end; blocks, at most until `stop` is set."""
@@ -121,6 +128,7 @@ class VideoSource:
     """A video file. Every frame in turn; with `pace` as a camera would give them, each at its own time."""
 
     stills = False
+    capture_clock = FILE
 
     def __init__(self, path: str, clock: Clock, *, pace: bool) -> None:
         self.name, self.live, self._clock = path, pace, clock
@@ -170,6 +178,7 @@ class StillSource:
     live = False
     stills = True
     fps = 1 / STILL_SECONDS
+    capture_clock = FILE
 
     def __init__(self, name: str, paths: list[str], clock: Clock) -> None:
         self.name, self._clock = name, clock
@@ -219,24 +228,6 @@ def whole(image: object) -> TypeGuard[Picture]:
     return bool((image[-1] != TORN_GREY).any()) or bool((image[-TORN_ROWS:] != TORN_GREY).any())
 
 
-class Sameness:
-    """Since when a camera has been giving the same picture. A sensor's noise makes no two alike; a hung driver does.
-
-    Every eighth row is compared, to the byte.
-    """
-
-    def __init__(self) -> None:
-        self._rows: Picture | None = None
-        self.since_ns = 0
-
-    def update(self, image: Picture, now_ns: int) -> int:
-        """Takes the picture uint8 [h, w, 3] of this moment; gives the time at which it was first seen."""
-        rows = image[::8]
-        if self._rows is None or not np.array_equal(rows, self._rows):
-            self._rows, self.since_ns = rows.copy(), now_ns
-        return self.since_ns
-
-
 class LiveSource:
     """A camera by its number, or a network stream. When it is lost it is opened again, for a limited time.
 
@@ -250,7 +241,7 @@ class LiveSource:
     def __init__(self, address: str, clock: Clock, reconnect_seconds: float) -> None:
         self._address, self._clock, self._reconnect_seconds = address, clock, reconnect_seconds
         self._reading = threading.Lock()
-        self._sameness = Sameness()
+        self._repeats, self._new_ns = Repeats(), 0
         self.name = f"camera {address}" if address.isdecimal() else without_password(address)
         self._video = self._open()
         if self._video is None:
@@ -263,7 +254,14 @@ class LiveSource:
         self.size = (max(1, int(width)), max(1, int(height)))  # some streams tell no size before their first picture
         fps = self._video.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
+        self._stamps = CaptureClock()
+        self._stamps.begin(self._video, clock)
         self._started_ns = clock.now_ns()
+
+    @property
+    def capture_clock(self) -> str:
+        """See `Source`."""
+        return self._stamps.kind
 
     def _open(self) -> cv2.VideoCapture | None:
         self._opened_ns = self._clock.now_ns()
@@ -288,10 +286,12 @@ class LiveSource:
         while not stop.is_set():
             asked_ns = self._clock.now_ns()
             with self._reading:
-                image = self._video.read()[1] if self._video is not None else None
-            now = self._clock.now_ns()
+                grabbed = self._video if self._video is not None and self._video.grab() else None
+                now = self._clock.now_ns()
+                captured_ns = self._stamps.stamp(grabbed, now) if grabbed else now
+                image = grabbed.retrieve()[1] if grabbed else None
             if whole(image):
-                return self._capture(image, now)
+                return self._capture(image, captured_ns)
             lost_ns, reads = now if lost_ns is None else lost_ns, reads + 1
             if (now - lost_ns) / 1e9 >= self._reconnect_seconds:
                 raise SourceError(
@@ -308,14 +308,16 @@ class LiveSource:
             self._video = self._open()
         return None
 
-    def _capture(self, image: Picture, now: int) -> Capture:
+    def _capture(self, image: Picture, captured_ns: int) -> Capture:
         """The picture with its age, which grows while the camera gives the same one again and again."""
-        since = self._sameness.update(image, now)
-        same = (now - since) / 1e9
-        if same >= REOPEN_FROZEN_SECONDS and self._opened_ns <= since:
+        if not self._repeats.same_again(image):
+            self._new_ns = captured_ns
+        same = (captured_ns - self._new_ns) / 1e9
+        if same >= REOPEN_FROZEN_SECONDS and self._opened_ns <= self._new_ns:
             self.close()
             self._video = self._open()
-        return Capture(image, (now - self._started_ns) / 1e9, since, frozen=same > FROZEN_SECONDS)
+        seconds = max(0, captured_ns - self._started_ns) / 1e9
+        return Capture(image, seconds, self._new_ns, frozen=same > FROZEN_SECONDS)
 
     def close(self) -> None:
         """See `Source`. A driver that hangs in a read is left alone: to release it would crash the process."""

@@ -4,7 +4,9 @@ import math
 from collections import Counter
 
 RELATIVE_ERROR = 0.01
-LEAST_MS = 1e-3
+LEAST_MS, MOST_MS = 1e-3, 1e8
+MOST_BUCKETS = round(math.log(MOST_MS / LEAST_MS) / math.log1p(RELATIVE_ERROR)) + 1
+"""About 2,500: all the memory that a distribution can come to take."""
 
 
 class Distribution:
@@ -16,8 +18,8 @@ class Distribution:
         self.max = 0.0
 
     def add(self, milliseconds: float) -> None:
-        """Adds one time; negative ones count as zero."""
-        value = max(milliseconds, LEAST_MS)
+        """Adds one time; negative ones count as zero, those above a day as a day."""
+        value = min(max(milliseconds, LEAST_MS), MOST_MS)
         self._buckets[round(math.log(value / LEAST_MS) / math.log1p(RELATIVE_ERROR))] += 1
         self.count += 1
         self.max = max(self.max, milliseconds)

@@ -132,7 +132,7 @@ class FakeClock:
 
 
 class FakeSource:
-    """Gives `count` grey pictures, 40 ms apart.
+    """Gives `count` grey pictures, 40 ms apart, timed by the grab.
 
     Args:
         count: how many; None for ever.
@@ -152,6 +152,7 @@ class FakeSource:
         size: tuple[int, int] = FRAME_SIZE,
         stills: bool = False,
     ) -> None:
+        self.capture_clock = "grab"
         self.name, self.live, self.stills, self.size, self.fps = "fake", live, stills, size, 25.0
         self._count, self._clock, self._before_read = count, clock or FakeClock(), before_read
         self.reads = 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError, SourceError
+from realtime.frames import Capture
 from realtime.pipeline import JOIN_SECONDS, STALE_MS, Ledger, Mailbox, Pipeline, Shown
 from realtime.results import SCORED, STALE, PersonResult
 from realtime.sources import Source
@@ -142,7 +143,7 @@ def test_a_slow_caller_of_a_camera_gets_the_newest_frame_and_the_rest_is_dropped
     executor = FakeExecutor(on_submit=lambda index: second_begun.set() if index == 1 else watched.look())
     shown = watched.run(FakeSource(10, live=True, before_read=before_read), executor, consume)
     assert indices(shown) == [0, 1, 9]
-    assert [one.dropped_before for one in shown] == [0, 0, 7]
+    assert [one.dropped_before for one in shown] == [one.result.dropped_before for one in shown] == [0, 0, 7]
     assert watched.pipeline is not None
     assert watched.pipeline.ledger == Ledger(captured=10, shown=3, dropped=7)
     assert watched.most_in_flight == 2
@@ -455,3 +456,30 @@ def test_a_camera_gone_silent_has_its_last_frame_shown_again_without_a_score_and
     assert all(one.repeated and one.result.status == STALE and one.result.score is None for one in repeats)
     assert repeats[1].result.reason == "camera lost: no picture for 2.0 s"
     assert pipeline.ledger.shown + pipeline.ledger.dropped == pipeline.ledger.captured == 2
+
+
+def test_the_same_picture_twice_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    greys = iter([5, 5, 6, 5, 5])
+    source = FakeSource(5)
+    read = source.read
+
+    def repeating(stop: threading.Event) -> Capture | None:
+        capture = read(stop)
+        if capture is not None:
+            capture.image[:] = next(greys)
+        return capture
+
+    monkeypatch.setattr(source, "read", repeating)
+    shown = Watched().run(source, FakeExecutor())
+    assert [one.result.duplicate for one in shown] == [False, True, False, False, True]
+
+
+def test_a_result_says_when_it_was_delivered_and_how_many_were_dropped_before_it() -> None:
+    watched, clock = Watched(), FakeClock()
+
+    def late(index: int) -> None:
+        clock.advance(0.07)
+
+    (shown,) = watched.run(FakeSource(1, clock=clock), FakeExecutor(on_collect=late), clock=clock)
+    assert shown.result.moments_ms["delivered"] == shown.result.age_ms == pytest.approx(70)
+    assert shown.result.dropped_before == 0

@@ -48,7 +48,7 @@ def results(tmp_path: Path) -> Path:
     for result in frames():
         statistics.add(result)
         rows.append(frame_row(result))
-    rows.append(summary_row(Ledger(captured=123, shown=120, dropped=3), statistics))
+    rows.append(summary_row(Ledger(captured=123, shown=120, dropped=3), statistics, "grab"))
     path = tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

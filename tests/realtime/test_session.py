@@ -16,8 +16,8 @@ from realtime.executor import CpuExecutor
 from realtime.frames import Picture
 from realtime.pipeline import Ledger, Pipeline
 from realtime.pose import Target, target_from_object
-from realtime.results import FrameResult
-from realtime.session import Outputs, Statistics, latency_line, run_session, session_row, summary_row
+from realtime.results import MOMENTS, FrameResult
+from realtime.session import Outputs, Statistics, latency_line, run_session, session_row, summary_row, with_moments
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
     FRAME_SIZE,
@@ -173,6 +173,24 @@ def test_a_source_without_frames_has_a_first_row_and_a_last(tmp_path: Path) -> N
     assert [row["type"] for row in rows_of(tmp_path / "out.jsonl")] == ["session", "summary"]
 
 
+def test_a_row_tells_each_moment_of_its_picture_up_to_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "Window", FakeWindow)
+    run(FakeSource(2), Outputs(results=tmp_path / "out.jsonl", window=True))
+    first, second = rows_of(tmp_path / "out.jsonl")[1:-1]
+    assert list(first["moments_ms"]) == list(MOMENTS)  # type: ignore[call-overload]
+    assert "detected" not in second["moments_ms"], "between detections there is no such moment"  # type: ignore[operator]
+    assert (first["dropped_before"], first["duplicate"]) == (0, False)
+
+
+def test_the_age_at_display_is_that_of_the_last_moment() -> None:
+    result = result_of(0, age_ms=30.0, moments_ms={"delivered": 30.0})
+    assert with_moments(result, {}).age_ms == 30
+    shown = with_moments(result, {"drawn": 34.0, "shown": 36.5})
+    assert (shown.age_ms, shown.moments_ms) == (36.5, {"delivered": 30.0, "drawn": 34.0, "shown": 36.5})
+
+
 def valid(row: dict[str, object]) -> dict[str, object]:
     (again,) = valid_rows(json.dumps(row) + "\n")
     return again
@@ -230,7 +248,7 @@ def test_the_last_row_counts_frames_and_times() -> None:
     for index in range(100):
         statistics.add(result_of(index, score=float(index), age_ms=40.0 + index))
     statistics.add(result_of(100, status="no_person", reason="no person in view", score=None, stages_ms={"wait": 2.0}))
-    row = valid(summary_row(Ledger(captured=110, shown=101, dropped=9), statistics))
+    row = valid(summary_row(Ledger(captured=110, shown=101, dropped=9), statistics, "grab"))
     assert [row[name] for name in ("captured", "shown", "dropped", "scored")] == [110, 101, 9, 100]
     assert row["age_ms"]["p50"] == pytest.approx(89, rel=0.01)  # type: ignore[index]
     assert row["age_ms"]["max"] == 139  # type: ignore[index]

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,16 @@ class ScriptedVideo:
             return False, None
         self._at = at
         return True, np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+    def grab(self) -> bool:
+        self._grabbed = self.read()
+        return self._grabbed[0]
+
+    def retrieve(self) -> tuple[bool, np.ndarray | None]:
+        return self._grabbed
+
+    def getBackendName(self) -> str:  # noqa: N802
+        return "FAKE"
 
     def get(self, prop: int) -> float:
         sizes = {cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT, cv2.CAP_PROP_FPS: self._fps}
@@ -362,6 +373,42 @@ def test_a_camera_is_opened_by_its_number_and_timed_from_its_start(camera: MakeC
     clock.advance(2)
     capture = source.read(stop)
     assert capture is not None and capture.seconds == 2 and capture.captured_ns == clock.now_ns()
+
+
+def test_a_camera_whose_driver_tells_the_time_is_timed_by_it(
+    camera: MakeCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, clock = camera("....")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Camera.Opening, "getBackendName", lambda opening: "V4L2")
+    told = iter([990.0, 1012.0])
+    sizes = Camera.Opening.get
+    monkeypatch.setattr(
+        Camera.Opening,
+        "get",
+        lambda opening, prop: next(told) if prop == cv2.CAP_PROP_POS_MSEC else sizes(opening, prop),
+    )
+    source = opened("0", clock)
+    clock.advance(0.030)
+    capture = source.read(threading.Event())
+    assert source.capture_clock == "driver"
+    assert capture is not None and capture.captured_ns == 1_012_000_000 and capture.seconds == pytest.approx(0.012)
+
+
+def test_pictures_are_stamped_before_they_are_decoded(camera: MakeCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, clock = camera("..")
+    source = opened("0", clock)
+    retrieve = Camera.Opening.retrieve
+
+    def slow(opening: Camera.Opening) -> tuple[bool, np.ndarray | None]:
+        clock.advance(0.008)
+        return retrieve(opening)
+
+    monkeypatch.setattr(Camera.Opening, "retrieve", slow)
+    before = clock.now_ns()
+    capture = source.read(threading.Event())
+    assert source.capture_clock == "grab"
+    assert capture is not None and capture.captured_ns == before
 
 
 def test_a_camera_that_is_lost_is_opened_again_after_a_pause_that_doubles(camera: MakeCamera) -> None:

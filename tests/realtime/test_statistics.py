@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from realtime.statistics import Distribution
+from realtime.statistics import MOST_BUCKETS, Distribution
 
 
 def filled(values: "list[float] | np.ndarray") -> Distribution:
@@ -55,6 +55,13 @@ def test_a_negative_time_counts_as_none() -> None:
 def test_an_hour_of_frames_takes_no_more_memory_than_a_minute() -> None:
     generator = np.random.default_rng(4)
     assert len(filled(generator.uniform(5, 60, 20_000))._buckets) <= 251  # ln(60 / 5) / ln(1.01), and one
+
+
+def test_no_time_however_absurd_takes_more_memory() -> None:
+    distribution = filled(10 ** np.random.default_rng(5).uniform(-30, 300, 20_000))
+    distribution.add(math.inf)
+    assert len(distribution._buckets) <= MOST_BUCKETS
+    assert distribution.percentile(0.01) > 0
 
 
 def test_the_summary_is_rounded_to_a_thousandth() -> None:

@@ -1,0 +1,162 @@
+"""Makes person crops out of whole pictures: everybody in `scenes_train` that a pose teacher can label. Trains nothing.
+
+python -m calibration.scene_persons --teacher ../shared/weights/tinypose_256x192.onnx --out runs/scene_persons
+
+The crops are written as `train.tar` has its own (240x320, the network's window in the middle, a `.npz` beside), so that
+`calibration.distill pose --more-crops runs/scene_persons` learns from both. Persons whom `train` holds already are left
+out; so are the sources that share pictures with the evaluation.
+"""
+
+import argparse
+import io
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image
+from calibration.detector_task import LEFT_OUT
+from calibration.evaluate_detector import iou_table
+from calibration.evaluate_pose import Predict, decode, onnx_predict
+from calibration.scenes import SceneSet
+from engines.exits import documented_exits
+from engines.skeleton import MIRRORED_KEYPOINT
+
+LEAST_BOX_CONFIDENCE = 0.5
+LEAST_HEIGHT_PX = 64
+LEAST_KEYPOINTS = 8
+SURE_KEYPOINT = 0.4
+SAME_PERSON_IOU = 0.5
+JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class PersonCrop:
+    """One person, px of the 240x320 crop.
+
+    Attributes:
+        picture: `uint8 [320, 240, 3]`, BGR; black where the scene did not reach.
+        keypoints: `float32 [17, 3]`, the teacher's.
+        inside: `bool [17]`, on real pixels.
+        affine: `float32 [2, 3]`, scene px to crop px.
+        box: `float32 [5]`, scene px, and the detector's confidence.
+        scene_size: height and width of the scene, px.
+        source: the data set.
+        image: the scene's name there.
+    """
+
+    picture: Image
+    keypoints: FloatArray
+    inside: npt.NDArray[np.bool_]
+    affine: FloatArray
+    box: FloatArray
+    scene_size: tuple[int, int]
+    source: str
+    image: str
+
+
+def crop_affine(box: FloatArray) -> FloatArray:
+    """Scene px to crop px, `float32 [2, 3]`: the box, widened to 3:4 and by 1.25, fills the crop's 192x256 middle."""
+    (x1, y1, x2, y2), (width, height) = box[:4].tolist(), WINDOW_SIZE
+    scale = 1 / (max((x2 - x1) / width, (y2 - y1) / height) * 1.25)
+    left, top = (x1 + x2) / 2 * scale - width / 2, (y1 + y2) / 2 * scale - height / 2
+    return np.array([[scale, 0, WINDOW_OFFSET[0] - left], [0, scale, WINDOW_OFFSET[1] - top]], np.float32)
+
+
+def labelled(window: Image, teacher: Predict) -> FloatArray:
+    """The teacher's keypoints `float32 [17, 3]` in a window `uint8 [256, 192, 3]`: maps of it and its mirror, averaged.
+
+    The mirrored map is moved by one column, as published top-down networks do it.
+    """
+    maps = teacher(np.stack([window, window[:, ::-1]]))
+    mirrored = maps[1][list(MIRRORED_KEYPOINT), :, ::-1].copy()
+    mirrored[:, :, 1:] = mirrored[:, :, :-1].copy()
+    keypoints: FloatArray = decode(((maps[0] + mirrored) / 2)[None])[0]
+    return keypoints
+
+
+def known_boxes(crops: CropSet) -> dict[str, list[FloatArray]]:
+    """The boxes `float32 [4]` of a crop set's persons, as parts of their picture's width and height, by its name."""
+    result: dict[str, list[FloatArray]] = {}
+    rows = zip(crops.fields["image"], crops.fields["box_xywh"], crops.fields["image_hw"], strict=True)
+    for image, (x, y, width, height), (rows_px, columns_px) in rows:
+        size = np.array([columns_px, rows_px] * 2, np.float32)
+        result.setdefault(str(image), []).append(np.array([x, y, x + width, y + height], np.float32) / size)
+    return result
+
+
+def persons(scenes: SceneSet, known: dict[str, list[FloatArray]], teacher: Predict) -> Iterator[PersonCrop]:
+    """Everybody of whom the detector and the teacher are sure, and who is not known yet."""
+    for scene in track(scenes.scenes, description="labelling"):
+        size = scene.picture.shape[:2]
+        old = np.array(known.get(scene.image, []), np.float32).reshape(-1, 4) * np.array(size[::-1] * 2, np.float32)
+        for box in scene.boxes:
+            if box[4] < LEAST_BOX_CONFIDENCE or box[3] - box[1] < LEAST_HEIGHT_PX:
+                continue
+            if len(old) and iou_table(box[None, :4], old).max() >= SAME_PERSON_IOU:
+                continue
+            affine = crop_affine(box)
+            picture = np.asarray(cv2.warpAffine(scene.picture, affine, CROP_SIZE, flags=cv2.INTER_LINEAR), np.uint8)
+            (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
+            found = labelled(picture[top : top + height, left : left + width], teacher)
+            found[:, :2] += WINDOW_OFFSET
+            if (found[:, 2] >= SURE_KEYPOINT).sum() < LEAST_KEYPOINTS:
+                continue
+            place = (found[:, :2] - affine[:, 2]) / affine[0, 0]
+            inside = np.all((place >= 0) & (place < (size[1], size[0])), 1)
+            yield PersonCrop(picture, found, inside, affine, box, (size[0], size[1]), scene.source, scene.image)
+
+
+def write_crops(crops: Sequence[PersonCrop], stem: Path) -> None:
+    """Writes `STEM.tar` and `STEM.npz`, the layout of the person crops."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    offsets = []
+    with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
+        for index, crop in enumerate(crops):
+            data = cv2.imencode(".jpg", crop.picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+            member = tarfile.TarInfo(f"{index:05d}.jpg")
+            member.size = len(data)
+            offsets.append((tar.offset + tarfile.BLOCKSIZE, len(data)))
+            tar.addfile(member, io.BytesIO(data))
+    sources = sorted({crop.source for crop in crops})
+    boxes = np.array([crop.box for crop in crops], np.float32).reshape(-1, 5)
+    np.savez_compressed(
+        stem.with_suffix(".npz"),
+        keypoints=np.array([crop.keypoints for crop in crops], np.float32).reshape(-1, 17, 3),
+        inside=np.array([crop.inside for crop in crops], bool).reshape(-1, 17),
+        affine=np.array([crop.affine for crop in crops], np.float32).reshape(-1, 2, 3),
+        box_xywh=np.concatenate([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]], 1),
+        det_score=boxes[:, 4],
+        image_hw=np.array([crop.scene_size for crop in crops], np.int32).reshape(-1, 2),
+        source=np.array([sources.index(crop.source) for crop in crops], np.int16),
+        sources=np.array(sources),
+        image=np.array([crop.image for crop in crops]),
+        offset=np.array(offsets, np.int64).reshape(-1, 2),
+    )
+
+
+@documented_exits()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Labels the scenes. Returns the exit code."""
+    options = argparse.ArgumentParser(prog="python -m calibration.scene_persons", description=__doc__.splitlines()[0])
+    options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with scenes and crops")
+    options.add_argument("--teacher", type=Path, required=True, help="ONNX pose network, [N,3,256,192] to heatmaps")
+    options.add_argument("--out", type=Path, required=True, help="path of the .tar and .npz, without suffix")
+    given = options.parse_args(arguments)
+    scenes = SceneSet(given.crops / "scenes_train", LEFT_OUT)
+    known = known_boxes(CropSet(given.crops / "train"))
+    found = list(persons(scenes, known, onnx_predict(given.teacher)))
+    write_crops(found, given.out)
+    Console().print(f"{given.out}.tar: {len(found)} persons of {len(scenes)} pictures", highlight=False, soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

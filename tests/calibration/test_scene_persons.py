@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.augment import NO_AUGMENTATION
+from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet, JoinedCrops
+from calibration.pose_task import PoseTask
+from calibration.scene_persons import crop_affine, known_boxes, labelled, persons, write_crops
+from calibration.scenes import SceneSet
+from engines.errors import BadInputError
+from tests.calibration.tiny_set import drawn, write_tar
+
+BOX = [30.0, 20.0, 110.0, 140.0, 0.9]
+PLACE = (60, 100)
+"""Where the teacher of these tests sees every joint, px of the window."""
+
+
+def teacher(windows: np.ndarray) -> np.ndarray:
+    """Every joint at `PLACE` in the first window, and at its mirror image in the second."""
+    maps = np.zeros((len(windows), 17, 64, 48), np.float32)
+    column, row = PLACE[0] // 4, PLACE[1] // 4
+    maps[0, :, row, column] = 0.8
+    maps[1, :, row, 48 - column] = 0.8  # so that the moved mirrored map lands on the same column
+    return maps
+
+
+def write_scene(folder: Path, boxes: list[list[float]], source: str = "first") -> SceneSet:
+    picture = drawn(np.zeros(2), 200, 160)
+    write_tar(folder / "scenes.tar", {"0.jpg": picture})
+    row = {"file": "0.jpg", "source": source, "image": "first/0.jpg", "size": [200, 160], "boxes": boxes}
+    (folder / "scenes.json").write_text(json.dumps([row]))
+    return SceneSet(folder / "scenes")
+
+
+def test_the_widened_box_fills_the_middle_of_the_crop() -> None:
+    affine = crop_affine(np.array(BOX, np.float32))
+    middle = affine[:, :2] @ [70, 80] + affine[:, 2]
+    assert middle == pytest.approx(np.array(WINDOW_OFFSET) + np.array(WINDOW_SIZE) / 2)
+    assert affine[0, 0] * 120 * 1.25 == pytest.approx(WINDOW_SIZE[1])
+
+
+def test_the_teachers_maps_of_a_window_and_its_mirror_are_averaged() -> None:
+    found = labelled(np.zeros((256, 192, 3), np.uint8), teacher)
+    assert found[:, :2] == pytest.approx(np.tile(PLACE, (17, 1)), abs=1.01)
+    assert found[:, 2] == pytest.approx(0.8)
+
+
+def test_a_new_person_becomes_a_crop_whose_labels_lead_back_to_the_scene(tmp_path: Path) -> None:
+    crops = list(persons(write_scene(tmp_path, [BOX]), {}, teacher))
+    assert len(crops) == 1
+    crop = crops[0]
+    assert crop.picture.shape == (CROP_SIZE[1], CROP_SIZE[0], 3)
+    assert crop.keypoints[0, :2] == pytest.approx(np.array(PLACE) + WINDOW_OFFSET, abs=1.01)
+    write_crops(crops, tmp_path / "more")
+    again = CropSet(tmp_path / "more")
+    assert len(again) == 1 and again.sources == ["first"]
+    assert np.abs(again.picture(0).astype(int) - crop.picture).mean() < 6
+    left, top, right, bottom = again.image_rect(0)
+    assert (left, top) == (max(0, int(np.ceil(crop.affine[0, 2]))), max(0, int(np.ceil(crop.affine[1, 2]))))
+    assert right <= CROP_SIZE[0] and bottom <= CROP_SIZE[1]
+
+
+@pytest.mark.parametrize(
+    ("box", "known"),
+    [
+        ([*BOX[:4], 0.4], {}),
+        ([30.0, 20.0, 60.0, 70.0, 0.9], {}),
+        (BOX, {"first/0.jpg": [np.array([0.15, 0.125, 0.55, 0.875], np.float32)]}),
+    ],
+    ids=["doubtful", "small", "known already"],
+)
+def test_a_person_is_left_out_who_is(box: list[float], known: dict[str, list[np.ndarray]], tmp_path: Path) -> None:
+    assert list(persons(write_scene(tmp_path, [box]), known, teacher)) == []
+
+
+def test_a_person_of_whom_the_teacher_is_unsure_is_left_out(tmp_path: Path) -> None:
+    assert list(persons(write_scene(tmp_path, [BOX]), {}, lambda windows: teacher(windows) * 0.4)) == []
+
+
+def test_known_boxes_are_parts_of_their_picture(tmp_path: Path) -> None:
+    write_crops(list(persons(write_scene(tmp_path, [BOX]), {}, teacher)), tmp_path / "more")
+    (boxes,) = known_boxes(CropSet(tmp_path / "more")).values()
+    assert boxes[0] == pytest.approx([30 / 200, 20 / 160, 110 / 200, 140 / 160])
+
+
+def test_joined_sets_count_through_both_and_keep_their_labels(tiny_crops: Path, tmp_path: Path) -> None:
+    first, second = CropSet(tiny_crops / "train"), CropSet(tiny_crops / "holdout")
+    joined = JoinedCrops([tiny_crops / "train", tiny_crops / "holdout"], tmp_path)
+    assert len(joined) == len(first) + len(second)
+    assert np.array_equal(joined.picture(len(first) + 1), second.picture(1))
+    assert np.array_equal(joined.labels.places[len(first) + 1], second.labels.places[1])
+    assert joined.image_rect(len(first)) == second.image_rect(0)
+    assert set(joined.hashes) == set(first.hashes) | set(second.hashes)
+
+
+def test_a_pose_task_learns_from_further_sets_too(tiny_crops: Path, tmp_path: Path) -> None:
+    task = PoseTask(tiny_crops, tmp_path, NO_AUGMENTATION, batch_size=4, more=[tiny_crops / "holdout"])
+    assert task.batches(0) == 5
+    with pytest.raises(BadInputError, match="no file"):
+        PoseTask(tiny_crops, tmp_path, NO_AUGMENTATION, more=[tmp_path / "missing"])
