@@ -19,7 +19,7 @@ from engines.errors import (
 )
 from engines.execution import ChainInfo
 from engines.exits import Terminated, documented_exits
-from engines.options import add_version
+from engines.options import add_version, people_count
 from realtime.capture import Capture
 from realtime.demo import demo_arguments
 from realtime.executor import Chain, CpuExecutor, Executor
@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     matching.add_argument("--target-person", type=positive, metavar="N", help="which person of the target file, from 1")
     matching.add_argument("--ignore", default="", metavar="legs|JOINT,...", help="joints that do not count")
     matching.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"default {DEFAULT_ENCODER}")
+    matching.add_argument("--people", type=people_count, default=1, metavar="N", help="score N people, 1 to 8")
     matching.add_argument("--smoothing", choices=("on", "off"), default="on")
     matching.add_argument("--detect-every", type=detect_every, metavar="N|auto", help="frames between detections")
     source = options.add_argument_group("source")
@@ -143,6 +144,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
                 stills=source.stills,
                 detect_every=arguments.detect_every,
                 smoothing=arguments.smoothing == "on",
+                scored=arguments.people,
             )
         )
         capture = arguments.capture_target
@@ -152,6 +154,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             info.visible_confidence,
             aim=aim_of(executor, routine),
             mirror=arguments.mirror,
+            choose=choose_of(executor),
             cues=chosen_cues(arguments, console, stack),
             capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
             ignore=ignore,
@@ -264,6 +267,11 @@ def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], No
             "give --engines with ONNX engines, or a routine of one pose",
         )
     return lambda target: None
+
+
+def choose_of(executor: Executor) -> Callable[[int | None], None]:
+    """How to tell the executor of another person; on a GPU nobody else can be chosen so far."""
+    return executor.choose if isinstance(executor, CpuExecutor) else lambda person: None
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:
