@@ -5,16 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from realtime.frames import Picture
-from realtime.results import NO_PERSON, SCORED, STALE, FrameResult
+from realtime.results import CAMERA_FROZEN, CAMERA_LOST, NO_PERSON, SCORED, STALE, FrameResult
 
-DARK_LEVEL = 45.0
+DARK_LEVEL, BLACK_LEVEL = 45.0, 10.0
 EDGE_SHARE = 0.04
 SMALL_SHARE = 0.25
 RIVAL_SHARE = 0.6
 APPEAR_SECONDS, READ_SECONDS, CLEAR_SECONDS, REPEAT_SECONDS = 0.4, 2.5, 1.0, 12.0
 
 STEP_IN, LIGHT, LATE = "Step into view", "It is too dark: turn on a light", "The picture is late: please wait"
-LOST = "Camera lost: check its cable"
+LOST, FROZEN = "Camera lost: check its cable", "Camera frozen: unplug it and plug it in"
+BLACK = "No picture: is the camera covered?"
 NEARER, FARTHER, MIDDLE = "Come a little closer", "Step back: your whole body must be in view", "Move to the middle"
 TWO_PEOPLE = "Two people: stand in the middle, in front"
 PARTS = {"wrist": "hand", "ankle": "foot"}
@@ -40,7 +41,9 @@ def hint_for(result: FrameResult, size: tuple[int, int], light: float) -> str:
     if result.status == SCORED:
         return ""
     if result.status == STALE:
-        return LATE
+        return hint_for_stale(result, light)
+    if light < BLACK_LEVEL:
+        return BLACK
     if light < DARK_LEVEL:
         return LIGHT
     if result.status == NO_PERSON or result.box is None or result.joints is None:
@@ -48,6 +51,16 @@ def hint_for(result: FrameResult, size: tuple[int, int], light: float) -> str:
     if rivals(result):
         return TWO_PEOPLE
     return hint_for_missing(result, size)
+
+
+def hint_for_stale(result: FrameResult, light: float) -> str:
+    """What to do about a picture that is too old; a covered camera may give the same black one for ever."""
+    reason = result.reason or ""
+    if reason.startswith(CAMERA_LOST):
+        return LOST
+    if light < BLACK_LEVEL:
+        return BLACK
+    return FROZEN if reason.startswith(CAMERA_FROZEN) else LATE
 
 
 def rivals(result: FrameResult) -> bool:

@@ -19,12 +19,15 @@ class Capture:
     Args:
         image: the picture, in the source's own size.
         seconds: media time for a file, seconds since the start for a live source.
-        captured_ns: monotonic clock when it was taken (live), or read (file).
+        captured_ns: monotonic clock when it was taken (live), or read (file). A live picture that is the same as the
+            one before, to the byte, is as old as the first of them.
+        frozen: a live source has been giving the same picture for longer than a frame may be old.
     """
 
     image: Picture
     seconds: float
     captured_ns: int
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Frame:
         index: place in the source, from 0.
         seconds: see `Capture`.
         captured_ns: see `Capture`.
+        frozen: see `Capture`.
         dropped_before: frames given up since the last one that was taken.
         duplicate: whether it is the same picture as the one captured before it.
     """
@@ -44,6 +48,7 @@ class Frame:
     index: int
     seconds: float
     captured_ns: int
+    frozen: bool = False
     dropped_before: int = 0
     duplicate: bool = False
 

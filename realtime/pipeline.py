@@ -13,17 +13,21 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+from engines.errors import SourceError
 from engines.geometry import Size
 from engines.host_sampling import letterbox
 from realtime.executor import Executor
 from realtime.frames import Clock, Frame, FrameBuffers, Picture
-from realtime.results import STALE, FrameResult
+from realtime.repeats import Repeats
+from realtime.results import CAMERA_FROZEN, CAMERA_LOST, STALE, FrameResult
 from realtime.sources import Source
 
 STALE_MS = 250.0
 LOST_MS = 1000.0
 BAR_GREY = 0
-JOIN_SECONDS = 5.0
+JOIN_SECONDS, STUCK_JOIN_SECONDS = 5.0, 0.2
+STUCK_SECONDS = 2.0
+"""A source that notices itself that it is lost says so within this long after the limit."""
 
 
 @dataclass
@@ -98,6 +102,16 @@ class Mailbox:
         self._ledger.dropped += 1
         self._dropped_since += 1
 
+    def drop_taken(self, picture: Picture, count: int) -> None:
+        """Gives up a frame that was taken; with those dropped before it, `count` are told of with the next one."""
+        with self.lock:
+            if self._buffers is not None:
+                self._buffers.give_back(picture)
+            self._ledger.in_flight -= 1
+            self._ledger.dropped += 1
+            self._dropped_since += count
+            self.lock.notify_all()
+
     @property
     def ended(self) -> bool:
         """Whether it is closed and empty."""
@@ -132,33 +146,26 @@ class Shown:
     """A result and the frame it belongs to. The picture is the caller's until it asks for the next one.
 
     `repeated` marks an old frame given once more because a live source has gone silent: it is stale, has no score, and
-    is neither counted nor to be written down.
+    is neither counted nor to be written down. `frozen` is the frame's.
     """
 
     result: FrameResult
     image: Picture
     dropped_before: int
     repeated: bool = False
-
-
-class Repeats:
-    """Notices the same picture twice, by every 16th row and 8th column: no two pictures of a camera are alike."""
-
-    def __init__(self) -> None:
-        self._last: bytes | None = None
-
-    def same_again(self, image: Picture) -> bool:
-        """Whether a picture uint8 [h, w, 3] equals the one before it."""
-        looked_at = image[::16, ::8].tobytes()
-        same = looked_at == self._last
-        self._last = looked_at
-        return same
+    frozen: bool = False
 
 
 def stale(result: FrameResult, age_ms: float, reason: str) -> FrameResult:
     """A result that is too old to be scored."""
     people = tuple(replace(person, score=None) for person in result.people)
     return replace(result, status=STALE, reason=reason, score=None, distance=None, people=people, age_ms=age_ms)
+
+
+def late(result: FrameResult, age_ms: float, frozen: bool = False) -> FrameResult:
+    """A result whose picture came too late, or stays the same: see `realtime.frames.Capture`."""
+    same = f"{CAMERA_FROZEN}: the same picture for {age_ms / 1e3:.1f} s"
+    return stale(result, age_ms, same if frozen else f"the picture is {age_ms:.0f} ms old")
 
 
 class Pipeline:
@@ -174,6 +181,8 @@ class Pipeline:
         clock: for capture and age.
         max_frames: stop after as many results.
         silence_ms: how long a live source may give nothing before the last frame comes again, marked stale.
+        lost_seconds: how long a source may be lost; one whose read does not even come back then is given up 2 s later.
+            None waits for ever.
     """
 
     def __init__(
@@ -185,8 +194,11 @@ class Pipeline:
         *,
         max_frames: int | None = None,
         silence_ms: float = STALE_MS,
+        lost_seconds: float | None = None,
     ) -> None:
         self._silence_seconds = silence_ms / 1e3 if source.live else None
+        self._lost_seconds = lost_seconds
+        self._reading_since_ns: int | None = None
         self._source, self._executor, self._clock = source, executor, clock
         self._frame_size, self._max_frames = frame_size, max_frames
         self.ledger = Ledger()
@@ -201,6 +213,7 @@ class Pipeline:
 
         Raises:
             PosemirrorError: whatever the source or the engines raised, here in the caller's thread.
+            SourceError: a read of a live source has not come back.
         """
         threads = [
             threading.Thread(target=step, name=name, daemon=True)
@@ -213,8 +226,9 @@ class Pipeline:
         try:
             while count != self._max_frames:
                 try:
-                    item = self._results.get(timeout=None if last is None else self._silence_seconds)
+                    item = self._results.get(timeout=self._silence_seconds)
                 except queue.Empty:
+                    self._require_source()
                     if last is not None:
                         yield self._silent(last)
                     continue
@@ -238,8 +252,10 @@ class Pipeline:
                 self._room.release()
         finally:
             self.stop()
-            for thread in threads:
-                thread.join(JOIN_SECONDS)
+            capture, worker = threads
+            hangs = self._reading_seconds() * 1e3 >= LOST_MS
+            capture.join(STUCK_JOIN_SECONDS if hangs else JOIN_SECONDS)  # a driver that hangs is not waited for
+            worker.join(JOIN_SECONDS)
             self._give_up_undelivered()
 
     def stop(self) -> None:
@@ -248,25 +264,46 @@ class Pipeline:
         self._mailbox.close(drop=True)
         self._room.release()
 
+    def interrupt(self) -> None:
+        """Ends `run` before its next new result, as if the source had ended; a signal's handler may call it."""
+        self._results.put(None)
+
     def age_ms(self, result: FrameResult) -> float:
         """How long ago its picture was captured."""
         return (self._clock.now_ns() - result.captured_ns) / 1e6
+
+    def _reading_seconds(self) -> float:
+        """How long the source has been asked for its next picture; 0 while it is not."""
+        since = self._reading_since_ns
+        return 0.0 if since is None else (self._clock.now_ns() - since) / 1e9
+
+    def _require_source(self) -> None:
+        """Gives up a source whose driver does not come back from a read."""
+        waited = self._reading_seconds()
+        if self._lost_seconds is not None and waited >= self._lost_seconds + STUCK_SECONDS:
+            raise SourceError(
+                f"{self._source.name} has not answered for {waited:.0f} s",
+                f"a source may be lost for --reconnect-seconds {self._lost_seconds:g}",
+                "unplug it and plug it in again, then run again",
+            )
+
+    def too_old(self, result: FrameResult) -> bool:
+        """Whether a result is of a picture that may not be shown as live any more."""
+        return self._source.live and self.age_ms(result) > STALE_MS
 
     def _aged(self, shown: Shown) -> Shown:
         """The result with its age; from a live source a result that is too old loses its score."""
         age_ms = self.age_ms(shown.result)
         moments = shown.result.moments_ms | {"delivered": age_ms}
         result = replace(shown.result, age_ms=age_ms, moments_ms=moments)
-        if self._source.live and age_ms > STALE_MS:
-            return replace(shown, result=stale(result, age_ms, f"the picture is {age_ms:.0f} ms old"))
-        return replace(shown, result=result)
+        return replace(shown, result=late(result, age_ms, shown.frozen) if self.too_old(result) else result)
 
     def _silent(self, shown: Shown) -> Shown:
-        """The last frame once more, for a source that has gone silent."""
+        """The last frame once more, for a source that has gone silent, or engines that take very long."""
         age_ms = self.age_ms(shown.result)
-        reason = f"no new picture for {age_ms / 1e3:.1f} s"
-        if age_ms >= LOST_MS:
-            reason += ": is the camera connected?"
+        reason = f"no new result for {age_ms / 1e3:.1f} s"
+        if self._reading_seconds() * 1e3 >= LOST_MS:
+            reason = f"{CAMERA_LOST}: no picture for {self._reading_seconds():.1f} s"
         return replace(shown, result=stale(shown.result, age_ms, reason), repeated=True)
 
     def _capture(self) -> None:
@@ -280,18 +317,23 @@ class Pipeline:
 
     def _read_all(self) -> None:
         """Reads, fits and leaves frames until the source ends."""
-        index = 0
+        index, seconds = 0, 0.0
         repeats = Repeats()
         most = None if self._source.live else self._max_frames  # a live source goes on: frames may yet be dropped
         while not self._stop.is_set() and index != most:
+            self._reading_since_ns = self._clock.now_ns()
             capture = self._source.read(self._stop)
+            self._reading_since_ns = None
             if capture is None:
                 return
+            # clocks of drivers and files may go back, or ahead of ours; those who follow a person rely on neither
+            seconds = capture.seconds if index == 0 else max(seconds, capture.seconds)
+            captured_ns = min(capture.captured_ns, self._clock.now_ns())
             duplicate = repeats.same_again(capture.image)
             image, buffer = capture.image, self._mailbox.buffer()
             if buffer is not None or image.shape[:2] != self._frame_size:
                 image = letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
-            if not self._mailbox.put(Frame(image, index, capture.seconds, capture.captured_ns, duplicate=duplicate)):
+            if not self._mailbox.put(Frame(image, index, seconds, captured_ns, capture.frozen, duplicate=duplicate)):
                 return
             index += 1
 
@@ -319,14 +361,28 @@ class Pipeline:
                 result = replace(
                     self._executor.collect(), dropped_before=oldest.dropped_before, duplicate=oldest.duplicate
                 )
-                self._deliver(Shown(result, oldest.image, oldest.dropped_before))
-        self._deliver(self._source_error)
+                self._deliver(Shown(result, oldest.image, oldest.dropped_before, frozen=oldest.frozen))
+        self._await_room()
+        self._results.put(self._source_error)
 
-    def _deliver(self, item: Shown | BaseException | None) -> None:
-        """Hands on a result when the caller has asked for it; after `stop` nobody asks, and nobody is waited for."""
+    def _await_room(self) -> None:
+        """Waits until the caller has asked; after `stop` nobody asks, and nobody is waited for."""
         if not self._stop.is_set():
             self._room.acquire()
-        self._results.put(item)
+
+    def _deliver(self, shown: Shown) -> None:
+        """Hands on a result when the caller has asked for it.
+
+        A live result that was fresh and has become too old while a slow caller was busy is dropped: the next frame is
+        newer.
+        """
+        fresh = not self.too_old(shown.result)
+        self._await_room()
+        if fresh and self.too_old(shown.result):
+            self._mailbox.drop_taken(shown.image, 1 + shown.dropped_before)
+            self._room.release()
+            return
+        self._results.put(shown)
 
     def _give_up_undelivered(self) -> None:
         """Counts as dropped what was computed and never asked for."""

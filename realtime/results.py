@@ -10,6 +10,8 @@ from realtime.pose import float_for_json
 Floats = npt.NDArray[np.float32]
 
 SCORED, NO_PERSON, JOINTS_MISSING, STALE = "scored", "no_person", "joints_missing", "stale"
+CAMERA_LOST, CAMERA_FROZEN = "camera lost", "camera frozen"
+"""How the reason of a stale frame begins when it is the camera that fails."""
 
 MOMENTS = ("submitted", "detected", "posed", "scored", "delivered", "drawn", "shown")
 """What happens to a captured picture, in order: given to the engines, through each of them, handed to the sinks, its

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from engines.execution import ChainInfo
 from engines.geometry import fit_letterbox
 from engines.options import posemirror_version
 from realtime.brush import POOR
-from realtime.coach import LOST
+from realtime.coach import LATE, brightness, hint_for
 from realtime.frames import Picture
 from realtime.gauges import draw_banner, hint_lines
 from realtime.overlay import REFERENCE_SIZE, draw_overlay
-from realtime.pipeline import Ledger, Pipeline
+from realtime.pipeline import Ledger, Pipeline, late
 from realtime.pose import Target, target_object
-from realtime.results import SCORED, FrameResult
+from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import Routine, single
+from realtime.signals import held_signals
 from realtime.sinks import Recorder, ResultsFile, Window
 from realtime.sources import Source
 from realtime.station import Station
@@ -126,7 +129,8 @@ def run_session(
 ) -> Statistics:
     """Runs the loop into its sinks until the source ends or the user leaves the window.
 
-    The files are complete whatever ends the loop, an exception or a signal included; the summary row is the last.
+    The files are complete whatever ends the loop, an exception or a signal at any moment included; the summary row is
+    the last.
 
     Args:
         pipeline: not yet running.
@@ -144,7 +148,7 @@ def run_session(
     )
     statistics = Statistics()
     width, height = info.frame_size
-    with contextlib.ExitStack() as stack:
+    with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
         results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
         recorder = (
             stack.enter_context(Recorder(outputs.record, (width, height), source.fps)) if outputs.record else None
@@ -158,13 +162,17 @@ def run_session(
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
             if shown.repeated:
-                if window and not window.show(lost_picture(shown.image)):
+                if window and not window.show(old_picture(shown.image, shown.result, station.mirror)):
                     break
                 continue
             result = station.take(shown.result, shown.image)
             moments: dict[str, float] = {}
             if recorder or window:
-                picture = drawn(shown.image, result, station, info, latency_line(statistics, pipeline.ledger))
+                latency = latency_line(statistics, pipeline.ledger)
+                picture = drawn(shown.image, result, station, info, latency)
+                if result.status != STALE and pipeline.too_old(result):  # while it was drawn
+                    result = late(result, pipeline.age_ms(result))
+                    picture = drawn(shown.image, result, station, info, latency)
                 moments["drawn"] = pipeline.age_ms(result)
                 if window:
                     stays = window.show(picture)
@@ -184,16 +192,20 @@ def run_session(
     return statistics
 
 
-def lost_picture(picture: Picture) -> Picture:
-    """The last picture, darkened, and what to do."""
-    dark = (picture // 4).astype(picture.dtype)
-    scale = min(picture.shape[0] / REFERENCE_SIZE[1], picture.shape[1] / REFERENCE_SIZE[0])
-    draw_banner(dark, hint_lines(LOST), POOR, scale)
-    return dark
+def old_picture(image: Picture, result: FrameResult, mirror: bool) -> Picture:
+    """A picture too old to be live: no skeleton, no score, and what to do; darkened if the camera is at fault."""
+    picture = np.ascontiguousarray(image[:, ::-1]) if mirror else image
+    height, width = picture.shape[:2]
+    hint = hint_for(result, (width, height), brightness(picture))
+    canvas = picture.copy() if hint == LATE else (picture // 4).astype(picture.dtype)
+    draw_banner(canvas, hint_lines(hint), POOR, min(height / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0]))
+    return canvas
 
 
 def drawn(image: Picture, result: FrameResult, station: Station, info: ChainInfo, latency: str) -> Picture:
     """The frame as a person sees it."""
+    if result.status == STALE:
+        return old_picture(image, result, station.mirror)
     joints, view = station.view(result, latency)
     return draw_overlay(image, result, joints, view, info.visible_confidence)
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -18,6 +19,9 @@ from realtime.results import FrameResult, frame_row
 
 QUIT_KEYS = (ord("q"), 27)
 NO_KEY = 255
+LEAST_FREE_BYTES = 32 * 2**20
+"""What a recording leaves free on its disk: enough to complete it, and the results beside it."""
+
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 
 
@@ -111,7 +115,7 @@ class Recorder:
     """Writes pictures to a video file. Use as a context manager.
 
     Raises:
-        BadInputError: the name's ending is not known, or the file cannot be written.
+        BadInputError: the name's ending is not known, the file cannot be written, or its disk is full.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
@@ -119,6 +123,7 @@ class Recorder:
         codec = codec_of(path)
         require_writable(path, "--record")
         self._path = path
+        self._require_room()
         self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
         if not self._video.isOpened():
             raise BadInputError(
@@ -132,8 +137,23 @@ class Recorder:
         return self
 
     def write(self, picture: Picture) -> None:
-        """Appends one picture uint8 [H, W, 3]."""
+        """Appends one picture uint8 [H, W, 3].
+
+        Raises:
+            BadInputError: the disk is nearly full; what was written until now can still be completed.
+        """
+        self._require_room()
         self._video.write(picture)
+
+    def _require_room(self) -> None:
+        """OpenCV is silent about a full disk, and an mp4 without its end cannot be played."""
+        free = free_bytes(self._path.parent)
+        if free < LEAST_FREE_BYTES:
+            raise BadInputError(
+                f"--record {self._path}: its disk has only {free / 2**20:.0f} MB left",
+                f"recording stops at {LEAST_FREE_BYTES / 2**20:.0f} MB, and what was recorded until then is complete",
+                "make room, or give another path",
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -142,8 +162,13 @@ class Recorder:
         self._video.release()
 
 
+def free_bytes(folder: Path) -> int:
+    """What may still be written to a folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
 class ResultsFile:
-    """Writes results as JSON lines, each complete on disk when written. Use as a context manager."""
+    """Writes results as JSON lines, each whole in the file or not at all. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
         require_writable(path, "--results")
@@ -151,7 +176,8 @@ class ResultsFile:
 
     def __enter__(self) -> Self:
         """Opens the file, replacing an older one."""
-        self._file = self._path.open("w", encoding="utf-8")
+        self._file = self._path.open("wb", buffering=0)
+        self._whole = 0
         return self
 
     def write_row(self, row: dict[str, object]) -> None:
@@ -160,11 +186,15 @@ class ResultsFile:
         Raises:
             BadInputError: the file cannot be written, the disk being full, for one.
         """
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        line = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        written = 0
         try:
-            self._file.write(line)
-            self._file.flush()
+            while written < len(line):
+                written += self._file.write(line[written:])
+            self._whole += written
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._whole)
             raise BadInputError(
                 f"--results {self._path} could not be written ({error.strerror})",
                 "a file on a disk with free space is needed",

@@ -11,18 +11,26 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import cv2
+import numpy as np
 
 from engines.errors import SourceError
 from realtime.capture_clock import FILE, CaptureClock
 from realtime.frames import Capture, Clock, Picture, decode_picture
 from realtime.pose import PICTURE_SUFFIXES
+from realtime.repeats import Repeats
 
 USUAL_FPS = 30.0
 STILL_SECONDS = 1.0
-FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.25, 4.0
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.25, 1.0
+READ_AGAIN_SECONDS, QUICK_SECONDS, MOST_READS = 0.02, 0.1, 3
+"""A read that fails at once is tried again before the camera is closed: one torn picture is no lost camera."""
+
+FROZEN_SECONDS, REOPEN_FROZEN_SECONDS = 0.25, 3.0
+TORN_ROWS, TORN_GREY = 8, 128
+"""What libjpeg leaves where a picture's data ended too early: rows of exactly this grey, down to the last."""
 
 
 class Source(Protocol):
@@ -213,8 +221,19 @@ class StillSource:
         """See `Source`; nothing is held open."""
 
 
+def whole(image: object) -> TypeGuard[Picture]:
+    """Whether a camera's picture is one: uint8 [h, w, 3], not empty, decoded to its last row."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        return False
+    return bool((image[-1] != TORN_GREY).any()) or bool((image[-TORN_ROWS:] != TORN_GREY).any())
+
+
 class LiveSource:
-    """A camera by its number, or a network stream. When it is lost it is opened again, for a limited time."""
+    """A camera by its number, or a network stream. When it is lost it is opened again, for a limited time.
+
+    A picture that stays the same to the byte is as old as the first of its kind: see `realtime.frames.Capture`. After
+    3 s of it the camera is opened again, once.
+    """
 
     live = True
     stills = False
@@ -222,6 +241,7 @@ class LiveSource:
     def __init__(self, address: str, clock: Clock, reconnect_seconds: float) -> None:
         self._address, self._clock, self._reconnect_seconds = address, clock, reconnect_seconds
         self._reading = threading.Lock()
+        self._repeats, self._new_ns = Repeats(), 0
         self.name = f"camera {address}" if address.isdecimal() else without_password(address)
         self._video = self._open()
         if self._video is None:
@@ -244,6 +264,7 @@ class LiveSource:
         return self._stamps.kind
 
     def _open(self) -> cv2.VideoCapture | None:
+        self._opened_ns = self._clock.now_ns()
         try:
             video = cv2.VideoCapture(int(self._address) if self._address.isdecimal() else self._address)
         except cv2.error:  # a camera number beyond all integers
@@ -261,27 +282,42 @@ class LiveSource:
             SourceError: lost for longer than `reconnect_seconds`.
         """
         lost_ns: int | None = None
-        pause = FIRST_RETRY_SECONDS
+        pause, reads = FIRST_RETRY_SECONDS, 0
         while not stop.is_set():
+            asked_ns = self._clock.now_ns()
             with self._reading:
                 grabbed = self._video if self._video is not None and self._video.grab() else None
                 now = self._clock.now_ns()
                 captured_ns = self._stamps.stamp(grabbed, now) if grabbed else now
                 image = grabbed.retrieve()[1] if grabbed else None
-            if image is not None:
-                return Capture(image, max(0, captured_ns - self._started_ns) / 1e9, captured_ns)
-            lost_ns = now if lost_ns is None else lost_ns
+            if whole(image):
+                return self._capture(image, captured_ns)
+            lost_ns, reads = now if lost_ns is None else lost_ns, reads + 1
             if (now - lost_ns) / 1e9 >= self._reconnect_seconds:
                 raise SourceError(
                     f"{self.name} gave no frame for {self._reconnect_seconds:g} s",
                     f"a source may be lost for --reconnect-seconds {self._reconnect_seconds:g}",
                     "check the cable or the network, then run again",
                 )
+            if self._video is not None and reads < MOST_READS and (now - asked_ns) / 1e9 < QUICK_SECONDS:
+                self._clock.wait(READ_AGAIN_SECONDS, stop)
+                continue
             self.close()
             self._clock.wait(pause, stop)
-            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+            pause, reads = min(pause * 2, LONGEST_RETRY_SECONDS), 0
             self._video = self._open()
         return None
+
+    def _capture(self, image: Picture, captured_ns: int) -> Capture:
+        """The picture with its age, which grows while the camera gives the same one again and again."""
+        if not self._repeats.same_again(image):
+            self._new_ns = captured_ns
+        same = (captured_ns - self._new_ns) / 1e9
+        if same >= REOPEN_FROZEN_SECONDS and self._opened_ns <= self._new_ns:
+            self.close()
+            self._video = self._open()
+        seconds = max(0, captured_ns - self._started_ns) / 1e9
+        return Capture(image, seconds, self._new_ns, frozen=same > FROZEN_SECONDS)
 
     def close(self) -> None:
         """See `Source`. A driver that hangs in a read is left alone: to release it would crash the process."""

@@ -86,6 +86,11 @@ class Station:
         self.captured: list[Path] = []
         self.finished = False
 
+    @property
+    def mirror(self) -> bool:
+        """Whether the picture is shown as a mirror does."""
+        return self._mirror
+
     def take(self, result: FrameResult, image: Picture) -> FrameResult:
         """Takes one result; gives it with its place in the routine."""
         seconds = result.seconds

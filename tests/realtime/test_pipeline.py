@@ -454,7 +454,7 @@ def test_a_camera_gone_silent_has_its_last_frame_shown_again_without_a_score_and
     assert not first.repeated and first.result.status == SCORED
     assert len(repeats) >= 2
     assert all(one.repeated and one.result.status == STALE and one.result.score is None for one in repeats)
-    assert repeats[1].result.reason == "no new picture for 2.0 s: is the camera connected?"
+    assert repeats[1].result.reason == "camera lost: no picture for 2.0 s"
     assert pipeline.ledger.shown + pipeline.ledger.dropped == pipeline.ledger.captured == 2
 
 

@@ -416,8 +416,8 @@ def test_a_camera_that_is_lost_is_opened_again_after_a_pause_that_doubles(camera
     source, stop = opened("0", clock), threading.Event()
     assert source.read(stop) is not None
     assert source.read(stop) is not None
-    assert clock.waits == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
-    assert fake.opened_at == pytest.approx([0.0, 0.25, 0.75, 1.75, 3.75, 7.75, 11.75])
+    assert clock.waits == [0.02, 0.02, 0.25, 0.5, 1.0, 1.0, 1.0, 1.0]
+    assert fake.opened_at == pytest.approx([0.0, 0.29, 0.79, 1.79, 2.79, 3.79, 4.79])
     assert source.read(stop) is not None
 
 
@@ -435,7 +435,7 @@ def test_a_pause_starts_short_again_after_the_camera_came_back(camera: MakeCamer
     _, clock = camera(".x", None, ".x", ".")
     source, stop = opened("0", clock), threading.Event()
     assert all(source.read(stop) for _ in range(3))
-    assert clock.waits == [0.25, 0.5, 0.25]
+    assert clock.waits == [0.02, 0.02, 0.25, 0.5, 0.02, 0.02, 0.25]
 
 
 @pytest.mark.parametrize("limit", [0.0, 3.0, 30.0])
