@@ -102,18 +102,23 @@ def soak(arguments: argparse.Namespace) -> tuple[list[Look], dict[str, object]]:
         pipeline = Pipeline(source, executor, (height, width), clock)
         observer = Observer(min(LOOK_SECONDS, media_seconds / LEAST_LOOKS))
         began, began_cpu = time.monotonic(), time.process_time()
+        kept = Statistics()
 
-        def on_result(result: FrameResult, kept: Statistics) -> None:
+        def on_result(result: FrameResult, so_far: Statistics) -> None:
+            nonlocal kept
+            kept = so_far
             observer.take(result)
             if result.seconds >= media_seconds:
                 pipeline.stop()
 
         outputs = Outputs(results=arguments.out.with_suffix(".jsonl"), window=arguments.window)
-        kept = run_session(pipeline, source, chain.info, target, outputs, smoothing=True, on_result=on_result)
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: what was seen until then is reported
+            run_session(pipeline, source, chain.info, target, outputs, smoothing=True, on_result=on_result)
     ledger = pipeline.ledger
     ran = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, load {os.getloadavg()[2]:.1f}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+        "load_15_minutes": os.getloadavg()[2],
         "engines": str(arguments.engines or "default"),
         "backend": backend,
         "clip": Path(arguments.clip).name,
