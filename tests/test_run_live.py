@@ -262,9 +262,15 @@ def test_a_camera_that_is_lost_for_too_long_ends_with_3_and_whole_files(
         def isOpened(self) -> bool:  # noqa: N802
             return True
 
-        def read(self) -> tuple[bool, Picture | None]:
+        def grab(self) -> bool:
             Dying.frames -= 1
-            return Dying.frames >= 0, np.zeros((HEIGHT, WIDTH, 3), np.uint8) if Dying.frames >= 0 else None
+            return Dying.frames >= 0
+
+        def retrieve(self) -> tuple[bool, Picture]:
+            return True, np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+        def getBackendName(self) -> str:  # noqa: N802
+            return "FAKE"
 
         def get(self, prop: int) -> float:
             return {cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT}.get(prop, FPS)
