@@ -11,7 +11,7 @@ screen. Every 10 s of media time (60 times at least) the process itself is looke
   the sinks, have it.
 
 The first tenth is warm-up and counts in nothing. Slopes are Theil-Sen with a 95 % interval (benchmarks/trend.py).
-Writes OUT.json and OUT.png. Exit code 1 when memory grows by 0.2 MB/min or more, age by 0.05 ms/min or more, or files
+Writes OUT.json and OUT.png; Ctrl-C ends it early, and the report is of what was seen until then. Exit code 1 when memory grows by 0.2 MB/min or more, age by 0.05 ms/min or more, or files
 or threads have grown. Linux only.
 """
 
@@ -21,6 +21,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -191,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the soak; 1 when something grew."""
     arguments = parser().parse_args(argv)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     looks, ran = soak(arguments)
     trends, grown = judged(looks)
