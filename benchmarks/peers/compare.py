@@ -121,16 +121,17 @@ def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namesp
             f"# Peers side by side, {datetime.date.today().isoformat()}",
             "",
             f"`python benchmarks/peers/compare.py --clip {arguments.clip.name} --frames {arguments.frames} "
-            f"--rounds {arguments.rounds}` on {os.cpu_count()} cores of {processor}, {platform.system()} {platform.release()}, "
-            f"Python {platform.python_version()}, load {os.getloadavg()[2]:.1f} from other work (so CPU time, never wall "
-            f"time). Medians of {arguments.rounds} rounds in which the rows took turns; the clip's decoding is in every "
-            "row. **The networks of yolo11n-pose and of the naive scripts have random weights** (TinyPose apart): this "
-            "is about cost only. What starts and stops each figure: the head of benchmarks/peers/compare.py.",
+            f"--rounds {arguments.rounds}` on {os.cpu_count()} cores of {processor}, {platform.system()} "
+            f"{platform.release()}, Python {platform.python_version()}, load {os.getloadavg()[2]:.1f} from other work "
+            f"(so CPU time, never wall time). Medians of {arguments.rounds} rounds in which the rows took turns; the "
+            "clip's decoding is in every row. **The networks of yolo11n-pose and of the naive scripts have random "
+            "weights** (TinyPose apart): this is about cost only. What starts and stops each figure: the head of "
+            "benchmarks/peers/compare.py.",
             "",
             *lines,
             "",
         ]
-    )  # fmt: skip
+    )
 
 
 def main() -> int:
