@@ -20,6 +20,7 @@ import run_live
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 from engines.manifest import read_manifest
 from realtime import demo, session
+from realtime import live as live_wiring
 from realtime.frames import Picture
 from realtime.sources import LiveSource
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
@@ -60,7 +61,7 @@ def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
 def fake_engines(monkeypatch: pytest.MonkeyPatch) -> FakeChain:
     """Engines without networks, whatever folder is named."""
     chain = FakeChain()
-    monkeypatch.setattr(run_live, "open_chain", lambda *_: (chain, "nothing at all"))
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (chain, "nothing at all"))
     return chain
 
 
@@ -465,7 +466,7 @@ def test_headless_asks_for_no_display(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(run_live, "display_problem", lambda: pytest.fail("asked for a display"))
+    monkeypatch.setattr(live_wiring, "display_problem", lambda: pytest.fail("asked for a display"))
     assert run_live.main(["--target", str(target), "--source", str(clip), "--max-frames", "3", "--headless"]) == 0
     assert "No window" not in capfd.readouterr().out
 
