@@ -9,6 +9,8 @@ from rich.console import Console
 
 from engines.errors import BadInputError, EngineError
 from engines.execution import ChainInfo
+from realtime.benchmark import Benchmark, require_within
+from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
 from realtime.capture import Capture
 from realtime.executor import Chain, CpuExecutor, Executor
 from realtime.frames import Clock, MonotonicClock
@@ -30,7 +32,7 @@ from realtime.routine import Routine, single
 from realtime.session import Outputs, Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
-from realtime.sources import Source, opened_source
+from realtime.sources import Source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
 
@@ -49,9 +51,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(
-            opened_source(arguments.source, clock, pace=arguments.pace, reconnect_seconds=arguments.reconnect_seconds)
-        )
+        source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock)))
         executor = stack.enter_context(
             opened_executor(
                 chain,
@@ -112,10 +112,13 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
     """Runs the loop to its end and prints the summary and the files written."""
     width, height = wiring.info.frame_size
     pipeline = Pipeline(wiring.source, wiring.executor, (height, width), wiring.clock, max_frames=arguments.max_frames)
+    benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
     with StatusLine(console, wiring.source.name) as status:
 
         def on_result(result: FrameResult, statistics: Statistics) -> None:
             status.update(result, statistics, pipeline.ledger)
+            if benchmark and benchmark.take(result):
+                pipeline.interrupt()
 
         statistics = run_session(
             pipeline,
@@ -128,10 +131,18 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             station=wiring.station,
             routine=routine,
         )
-    console.print(summary_table(pipeline.ledger, statistics))
-    for path in (arguments.record, arguments.results):
-        if path is not None:
-            console.print(f"Wrote {path}", soft_wrap=True)
+    written = [path for path in (arguments.record, arguments.results) if path is not None]
+    if benchmark:
+        console.print(benchmark.table())
+        console.print(benchmark.explained(), soft_wrap=True)
+        if arguments.results:
+            written += write_benchmark(benchmark, arguments.results)
+    else:
+        console.print(summary_table(pipeline.ledger, statistics))
+    for path in written:
+        console.print(f"Wrote {path}", soft_wrap=True)
+    if benchmark:
+        require_within(benchmark.figures(), arguments.fail_over)
 
 
 def open_task(arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str]) -> Routine | None:
@@ -153,6 +164,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
         if path is not None:
             require_writable(path, option, apart_from=taken)
             taken.append(path)
+    check_benchmark(arguments)
     if arguments.record is not None:
         codec_of(arguments.record)
     if arguments.capture_target and arguments.results:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from engines.options import add_version
+from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 
 DEFAULT_ENCODER = "graded"
 
@@ -13,9 +14,10 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="run_live.py",
         description="Score a person's pose, live, against a target.",
-        epilog="Exit codes: 0 done, 2 bad argument or file, 3 source lost, 4 engine unusable, 130 Ctrl-C, 143 SIGTERM.",
+        epilog="Exit codes: 0 done, 1 a --fail-over limit was passed, "
+        "2 bad argument or file, 3 source lost, 4 engine unusable, 130 Ctrl-C, 143 SIGTERM.",
     )
-    for add in (add_tasks, add_matching, add_source, add_engines, add_screen, add_files):
+    for add in (add_tasks, add_matching, add_source, add_engines, add_screen, add_files, add_measuring):
         add(options)
     add_version(options)
     return options
@@ -71,6 +73,27 @@ def add_files(options: argparse.ArgumentParser) -> None:
     option("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
     option("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
     option("--settings", type=Path, metavar="FILE.toml", help="options by name; the command line's come first")
+
+
+def add_measuring(options: argparse.ArgumentParser) -> None:
+    """Figures of a station."""
+    option = options.add_argument_group("measuring").add_argument
+    option(
+        "--benchmark", type=positive, nargs="?", const=DEFAULT_FRAMES, metavar="N",
+        help=f"measure N frames ({DEFAULT_FRAMES}) after {WARM_UP} of warm-up; a file is played again and again",
+    )  # fmt: skip
+    option(
+        "--fail-over", type=fail_over, action="append", default=[], metavar="p95_ms=60",
+        help="exit with 1 when a figure of --benchmark is above; may be given again",
+    )  # fmt: skip
+
+
+def fail_over(text: str) -> tuple[str, float]:
+    """A figure's name and the most that is allowed."""
+    try:
+        return limit(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no limit; NAME=NUMBER is allowed; give p95_ms=60") from error
 
 
 def positive(text: str) -> int:
