@@ -31,6 +31,7 @@ from tests.realtime.fakes import (
     valid_rows,
     virtual_screen,
     without_rights,
+    written_clip,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,11 +74,7 @@ def tiny_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written_video(path: Path, pictures: list[Picture]) -> Path:
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, FRAME_SIZE)
-    for picture in pictures:
-        video.write(picture)
-    video.release()
-    return path
+    return written_clip(path, pictures, FPS)
 
 
 @pytest.fixture(scope="module")
