@@ -11,8 +11,8 @@ screen. Every 10 s of media time (60 times at least) the process itself is looke
   the sinks, have it.
 
 The first tenth is warm-up and counts in nothing. Slopes are Theil-Sen with a 95 % interval (benchmarks/trend.py).
-Writes OUT.json and OUT.png; Ctrl-C ends it early, and the report is of what was seen until then. Exit code 1 when memory grows by 0.2 MB/min or more, age by 0.05 ms/min or more, or files
-or threads have grown. Linux only.
+Writes OUT.json and OUT.png; Ctrl-C ends it early, and the report is of what was seen until then. Exit code 1 when
+memory grows by 0.2 MB/min or more, age by 0.05 ms/min or more, or files or threads have grown. Linux only.
 """
 
 import argparse
