@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import run_live
 from engines.execution import CpuChain, read_chain
 from engines.host_sampling import letterbox
+from realtime.live_options import DEFAULT_ENCODER
 from realtime.tracking import ANCHOR_SECONDS
 
 SURE = 0.6
@@ -62,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
-    parser.add_argument("--encoder", default=run_live.DEFAULT_ENCODER)
+    parser.add_argument("--encoder", default=DEFAULT_ENCODER)
     parser.add_argument("--only", default="*.mp4", help="which files of the folder")
     parser.add_argument("--at", type=float, default=0.5, help="where in the clip its target is, 0 to 1")
     parser.add_argument("--out", type=Path, default=Path("runs/clips"))

@@ -20,6 +20,7 @@ import run_live
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 from engines.manifest import read_manifest
 from realtime import demo, session
+from realtime import live as live_wiring
 from realtime.frames import Picture
 from realtime.sources import LiveSource
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
@@ -31,6 +32,7 @@ from tests.realtime.fakes import (
     valid_rows,
     virtual_screen,
     without_rights,
+    written_clip,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +61,7 @@ def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
 def fake_engines(monkeypatch: pytest.MonkeyPatch) -> FakeChain:
     """Engines without networks, whatever folder is named."""
     chain = FakeChain()
-    monkeypatch.setattr(run_live, "open_chain", lambda *_: (chain, "nothing at all"))
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (chain, "nothing at all"))
     return chain
 
 
@@ -73,11 +75,7 @@ def tiny_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written_video(path: Path, pictures: list[Picture]) -> Path:
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, FRAME_SIZE)
-    for picture in pictures:
-        video.write(picture)
-    video.release()
-    return path
+    return written_clip(path, pictures, FPS)
 
 
 @pytest.fixture(scope="module")
@@ -468,7 +466,7 @@ def test_headless_asks_for_no_display(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(run_live, "display_problem", lambda: pytest.fail("asked for a display"))
+    monkeypatch.setattr(live_wiring, "display_problem", lambda: pytest.fail("asked for a display"))
     assert run_live.main(["--target", str(target), "--source", str(clip), "--max-frames", "3", "--headless"]) == 0
     assert "No window" not in capfd.readouterr().out
 
@@ -680,3 +678,37 @@ def test_a_man_on_a_beam_is_found_in_nearly_every_frame(shared: Path, real_engin
     live("--target", target, "--source", clip, "--engines", real_engines, "--max-frames", 60, "--results", results)
     frames = rows_of(results)[1:-1]
     assert sum(row["box"] is not None for row in frames) >= 0.95 * len(frames)
+
+
+def test_a_benchmark_plays_its_clip_again_and_again_and_writes_its_figures(
+    fake_engines: FakeChain, target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = written_video(tmp_path / "short.avi", [bright_blob((HEIGHT, WIDTH), 120, 90, 30)] * 10)
+    results = tmp_path / "out.jsonl"
+    words = ["--target", target, "--source", clip, "--headless", "--benchmark", 25, "--results", results]
+    assert run_live.main([str(word) for word in words]) == 0
+    figures = json.loads((tmp_path / "out.benchmark.json").read_text())
+    assert figures["frames"] == 25 and figures["cpu_ms"] > 0
+    assert len(rows_of(results)) == 30 + 25 + 2
+    assert "CPU time of the whole process" in capsys.readouterr().out
+
+
+def test_a_benchmark_above_its_limit_ends_with_1(
+    fake_engines: FakeChain, target: Path, clip: Path, fails: Callable[..., str]
+) -> None:
+    options = ("--target", target, "--source", clip, "--headless", "--benchmark", 5)
+    assert "cpu_ms=0" in fails(1, *options, "--fail-over", "p95_ms=100000", "--fail-over", "cpu_ms=0")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--benchmark", "--fail-over", "fps=30"], "names fps"),
+        (["--fail-over", "p95_ms=60"], "came alone"),
+        (["--benchmark", "--max-frames", "9"], "came with --max-frames"),
+    ],
+)
+def test_a_benchmark_that_makes_no_sense_is_refused(
+    words: list[str], said: str, target: Path, clip: Path, fails: Callable[..., str]
+) -> None:
+    assert said in fails(2, "--target", target, "--source", clip, "--headless", *words)

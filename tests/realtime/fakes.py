@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import jsonschema
 import numpy as np
 import numpy.typing as npt
@@ -360,6 +361,19 @@ def valid_rows(text: str) -> list[dict[str, object]]:
     for row in rows:
         validator.validate(row)
     return rows
+
+
+def written_clip(path: Path, pictures: Iterable[Picture], fps: float) -> Path:
+    """A video file (.avi) of the pictures, all of one size."""
+    video = None
+    for picture in pictures:
+        if video is None:
+            size = (picture.shape[1], picture.shape[0])
+            video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, size)
+        video.write(picture)
+    if video is not None:
+        video.release()
+    return path
 
 
 def target_json(**changes: object) -> dict[str, object]:

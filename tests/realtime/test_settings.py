@@ -6,14 +6,15 @@ import pytest
 
 import run_live
 from engines.errors import EXIT_BAD_INPUT, BadInputError
+from realtime.live_options import parser
 from realtime.settings import options_of, with_settings
 
 
 def parsed(tmp_path: Path, content: str, *argv: str) -> dict[str, object]:
     path = tmp_path / "station.toml"
     path.write_text(content)
-    words = with_settings(run_live.parser(), ["--settings", str(path), *argv])
-    return vars(run_live.parser().parse_args(words))
+    words = with_settings(parser(), ["--settings", str(path), *argv])
+    return vars(parser().parse_args(words))
 
 
 def test_a_file_sets_options_by_their_names(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_target_of_the_file_gives_way_to_a_routine_of_the_command_line(tmp_pat
 
 
 def test_without_a_file_the_command_line_is_as_it_was() -> None:
-    assert with_settings(run_live.parser(), ["--demo"]) == ["--demo"]
+    assert with_settings(parser(), ["--demo"]) == ["--demo"]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,6 @@ def test_a_bad_file_ends_the_command_line_with_2_and_one_sentence(
 
 
 def test_every_option_can_be_set_but_those_that_make_no_sense_in_a_file() -> None:
-    names = options_of(run_live.parser())
+    names = options_of(parser())
     assert {"target", "mirror", "mute", "engines"} <= set(names)
     assert not {"help", "version", "settings"} & set(names)

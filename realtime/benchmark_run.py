@@ -1,0 +1,56 @@
+"""What `--benchmark` changes about a run: its source never ends, its figures go to files. Runs no loop."""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+
+from engines.errors import BadInputError
+from realtime.benchmark import Benchmark, require_known
+from realtime.frames import Clock
+from realtime.histogram import latency_picture
+from realtime.looped import LoopedSource
+from realtime.sources import Source, open_source
+
+
+def chosen_source(arguments: argparse.Namespace, clock: Clock) -> Source:
+    """What `--source` names, open; for a benchmark a video file that never ends."""
+
+    def reopen() -> Source:
+        pace = arguments.pace and not arguments.benchmark
+        return open_source(arguments.source, clock, pace=pace, reconnect_seconds=arguments.reconnect_seconds)
+
+    source = reopen()
+    if not arguments.benchmark or source.live or source.stills:
+        return source
+    source.close()
+    return LoopedSource(reopen, clock, rate=source.fps if arguments.pace else None)
+
+
+def check_benchmark(arguments: argparse.Namespace) -> None:
+    """Refuses what cannot be measured, and limits without a benchmark."""
+    require_known(arguments.fail_over)
+    if arguments.fail_over and not arguments.benchmark:
+        raise BadInputError("--fail-over came alone", "it is for --benchmark", "give --benchmark too")
+    others = {
+        "--max-frames": arguments.max_frames, "--replay": arguments.replay, "--capture-target": arguments.capture_target
+    }  # fmt: skip
+    for option, value in others.items():
+        if arguments.benchmark and value is not None:
+            raise BadInputError(
+                f"--benchmark came with {option}", "frames of a source are measured, as many as --benchmark says",
+                f"leave {option} out",
+            )  # fmt: skip
+
+
+def write_benchmark(benchmark: Benchmark, results: Path) -> list[Path]:
+    """Writes the figures as JSON and the distribution as a picture beside the results file; gives both paths."""
+    figures, picture = results.with_suffix(".benchmark.json"), results.with_suffix(".png")
+    explained = dict(line.split(": ", 1) for line in benchmark.explained().splitlines())
+    content = {"frames": benchmark.counted, "warm_up": benchmark.warm_up, **benchmark.figures(), "explained": explained}
+    figures.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    kept = benchmark.statistics
+    title = f"{benchmark.counted} frames, {benchmark.figures()['cpu_ms']:.1f} CPU-ms a frame"
+    picture.write_bytes(cv2.imencode(".png", latency_picture(kept.age, kept.stages, title))[1].tobytes())
+    return [figures, picture]

@@ -1,0 +1,204 @@
+"""The wiring of the live loop: which parts a command line asks for, and how they meet. Parses and draws nothing."""
+
+import argparse
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from engines.errors import BadInputError, EngineError
+from engines.execution import ChainInfo
+from realtime.benchmark import Benchmark, require_within
+from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
+from realtime.capture import Capture
+from realtime.executor import Chain, CpuExecutor, Executor
+from realtime.frames import Clock, MonotonicClock
+from realtime.opening import (
+    BUILT,
+    QUICKSTART,
+    engines_folder,
+    open_chain,
+    open_routine,
+    open_target,
+    opened_executor,
+)
+from realtime.pipeline import Pipeline
+from realtime.pose import Target, parse_ignore
+from realtime.recording import read_recording
+from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
+from realtime.results import FrameResult
+from realtime.routine import Routine, single
+from realtime.session import Outputs, Statistics, run_session
+from realtime.sinks import codec_of, display_problem, require_writable
+from realtime.sound import Sound
+from realtime.sources import Source
+from realtime.station import Station
+from realtime.status import StatusLine, summary_table
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Opens everything, runs the loop, prints the summary."""
+    ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
+    check_outputs(arguments)
+    if arguments.replay:
+        run_replay(arguments, console)
+        return
+    chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
+    console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
+    routine = open_task(arguments, chain, ignore)
+    outputs = chosen_outputs(arguments, console)
+    clock = MonotonicClock()
+    info = chain.info
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock)))
+        executor = stack.enter_context(
+            opened_executor(
+                chain,
+                routine.targets[0] if routine else None,
+                stills=source.stills,
+                detect_every=arguments.detect_every,
+                smoothing=arguments.smoothing == "on",
+            )
+        )
+        capture = arguments.capture_target
+        station = Station(
+            routine,
+            info.frame_size,
+            info.visible_confidence,
+            aim=aim_of(executor, routine),
+            mirror=arguments.mirror,
+            cues=chosen_cues(arguments, console, stack),
+            capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
+            ignore=ignore,
+        )
+        run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), routine)
+    for path in station.captured:
+        console.print(f"Wrote {path}", soft_wrap=True)
+    if capture and not station.captured:
+        raise BadInputError(f"{capture} was not written", "a whole person has to stand in view for 5 s", "run it again")
+
+
+def run_replay(arguments: argparse.Namespace, console: Console) -> None:
+    """Shows a recorded session again and says whether its scores are the same."""
+    recording = read_recording(arguments.replay)
+    info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, QUICKSTART))
+    console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
+    outputs = chosen_outputs(arguments, console)
+    clock = MonotonicClock()
+    source = ReplaySource(recording, clock, pace=arguments.pace or outputs.window)
+    executor = ReplayExecutor(recording, info)
+    station = Station(
+        recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
+    )
+    arguments.smoothing = "on" if recording.smoothing else "off"
+    run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
+    console.print(f"Replay: {executor.agreement.sentence}.", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What one run of the loop is made of."""
+
+    source: Source
+    executor: Executor
+    info: ChainInfo
+    station: Station
+    outputs: Outputs
+    clock: Clock
+
+
+def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
+    """Runs the loop to its end and prints the summary and the files written."""
+    width, height = wiring.info.frame_size
+    pipeline = Pipeline(wiring.source, wiring.executor, (height, width), wiring.clock, max_frames=arguments.max_frames)
+    benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
+    with StatusLine(console, wiring.source.name) as status:
+
+        def on_result(result: FrameResult, statistics: Statistics) -> None:
+            status.update(result, statistics, pipeline.ledger)
+            if benchmark and benchmark.take(result):
+                pipeline.interrupt()
+
+        statistics = run_session(
+            pipeline,
+            wiring.source,
+            wiring.info,
+            routine.targets[0] if routine else None,
+            wiring.outputs,
+            smoothing=arguments.smoothing == "on",
+            on_result=on_result,
+            station=wiring.station,
+            routine=routine,
+        )
+    written = [path for path in (arguments.record, arguments.results) if path is not None]
+    if benchmark:
+        console.print(benchmark.table())
+        console.print(benchmark.explained(), soft_wrap=True)
+        if arguments.results:
+            written += write_benchmark(benchmark, arguments.results)
+    else:
+        console.print(summary_table(pipeline.ledger, statistics))
+    for path in written:
+        console.print(f"Wrote {path}", soft_wrap=True)
+    if benchmark:
+        require_within(benchmark.figures(), arguments.fail_over)
+
+
+def open_task(arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str]) -> Routine | None:
+    """What is to be held: a routine, or a single target again and again; None when a target is captured."""
+    if arguments.capture_target:
+        return None
+    if arguments.routine:
+        return open_routine(arguments.routine, chain, ignore=ignore)
+    return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person))
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuses outputs that cannot be written, or would overwrite another file of the run."""
+    taken = [arguments.source, *filter(None, (arguments.target, arguments.routine, arguments.replay))]
+    outputs = {
+        "--record": arguments.record, "--results": arguments.results, "--capture-target": arguments.capture_target
+    }  # fmt: skip
+    for option, path in outputs.items():
+        if path is not None:
+            require_writable(path, option, apart_from=taken)
+            taken.append(path)
+    check_benchmark(arguments)
+    if arguments.record is not None:
+        codec_of(arguments.record)
+    if arguments.capture_target and arguments.results:
+        raise BadInputError(
+            "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
+        )
+
+
+def chosen_outputs(arguments: argparse.Namespace, console: Console) -> Outputs:
+    """The sinks; says why there is no window."""
+    problem = "" if arguments.headless else display_problem()
+    if problem:
+        console.print(f"No window: {problem}.", soft_wrap=True)
+    return Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
+
+
+def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], None]:
+    """How to tell the executor of the next pose."""
+    if isinstance(executor, CpuExecutor):
+        return executor.aim
+    if routine and len(routine.targets) > 1:
+        raise EngineError(
+            f"the routine {routine.name} has {len(routine.targets)} poses, and the engines run on a GPU",
+            "a GPU scores against one target a run so far",
+            "give --engines with ONNX engines, or a routine of one pose",
+        )
+    return lambda target: None
+
+
+def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:
+    """Tones and speech, unless nobody is to hear them; says what is missing."""
+    if arguments.mute or arguments.headless:
+        return None
+    sound = stack.enter_context(Sound())
+    if sound.problem:
+        console.print(f"Sound: {sound.problem}.", soft_wrap=True)
+    return sound

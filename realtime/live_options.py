@@ -1,0 +1,119 @@
+"""The options of `run_live.py`, in groups, and the types of their values. Opens nothing and runs nothing."""
+
+import argparse
+from pathlib import Path
+
+from engines.options import add_version
+from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
+
+DEFAULT_ENCODER = "graded"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, in groups."""
+    options = argparse.ArgumentParser(
+        prog="run_live.py",
+        description="Score a person's pose, live, against a target.",
+        epilog="Exit codes: 0 done, 1 a --fail-over limit was passed, "
+        "2 bad argument or file, 3 source lost, 4 engine unusable, 130 Ctrl-C, 143 SIGTERM.",
+    )
+    for add in (add_tasks, add_matching, add_source, add_engines, add_screen, add_files, add_measuring):
+        add(options)
+    add_version(options)
+    return options
+
+
+def add_tasks(options: argparse.ArgumentParser) -> None:
+    """What the session is about; exactly one is given."""
+    task = options.add_argument_group("what to match").add_mutually_exclusive_group(required=True).add_argument
+    task("--target", type=Path, metavar="FILE", help="pose.json, a picture, or OpenPose, COCO or MediaPipe JSON")
+    task("--routine", type=Path, metavar="FILE", help="routine.json: poses with holds, rests, repetitions")
+    task("--capture-target", type=Path, metavar="OUT.json", help="count down, then write the pose in view as a target")
+    task("--replay", type=Path, metavar="RESULTS.jsonl", help="show and score a recorded session again")
+    task("--demo", action="store_true", help="run the clip and the target that ship with posemirror")
+
+
+def add_matching(options: argparse.ArgumentParser) -> None:
+    """Who and what is compared."""
+    option = options.add_argument_group("matching").add_argument
+    option("--target-person", type=positive, metavar="N", help="which person of the target file, from 1")
+    option("--ignore", default="", metavar="legs|JOINT,...", help="joints that do not count")
+    option("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"default {DEFAULT_ENCODER}")
+    option("--smoothing", choices=("on", "off"), default="on")
+    option("--detect-every", type=detect_every, metavar="N|auto", help="frames between detections")
+
+
+def add_source(options: argparse.ArgumentParser) -> None:
+    """Where frames come from."""
+    option = options.add_argument_group("source").add_argument
+    option("--source", default="0", metavar="0|FILE|GLOB|rtsp://...", help="default: camera 0")
+    option("--pace", action="store_true", help="play a file as a camera would, dropping late frames")
+    option("--max-frames", type=positive, metavar="N", help="stop after N frames")
+    option("--reconnect-seconds", type=seconds, default=30.0, metavar="S", help="default 30")
+
+
+def add_engines(options: argparse.ArgumentParser) -> None:
+    """What runs the networks."""
+    option = options.add_argument_group("engines").add_argument
+    option("--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart")
+    option("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
+
+
+def add_screen(options: argparse.ArgumentParser) -> None:
+    """What a person sees and hears."""
+    option = options.add_argument_group("screen and sound").add_argument
+    option("--headless", action="store_true", help="open no window")
+    option("--mirror", action="store_true", help="show the picture as a mirror does; text stays readable")
+    option("--mute", action="store_true", help="no tones and no speech")
+
+
+def add_files(options: argparse.ArgumentParser) -> None:
+    """What is written and read besides."""
+    option = options.add_argument_group("files").add_argument
+    option("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
+    option("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
+    option("--settings", type=Path, metavar="FILE.toml", help="options by name; the command line's come first")
+
+
+def add_measuring(options: argparse.ArgumentParser) -> None:
+    """Figures of a station."""
+    option = options.add_argument_group("measuring").add_argument
+    option(
+        "--benchmark", type=positive, nargs="?", const=DEFAULT_FRAMES, metavar="N",
+        help=f"measure N frames ({DEFAULT_FRAMES}) after {WARM_UP} of warm-up; a file is played again and again",
+    )  # fmt: skip
+    option(
+        "--fail-over", type=fail_over, action="append", default=[], metavar="p95_ms=60",
+        help="exit with 1 when a figure of --benchmark is above; may be given again",
+    )  # fmt: skip
+
+
+def fail_over(text: str) -> tuple[str, float]:
+    """A figure's name and the most that is allowed."""
+    try:
+        return limit(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no limit; NAME=NUMBER is allowed; give p95_ms=60") from error
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; 1 and more is allowed; give 1")
+    return int(text)
+
+
+def detect_every(text: str) -> int | None:
+    """A number of frames, or None for `auto`."""
+    return None if text == "auto" else positive(text)
+
+
+def seconds(text: str) -> float:
+    """A time of 0 s or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; 0 and more seconds are allowed; give 30")
+    return value
