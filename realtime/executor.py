@@ -143,10 +143,9 @@ class CpuExecutor:
         if pose is not None and self._judge.rows is not None:
             with watch.stage("encode"):
                 encoded = self._chain.encode(pose.joints, self._judge.rows)
-        result = self._judge.verdict(
-            frame, boxes, pose, encoded, {"wait": wait_ms} | watch.spans_ms, tracker.rows, hidden=tracker.hidden
-        )
-        self._done.append(replace(result, others=bystanders(tracker, self._scored)))
+        verdict = self._judge.verdict(frame, boxes, pose, encoded, watch.spans_ms, tracker.rows, hidden=tracker.hidden)
+        others = bystanders(tracker, self._scored)
+        self._done.append(replace(verdict, moments_ms=watch.moments_ms, others=others))
 
     def _look_at_others(self, frame: Frame, detected: bool) -> None:
         """Now and then, the pose of one who has no row: they may raise a hand."""
