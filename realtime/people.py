@@ -33,6 +33,8 @@ REACH, REACH_PER_SECOND, REACH_IN_DOUBT = 0.45, 0.8, 1.2
 PLACE_SHARE, PLACE_PER_SECOND, MOST_PLACE_COST = 0.2, 0.3, 9.0
 COLOUR_COST, COLOUR_COST_IN_DOUBT = 5.0, 14.0
 NOT_FOUND_COST = 14.0
+SAME_CLOTHES, OTHER_CLOTHES = 0.35, 0.6
+"""Differences of signatures up to which two may be the same person's, and from which they cannot."""
 
 
 @dataclass
@@ -88,6 +90,10 @@ class Person:
 
     def place(self, box: Floats, seconds: float, *, clear: bool) -> None:
         """They are at `box`; `clear` when nobody is near."""
+        if not clear:  # of somebody half covered the detector gives the half that is seen
+            moved = self.expected(seconds)
+            box = box.copy()
+            box[[0, 2]] += (middle_of(moved) - middle_of(box)) / 2
         self.box, self.seconds, self.seen, self.hidden_since = box[:4].copy(), seconds, seconds, None
         if clear:
             self.path.append((seconds, self.middle))
@@ -187,7 +193,14 @@ class Crowd:
             return np.inf
         place = min((away / (PLACE_SHARE + PLACE_PER_SECOND * min(unseen, KEPT_SECONDS))) ** 2, MOST_PLACE_COST)
         unlike = difference(person.signature, look)
-        return place + (COLOUR_COST_IN_DOUBT if doubtful else COLOUR_COST) * (0.4 if unlike is None else unlike)
+        weight = (COLOUR_COST_IN_DOUBT if doubtful else COLOUR_COST) * self.distinct(person)
+        return place + weight * (0.4 if unlike is None else unlike)
+
+    def distinct(self, person: Person) -> float:
+        """How much clothes can tell a person from the others, 0 (another wears the same) to 1."""
+        known = [difference(person.signature, other.signature) for other in self.others(person)]
+        nearest = min((one for one in known if one is not None), default=1.0)
+        return float(np.clip((nearest - SAME_CLOTHES) / (OTHER_CLOTHES - SAME_CLOTHES), 0, 1))
 
     def found(self, person: Person, box: Floats, look: Floats | None, seconds: float) -> None:
         """A person is where the detector found them."""

@@ -124,7 +124,7 @@ class Tracker:
         for index, number in owners.items():
             person = self.crowd.get(number)
             assert person is not None
-            person.box, person.hidden_since = found[index][:4].copy(), None
+            person.hidden_since = None
             placed[number] = found[index]
         for index, number in owners.items():
             person = self.crowd.get(number)
