@@ -2,10 +2,10 @@
 
     python benchmarks/agreement.py [--clip CLIP] [--engines DIR] [--pace]
 
-`run_live.py --benchmark` runs as a child, with few frames and with many. What the kernel charged the two (wait4: user
-and system time, from start to exit, children of theirs included) is subtracted, which leaves start-up out, and divided
-by the difference in frames. Beside it: what the run with many frames said itself. Pairs are repeated; exit code 1 when
-the median disagreement is above 3 %.
+`run_live.py --benchmark` runs as a child, over one turn of the clip and over --turns (whole turns, because some frames
+of a clip cost more than others). What the kernel charged the two (wait4: user and system time, from start to exit,
+children of theirs included) is subtracted, which leaves start-up out, and divided by the difference in frames. Beside
+it: what the longer run said itself. Pairs are repeated; exit code 1 when the median disagreement is above 3 %.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import cv2
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -56,17 +58,17 @@ def main() -> int:
     parser.add_argument("--clip", type=Path, default=CLIP)
     parser.add_argument("--engines")
     parser.add_argument("--pace", action="store_true")
-    parser.add_argument("--few", type=int, default=100)
-    parser.add_argument("--many", type=int, default=500)
+    parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=3)
     arguments = parser.parse_args()
+    turn = int(cv2.VideoCapture(str(arguments.clip)).get(cv2.CAP_PROP_FRAME_COUNT))
     ratios = []
     for _ in range(arguments.pairs):
         with tempfile.TemporaryDirectory() as folder:
             (few, _), (many, said) = (
-                charged_and_said(arguments, n, Path(folder)) for n in (arguments.few, arguments.many)
+                charged_and_said(arguments, n, Path(folder)) for n in (turn, arguments.turns * turn)
             )
-        outside = (many - few) / (arguments.many - arguments.few) * 1e3
+        outside = (many - few) / ((arguments.turns - 1) * turn) * 1e3
         ratios.append(said / outside)
         print(f"--benchmark {said:.2f} CPU-ms a frame, the kernel {outside:.2f}: {ratios[-1] - 1:+.1%}", flush=True)
     median = statistics.median(ratios)
