@@ -29,7 +29,7 @@ from engines.manifest import Manifest, TensorRtBuild, write_manifest
 from engines.networks.encoders import load_encoder
 from engines.networks.heatmap_onnx import load_heatmap_network
 from engines.networks.loading import load_detector, load_pose_network
-from engines.options import posemirror_version
+from engines.options import MOST_PEOPLE, posemirror_version
 from engines.skeleton import VISIBLE_CONFIDENCE
 from engines.tensorrt_build import (
     BuildProgress,
@@ -161,7 +161,9 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
     events.on_step("detect: graph")
     detector = load_detector(weights.path)
     image_size = network_size(request.frame_size, detector.longest_px)
-    graphs = detect_graphs(detector, request.frame_size, image_size, request.people, request.precision)
+    # on a CPU the host chooses among all; on a GPU the boxes go straight on to the pose engine
+    rows = MOST_PEOPLE if request.backend == "onnx" else request.people
+    graphs = detect_graphs(detector, request.frame_size, image_size, rows, request.precision)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
     return Prepared("detect", graphs, network, image_size=image_size, frame_size=request.frame_size)
 

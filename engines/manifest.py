@@ -64,7 +64,7 @@ class Manifest:
         precision: `fp32` or `fp16`.
         frame_size: (width, height) px; (0, 0) for `encode`, which sees no frame.
         image_size: (width, height) px of the network's picture; (0, 0) for `encode`.
-        people: K, the rows of every output.
+        people: K, the rows of every output; the ONNX detector gives 8 boxes whatever K is.
         visible_confidence: the least confidence of a visible joint.
         masked: whether unseen joints are left out (`encode` only; the others say True).
         posemirror: the version that built it.

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from realtime.frames import Picture
-from realtime.results import CAMERA_FROZEN, CAMERA_LOST, NO_PERSON, SCORED, STALE, FrameResult
+from realtime.results import (
+    CAMERA_FROZEN,
+    CAMERA_LOST,
+    HIDDEN,
+    NO_PERSON,
+    SCORED,
+    STALE,
+    Bystander,
+    FrameResult,
+    PersonResult,
+)
 
 DARK_LEVEL, BLACK_LEVEL = 45.0, 10.0
 EDGE_SHARE = 0.04
@@ -17,7 +27,8 @@ STEP_IN, LIGHT, LATE = "Step into view", "It is too dark: turn on a light", "The
 LOST, FROZEN = "Camera lost: check its cable", "Camera frozen: unplug it and plug it in"
 BLACK = "No picture: is the camera covered?"
 NEARER, FARTHER, MIDDLE = "Come a little closer", "Step back: your whole body must be in view", "Move to the middle"
-TWO_PEOPLE = "Two people: stand in the middle, in front"
+TWO_PEOPLE = "Two people: stand in front, or raise a hand to be scored"
+COVERED = "Someone is in front of you: step aside"
 PARTS = {"wrist": "hand", "ankle": "foot"}
 UPPER = ("head", "neck", "shoulder")
 LOWER = ("ankle", "knee", "hip", "pelvis")
@@ -46,6 +57,8 @@ def hint_for(result: FrameResult, size: tuple[int, int], light: float) -> str:
         return BLACK
     if light < DARK_LEVEL:
         return LIGHT
+    if result.reason == HIDDEN:
+        return COVERED
     if result.status == NO_PERSON or result.box is None or result.joints is None:
         return STEP_IN
     if rivals(result):
@@ -65,9 +78,12 @@ def hint_for_stale(result: FrameResult, light: float) -> str:
 
 def rivals(result: FrameResult) -> bool:
     """Whether somebody else in view is about as large as the one who is scored."""
-    heights = {person.id: float(person.box[3] - person.box[1]) for person in result.people}
-    own = heights.pop(0, 0.0)
-    return any(height >= RIVAL_SHARE * own for height in heights.values())
+    if result.box is None:
+        return False
+    everybody: list[PersonResult | Bystander] = [*result.people, *result.others]
+    others = [one.box for one in everybody if one.id != result.person]
+    own = float(result.box[3] - result.box[1])
+    return any(float(box[3] - box[1]) >= RIVAL_SHARE * own for box in others)
 
 
 def hint_for_missing(result: FrameResult, size: tuple[int, int]) -> str:

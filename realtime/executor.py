@@ -18,7 +18,7 @@ from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
 from realtime.pose import Target
-from realtime.results import FrameResult
+from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
 
@@ -34,7 +34,7 @@ class Chain(Protocol):
     info: ChainInfo
 
     def detect(self, frame: Picture, anchor: Floats) -> Floats:
-        """Boxes float32 [K, 5]."""
+        """Boxes float32 [D, 5], D at least 1; the ONNX engines of the build step give 8 whatever K is."""
 
     def pose(self, frame: Picture, boxes: Floats, state: Floats, seconds: float) -> PoseOutput:
         """Keypoints of the people in the boxes."""
@@ -91,20 +91,29 @@ class CpuExecutor:
         target: what row 0 is scored against; None to look only.
         tracker: follows people from frame to frame.
         stills: every frame stands for itself.
+        scored: how many people are scored; all that the engines hold when None.
     """
 
     depth = 1
     buffers: FrameBuffers | None = None
 
-    def __init__(self, chain: Chain, target: Target | None, tracker: Tracker, *, stills: bool = False) -> None:
+    def __init__(
+        self, chain: Chain, target: Target | None, tracker: Tracker, *, stills: bool = False, scored: int | None = None
+    ) -> None:
         self._chain, self._tracker, self._stills = chain, tracker, stills
-        self._judge = Judge(chain.info, target)
+        self._scored = scored or chain.info.people
+        self._judge = Judge(chain.info, target, self._scored)
+        self._wishes: deque[int | None] = deque()
         self._done: deque[FrameResult] = deque()
         self._next_judge: Judge | None = None
 
     def aim(self, target: Target) -> None:
         """Scores against another target from the next submitted frame on; may be called from any thread."""
-        self._next_judge = Judge(self._chain.info, target)
+        self._next_judge = Judge(self._chain.info, target, self._scored)
+
+    def choose(self, person: int | None) -> None:
+        """Scores another person from the next submitted frame on, or the next in view; any thread may call."""
+        self._wishes.append(person)
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
         """See `Executor`."""
@@ -113,25 +122,40 @@ class CpuExecutor:
         watch = Stopwatch(wait_ms)
         if self._stills:
             self._tracker.reset()
-        plan = self._tracker.plan(frame.seconds)
-        boxes = self._tracker.boxes
+        tracker = self._tracker
+        while self._wishes:
+            tracker.choose(self._wishes.popleft())
+        plan = tracker.plan(frame.seconds)
+        boxes = tracker.boxes
         if plan.detect:
             with watch.stage("detect"):
                 detected = self._chain.detect(frame.image, plan.anchor)
-            boxes = self._tracker.boxes_after_detection(detected)
+            boxes = tracker.boxes_after_detection(detected, frame.image)
         pose = None
         if boxes.any():
             with watch.stage("pose"):
-                pose = self._chain.pose(frame.image, boxes, self._tracker.state, plan.seconds)
-            self._tracker.update(frame.seconds, pose.next_boxes, pose.state)
+                pose = self._chain.pose(frame.image, boxes, tracker.state, plan.seconds)
+                pose, boxes = tracker.update(frame.seconds, pose, boxes, frame.image)
+                self._look_at_others(frame, plan.detect)
         else:
-            self._tracker.update(frame.seconds, boxes, np.zeros_like(self._tracker.state))
+            tracker.nobody(frame.seconds)
         encoded = None
         if pose is not None and self._judge.rows is not None:
             with watch.stage("encode"):
                 encoded = self._chain.encode(pose.joints, self._judge.rows)
-        verdict = self._judge.verdict(frame, boxes, pose, encoded, watch.spans_ms)
-        self._done.append(replace(verdict, moments_ms=watch.moments_ms))
+        verdict = self._judge.verdict(frame, boxes, pose, encoded, watch.spans_ms, tracker.rows, hidden=tracker.hidden)
+        others = bystanders(tracker, self._scored)
+        self._done.append(replace(verdict, moments_ms=watch.moments_ms, others=others))
+
+    def _look_at_others(self, frame: Frame, detected: bool) -> None:
+        """Now and then, the pose of one who has no row: they may raise a hand."""
+        person = self._tracker.to_look_at(frame.seconds) if detected and not self._stills else None
+        if person is None:
+            return
+        boxes = np.zeros((self._chain.info.people, 5), np.float32)
+        boxes[0, :4], boxes[0, 4] = person.box, 1
+        pose = self._chain.pose(frame.image, boxes, np.zeros_like(self._tracker.state), 0.0)
+        person.joints, person.joints_at = pose.joints[0], frame.seconds
 
     def collect(self) -> FrameResult:
         """See `Executor`."""
@@ -142,8 +166,23 @@ def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:
     """The joints float32 [15, 3] of everybody in one fitted picture uint8 [H, W, 3], the likeliest subject first."""
     people = chain.info.people
     boxes = chain.detect(picture, np.zeros(4, np.float32))
-    pose = chain.pose(picture, boxes, np.zeros((people, 17, 4), np.float32), 0.0)
-    return [joints for joints, box in zip(pose.joints, pose.next_boxes, strict=True) if box.any()]
+    found: list[Floats] = []
+    for first in range(0, len(boxes), people):
+        some = np.zeros((people, 5), np.float32)
+        some[: len(boxes[first : first + people])] = boxes[first : first + people]
+        if some.any():
+            pose = chain.pose(picture, some, np.zeros((people, 17, 4), np.float32), 0.0)
+            found += [joints for joints, box in zip(pose.joints, pose.next_boxes, strict=True) if box.any()]
+    return found
+
+
+def bystanders(tracker: Tracker, scored: int) -> tuple[Bystander, ...]:
+    """Everybody in view who is not scored."""
+    return tuple(
+        Bystander(person.id, person.box, person.joints)
+        for person in tracker.crowd.people
+        if person.id not in tracker.rows[:scored] and person.hidden_since is None
+    )
 
 
 def target_as_matched(target: Target, mirrored: bool) -> Floats:

@@ -173,6 +173,36 @@ def draw_countdown(canvas: Picture, number: str, scale: float) -> None:
     put_centred(canvas, number, middle, size, WHITE)
 
 
+def draw_tag(
+    canvas: Picture, above: tuple[int, int], score: float | None, pass_score: float, locked: bool, scale: float
+) -> None:
+    """Somebody's score over their head; the one who is locked has a frame and larger figures."""
+    figure, size = "--" if score is None else f"{score:.0f}", px(52 if locked else 36, scale)
+    width, height = text_width(figure, max(1, size)) + px(28, scale), round(1.25 * size)
+    room = canvas.shape[1] - width, canvas.shape[0] - height
+    left, top = (
+        int(np.clip(value, 0, most))
+        for value, most in zip((above[0] - width // 2, above[1] - height - px(34, scale)), room, strict=True)
+    )
+    shade(canvas, left, top, width, height, px(12, scale))
+    if locked:
+        cv2.rectangle(canvas, (left, top), (left + width, top + height), WHITE, max(2, px(4, scale)), LINE)
+    at = (left + px(14, scale), top + round(0.95 * size))
+    put_text(canvas, figure, at, size, score_colour(score, pass_score))
+
+
+def draw_bid(canvas: Picture, at: tuple[int, int], share: float, scale: float) -> None:
+    """A ring that fills round a raised hand, and what it is for."""
+    radius, size = px(46, scale), px(30, scale)
+    ring(canvas, at, radius, share, GOOD, max(2, px(12, scale)))
+    words = "Hold to be scored" if share < 1 else "Your turn"
+    width = text_width(words, max(1, size)) + px(24, scale)
+    middle = int(np.clip(at[0], width // 2, max(width // 2, canvas.shape[1] - width // 2)))
+    top = at[1] + radius + px(12, scale)
+    shade(canvas, middle - width // 2, top, width, px(42, scale), px(10, scale))
+    put_centred(canvas, words, (middle, top + px(31, scale)), size, WHITE)
+
+
 def draw_help(canvas: Picture, lines: tuple[tuple[str, str], ...], scale: float) -> None:
     """The keys and what they do, in the middle of the picture."""
     step, width = px(44, scale), px(620, scale)

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
                 stills=source.stills,
                 detect_every=arguments.detect_every,
                 smoothing=arguments.smoothing == "on",
+                scored=arguments.people,
             )
         )
         capture = arguments.capture_target
@@ -68,6 +69,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             info.visible_confidence,
             aim=aim_of(executor, routine),
             mirror=arguments.mirror,
+            choose=choose_of(executor),
             cues=chosen_cues(arguments, console, stack),
             capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
             ignore=ignore,
@@ -192,6 +194,11 @@ def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], No
             "give --engines with ONNX engines, or a routine of one pose",
         )
     return lambda target: None
+
+
+def choose_of(executor: Executor) -> Callable[[int | None], None]:
+    """How to tell the executor of another person; on a GPU nobody else can be chosen so far."""
+    return executor.choose if isinstance(executor, CpuExecutor) else lambda person: None
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from engines.options import add_version
+from engines.options import add_version, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 
 DEFAULT_ENCODER = "graded"
@@ -39,6 +39,7 @@ def add_matching(options: argparse.ArgumentParser) -> None:
     option("--target-person", type=positive, metavar="N", help="which person of the target file, from 1")
     option("--ignore", default="", metavar="legs|JOINT,...", help="joints that do not count")
     option("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"default {DEFAULT_ENCODER}")
+    option("--people", type=people_count, default=1, metavar="N", help="score N people, 1 to 8; default 1")
     option("--smoothing", choices=("on", "off"), default="on")
     option("--detect-every", type=detect_every, metavar="N|auto", help="frames between detections")
 

@@ -78,16 +78,37 @@ def opened_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
 
 @contextlib.contextmanager
 def opened_executor(
-    chain: Chain, target: Target | None, *, detect_every: int | None, smoothing: bool, stills: bool
+    chain: Chain,
+    target: Target | None,
+    *,
+    detect_every: int | None,
+    smoothing: bool,
+    stills: bool,
+    scored: int = 1,
 ) -> Iterator[Executor]:
-    """What runs frames through a chain and judges them. A chain on a GPU is handed over: it is closed with it."""
+    """What runs frames through a chain and judges them. A chain on a GPU is handed over: it is closed with it.
+
+    Raises:
+        EngineError: more people are to be scored than the engines hold.
+    """
     people = chain.info.people
+    if scored > people:
+        raise EngineError(
+            f"--people {scored} came with engines of {people}",
+            f"the engines in {chain.info.directory} hold {people} of 1 to 8 people",
+            f"run build_engines.py --people {scored} --out {chain.info.directory}",
+        )
     if not isinstance(chain, DeviceChain):
-        tracker = Tracker(people, detect_every=detect_every, smoothing=smoothing)
-        yield CpuExecutor(chain, target, tracker, stills=stills)
+        tracker = Tracker(
+            people,
+            detect_every=detect_every,
+            smoothing=smoothing,
+            visible_confidence=chain.info.visible_confidence,
+        )
+        yield CpuExecutor(chain, target, tracker, stills=stills, scored=scored)
         return
     with contextlib.closing(chain):
-        judge = Judge(chain.info, target)
+        judge = Judge(chain.info, target, scored)
         past = smoothing and not stills
         with CudaChain(chain.info, chain.device, chain.engines, judge.rows or NO_TARGET, smoothing=past) as cuda_chain:
             following = DeviceTracker(people, detect_every=detect_every, stills=stills)

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from engines.skeleton import BONES, JOINTS, PARENT
 from realtime.advice import FAIR_DEGREES, POOR_DEGREES, Move
-from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, WHITE, Colour, arrow, put_text
+from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, WHITE, Colour, arrow
 from realtime.frames import Picture
 from realtime.gauges import (
     HoldView,
     draw_banner,
+    draw_bid,
     draw_column,
     draw_countdown,
     draw_help,
@@ -20,10 +21,12 @@ from realtime.gauges import (
     draw_inside_ring,
     draw_latency,
     draw_score,
+    draw_tag,
     hint_lines,
     px,
     ring_place,
 )
+from realtime.raised_hand import Bid
 from realtime.results import FrameResult
 
 Floats = npt.NDArray[np.float32]
@@ -58,6 +61,7 @@ class View:
         mirror: show the picture as a mirror does; text is not mirrored, and left stays the person's left.
         countdown: a number shown across the picture; empty for none.
         help: keys and meanings; empty when not asked for.
+        bids: hands that ask for another person to be scored.
     """
 
     title: str
@@ -74,6 +78,7 @@ class View:
     mirror: bool = False
     countdown: str = ""
     help: tuple[tuple[str, str], ...] = ()
+    bids: tuple[Bid, ...] = ()
 
 
 def draw_overlay(
@@ -98,13 +103,19 @@ def draw_overlay(
     if view.ghost is not None:
         draw_ghost(canvas, placed(view.ghost), scale, visible_confidence)
     for person in result.people:
-        if person.id:
-            draw_skeleton(canvas, placed(person.joints), {}, scale, visible_confidence)
-            if person.score is not None:
-                left = width - person.box[2] if view.mirror else person.box[0]
-                put_text(canvas, f"{person.score:.0f}", (int(left), int(person.box[1])), px(32, scale), WHITE)
+        if person.id != result.person:
+            draw_skeleton(canvas, placed(person.joints), {}, 0.6 * scale, visible_confidence)
     if result.joints is not None:
         draw_skeleton(canvas, placed(result.joints), result.deviation_degrees, scale, visible_confidence)
+    if len(result.people) > 1:
+        for person in result.people:
+            x = float(person.box[0] + person.box[2]) / 2
+            score = view.score if person.id == result.person else person.score
+            at = (round(width - 1 - x if view.mirror else x), round(float(person.box[1])))
+            draw_tag(canvas, at, score, view.pass_score, person.id == result.person, scale)
+    for bid in view.bids:
+        at = pixels(placed(np.array([(*bid.at, 1)], np.float32)))[0]
+        draw_bid(canvas, at, bid.share, scale)
     draw_moves(canvas, view, scale)
     draw_score(canvas, view.title, view.score, view.trend, view.pass_score, scale)
     if target_joints is not None:

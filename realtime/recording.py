@@ -12,7 +12,7 @@ import numpy.typing as npt
 from engines.errors import BadInputError
 from engines.skeleton import JOINTS
 from realtime.pose import MAX_HOLD_SECONDS, Target, target_from_object
-from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
+from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult, PersonResult
 from realtime.routine import DONE, HOLD, MOST_REPETITIONS, READY, REST, Routine, Step
 from realtime.target_formats import fields, items, name_of, number, shown, size_px
 
@@ -196,6 +196,7 @@ def frame_of(row: dict[str, object], where: str, targets: dict[str, Target]) -> 
     missing = [choice(name, f"{where}: missing", JOINTS) for name in items(row.get("missing"), f"{where}: missing")]
     stages = fields(row.get("stages_ms"), f"{where}: stages_ms")
     reason = row.get("reason")
+    crowd = items(row.get("people", []), f"{where}: people")
     return FrameResult(
         frame=int(number(row.get("frame"), f"{where}: frame", 0, LARGEST)),
         seconds=number(row.get("time"), f"{where}: time", 0, LARGEST),
@@ -219,4 +220,18 @@ def frame_of(row: dict[str, object], where: str, targets: dict[str, Target]) -> 
         phase=choice(row.get("phase"), f"{where}: phase", PHASES),
         repetition=int(number(row.get("repetition"), f"{where}: repetition", 1, LARGEST)),
         hold_seconds=number(row.get("hold_seconds"), f"{where}: hold_seconds", 0, LARGEST),
+        people=tuple(person_of(one, f"{where}: people[{index}]") for index, one in enumerate(crowd)),
+        person=int(number(row.get("person", 0), f"{where}: person", 0, LARGEST)),
     )
+
+
+def person_of(value: object, where: str) -> PersonResult:
+    """One entry of a frame row's `people`."""
+    entry = fields(value, where)
+    box = matrix([entry.get("box")], f"{where}: box", 1, 5)
+    keypoints = matrix(entry.get("keypoints"), f"{where}: keypoints", 17, 3)
+    joints = matrix(entry.get("joints"), f"{where}: joints", 15, 3)
+    if box is None or keypoints is None or joints is None:
+        raise BadInputError(f"{where} has no box or joints", "somebody in view has both", "correct that entry")
+    number_of = int(number(entry.get("id"), f"{where}: id", 0, LARGEST))
+    return PersonResult(number_of, box[0], keypoints, joints, optional(entry.get("score"), f"{where}: score", 0, 100))

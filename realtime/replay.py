@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from engines.errors import EngineError, PosemirrorError
-from engines.execution import ChainInfo, EncodeOutput, open_session
+from engines.execution import ChainInfo, EncodeOutput, Targets, open_session
 from engines.manifest import Manifest, read_manifest
 from realtime import scoring
 from realtime.capture_clock import FILE
@@ -23,6 +24,8 @@ from realtime.frames import Capture, Clock, Frame, FrameBuffers, Picture
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
 from realtime.sources import USUAL_FPS
+
+Floats = npt.NDArray[np.float32]
 
 GROUND_TOP, GROUND_BOTTOM = (58, 46, 40), (26, 20, 16)
 """Colours (BGR) between which the ground behind replayed skeletons fades."""
@@ -177,10 +180,9 @@ class ReplayExecutor:
         if recorded.joints is None or recorded.status in (NO_PERSON, STALE):
             return recorded
         rows = self._rows[recorded.target]
-        joints = np.zeros((self._info.people, *recorded.joints.shape), np.float32)
-        joints[0] = recorded.joints
-        inputs = {"joints": joints, "targets": rows.joints, "counts": rows.counts, "width": rows.width}
-        encoded = EncodeOutput(*self._session.run(None, inputs))
+        recorded = self._scored_people(recorded, rows)
+        assert recorded.joints is not None
+        encoded = self._encoded(recorded.joints, rows)
         best = scoring.best_row(encoded, 0)
         visible, counts = self._info.visible_confidence, rows.counts[best]
         missing = scoring.missing_joints(recorded.joints, counts, visible)
@@ -195,3 +197,21 @@ class ReplayExecutor:
             return replace(again, status=JOINTS_MISSING, reason=reason, score=None, distance=None)
         score, distance = float(encoded.score[0, best]), float(encoded.distance[0, best])
         return replace(again, status=SCORED, reason=None, score=score, distance=distance)
+
+    def _encoded(self, joints: Floats, rows: Targets) -> EncodeOutput:
+        """One person's joints float32 [15, 3] through the encoder, in row 0."""
+        padded = np.zeros((self._info.people, *joints.shape), np.float32)
+        padded[0] = joints
+        inputs = {"joints": padded, "targets": rows.joints, "counts": rows.counts, "width": rows.width}
+        return EncodeOutput(*self._session.run(None, inputs))
+
+    def _scored_people(self, recorded: FrameResult, rows: Targets) -> FrameResult:
+        """The recorded frame with everybody's score worked out anew."""
+        people = []
+        for person in recorded.people:
+            encoded = self._encoded(person.joints, rows)
+            best = scoring.best_row(encoded, 0)
+            missing = scoring.missing_joints(person.joints, rows.counts[best], self._info.visible_confidence)
+            seen = scoring.enough_visible(missing, rows.counts[best], self._info.masked)
+            people.append(replace(person, score=float(encoded.score[0, best]) if seen else None))
+        return replace(recorded, people=tuple(people))

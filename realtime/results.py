@@ -10,6 +10,7 @@ from realtime.pose import float_for_json
 Floats = npt.NDArray[np.float32]
 
 SCORED, NO_PERSON, JOINTS_MISSING, STALE = "scored", "no_person", "joints_missing", "stale"
+NO_PERSON_REASON, HIDDEN = "no person in view", "hidden behind another person"
 CAMERA_LOST, CAMERA_FROZEN = "camera lost", "camera frozen"
 """How the reason of a stale frame begins when it is the camera that fails."""
 
@@ -19,8 +20,20 @@ overlay drawn, on the screen (the window has taken it)."""
 
 
 @dataclass(frozen=True)
+class Bystander:
+    """Somebody in view who is not scored: id, box float32 [4] px, joints [15, 3] as last looked at, or None."""
+
+    id: int
+    box: Floats
+    joints: Floats | None
+
+
+@dataclass(frozen=True)
 class PersonResult:
-    """One more person in view: id, box float32 [5], keypoints [17, 3], joints [15, 3] (px), score or None."""
+    """One person in view, when several are scored: id, box float32 [5], keypoints [17, 3], joints [15, 3], score.
+
+    Px of the fitted frame. The id stays theirs; the score is None where too few joints are seen.
+    """
 
     id: int
     box: Floats
@@ -49,7 +62,9 @@ class FrameResult:
         mirrored: whether the target's mirror image was the nearer one.
         target: the target's name.
         stages_ms: time in each stage.
-        people: everybody, when several are looked for.
+        people: everybody who is scored, when several are.
+        person: the id of the person that is locked, whom the rest of this result is about.
+        others: who is in view and not scored; not written to files.
         age_ms: age at display, set by the loop: until its picture is on the screen, or, where nothing is drawn, until
             it reaches the sinks.
         moments_ms: when each of MOMENTS was, ms after the picture was captured; without those that did not happen.
@@ -76,6 +91,8 @@ class FrameResult:
     target: str
     stages_ms: dict[str, float]
     people: tuple[PersonResult, ...] = ()
+    person: int = 0
+    others: tuple[Bystander, ...] = ()
     age_ms: float = 0.0
     phase: str = "ready"
     repetition: int = 1
@@ -121,6 +138,7 @@ def frame_row(result: FrameResult) -> dict[str, object]:
         "duplicate": result.duplicate,
     }
     if result.people:
+        row["person"] = result.person
         row["people"] = [person_row(person) for person in result.people]
     return row
 

@@ -18,7 +18,8 @@ from realtime.gauges import TREND_SECONDS, HoldView
 from realtime.ghost import Proportions, fit_ghost
 from realtime.overlay import View
 from realtime.pose import Target
-from realtime.results import SCORED, FrameResult
+from realtime.raised_hand import Bid, RaisedHands
+from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import DONE, HOLD, REST, Progress, Routine, RoutineState
 from realtime.sound import Cues, Silence
 
@@ -35,6 +36,7 @@ KEYS = (
     ("n", "next pose"),
     ("r", "start again"),
     ("c", "capture this pose as a target"),
+    ("o, Tab", "score the other person"),
     ("m", "mirror"),
     ("l", "delay and dropped frames"),
     ("q, Esc", "leave"),
@@ -54,6 +56,7 @@ class Station:
         capture: a target to be captured at once.
         ignore: joints that do not count in a captured target.
         folder: where the key `c` writes targets.
+        choose: locks a person by id, or the next in view when told None.
         replayed: results bring their place in the routine with them.
     """
 
@@ -69,6 +72,7 @@ class Station:
         capture: Capture | None = None,
         ignore: Sequence[str] = (),
         folder: Path = Path(),
+        choose: Callable[[int | None], None] = lambda person: None,
         replayed: bool = False,
     ) -> None:
         self._state = RoutineState(routine) if routine else None
@@ -76,6 +80,9 @@ class Station:
         self._mirror, self._ignore, self._folder = mirror, ignore, folder
         self._cues: Cues = cues or Silence()
         self._replayed = replayed
+        self._choose, self._hands = choose, RaisedHands(visible_confidence)
+        self._bids: tuple[Bid, ...] = ()
+        self._person = 0
         self._capture, self._captures_only = capture, capture is not None
         self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
@@ -94,6 +101,7 @@ class Station:
     def take(self, result: FrameResult, image: Picture) -> FrameResult:
         """Takes one result; gives it with its place in the routine."""
         seconds = result.seconds
+        self._follow_people(result)
         if self._capture is not None:
             self._follow_capture(self._capture, result)
         if self._state is None or self._captures_only:
@@ -103,6 +111,24 @@ class Station:
             self._keep_trend(result, result.status == SCORED)
             return result
         return self._placed(result, self._state, seconds, image)
+
+    def _follow_people(self, result: FrameResult) -> None:
+        """Whoever raises a hand for two seconds is scored from then on; another person starts with nothing learnt."""
+        if result.person != self._person:
+            self._person = result.person
+            self._proportions, self._steady = Proportions(), SteadyMoves()
+            self._trend.clear()
+        if self._replayed or result.status == STALE:
+            self._bids = ()
+            return
+        people = [(one.id, one.joints) for one in result.people]
+        people += [(one.id, one.joints) for one in result.others if one.joints is not None]
+        others = [(number, joints) for number, joints in people if number != result.person]
+        target = target_as_matched(self._state.step.target, result.mirrored) if self._state else None
+        self._bids, chosen = self._hands.update(result.seconds, others, target)
+        if chosen is not None:
+            self._choose(chosen)
+            self._cues.play("enter")
 
     def _placed(self, result: FrameResult, state: RoutineState, seconds: float, image: Picture) -> FrameResult:
         before = state.step.target.name
@@ -170,6 +196,7 @@ class Station:
             mirror=self._mirror,
             countdown=countdown,
             help=KEYS if self._help else (),
+            bids=self._bids,
         )
 
     def _ghost(self, result: FrameResult, joints: Floats, target: Target) -> Floats | None:
@@ -228,6 +255,8 @@ class Station:
             self._latency = not self._latency
         elif letter == "m":
             self._mirror = not self._mirror
+        elif letter in ("o", "\t"):
+            self._choose(None)
         elif letter == "c" and self._capture is None:
             self._capture = Capture(free_name(self._folder), self._frame_size, self._visible, self._ignore)
         elif self._state is not None and letter in (" ", "p", "n", "r") and letter:

@@ -1,5 +1,7 @@
 """From one frame's numbers to its result: is somebody there, what is missing, what is the score. Runs no network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,7 +9,15 @@ from engines.execution import ChainInfo, EncodeOutput, PoseOutput
 from realtime import scoring
 from realtime.frames import Frame
 from realtime.pose import Target
-from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, FrameResult, PersonResult
+from realtime.results import (
+    HIDDEN,
+    JOINTS_MISSING,
+    NO_PERSON,
+    NO_PERSON_REASON,
+    SCORED,
+    FrameResult,
+    PersonResult,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -18,13 +28,15 @@ class Judge:
     Args:
         info: of the engines.
         target: what row 0 is scored against; None to look only.
+        scored: how many rows are scored; all when None.
 
     Raises:
         BadInputError: the encoder cannot leave out what the target ignores.
     """
 
-    def __init__(self, info: ChainInfo, target: Target | None) -> None:
+    def __init__(self, info: ChainInfo, target: Target | None, scored: int | None = None) -> None:
         self._info, self._target = info, target
+        self._scored = scored or info.people
         self.rows = None
         if target is not None:
             scoring.require_masked(target, info.encoder, info.masked)
@@ -37,11 +49,18 @@ class Judge:
         pose: PoseOutput | None,
         encoded: EncodeOutput | None,
         stages_ms: dict[str, float],
+        ids: Sequence[int | None] | None = None,
+        *,
+        hidden: bool = False,
     ) -> FrameResult:
-        """Puts one frame's numbers together; `pose` and `encoded` are None where they were not run."""
+        """Puts one frame's numbers together; `pose` and `encoded` are None where they were not run.
+
+        `ids` says who is in each row (the row itself when None); `hidden`, that the locked person is behind another.
+        """
+        ids = range(self._info.people) if ids is None else ids
         there = pose is not None and bool(boxes[0].any()) and bool(pose.next_boxes[0].any())
         status = NO_PERSON
-        reason: str | None = "no person in view"
+        reason: str | None = HIDDEN if hidden else NO_PERSON_REASON
         score = distance = None
         deviation: dict[str, float | None] = {}
         missing: tuple[str, ...] = ()
@@ -76,18 +95,19 @@ class Judge:
             mirrored=mirrored,
             target=self._target.name if self._target else "",
             stages_ms=stages_ms,
-            people=self._everybody(boxes, pose, encoded),
+            people=self._everybody(boxes, pose, encoded, ids),
+            person=ids[0] or 0,
         )
 
     def _everybody(
-        self, boxes: Floats, pose: PoseOutput | None, encoded: EncodeOutput | None
+        self, boxes: Floats, pose: PoseOutput | None, encoded: EncodeOutput | None, ids: Sequence[int | None]
     ) -> tuple[PersonResult, ...]:
         """All rows that hold a person, when more than one is looked for."""
-        if pose is None or self._info.people == 1:
+        if pose is None or self._scored == 1:
             return ()
         people = []
-        for row in range(self._info.people):
-            if not pose.next_boxes[row].any():
+        for row, number in enumerate(ids[: self._scored]):
+            if number is None or not boxes[row].any() or not pose.next_boxes[row].any():
                 continue
             score = None
             if encoded is not None and self.rows is not None:
@@ -96,5 +116,5 @@ class Judge:
                 missing = scoring.missing_joints(pose.joints[row], counts, self._info.visible_confidence)
                 if scoring.enough_visible(missing, counts, self._info.masked):
                     score = float(encoded.score[row, best])
-            people.append(PersonResult(row, boxes[row], pose.keypoints[row], pose.joints[row], score))
+            people.append(PersonResult(number, boxes[row], pose.keypoints[row], pose.joints[row], score))
         return tuple(people)

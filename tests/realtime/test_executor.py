@@ -211,10 +211,12 @@ def test_of_several_those_with_too_few_joints_have_no_score() -> None:
     assert [person.score for person in result.people] == [None, None]
 
 
-def test_a_person_whose_row_is_empty_is_missed_though_others_are_there() -> None:
-    (result,) = results(FakeChain(2, detections=[[(0, 0, 0, 0, 0), BERT]]))
-    assert (result.status, result.box) == (NO_PERSON, None)
-    assert [person.id for person in result.people] == [1]
+def test_a_locked_person_who_is_gone_is_missed_though_others_are_there() -> None:
+    chain = FakeChain(2, detections=[[ANNA, BERT], [(0, 0, 0, 0, 0), BERT]])
+    chain.confidence = 0.4
+    said = results(chain, 40, detect_every=1)
+    assert said[0].person == 0 and [person.id for person in said[0].people] == [0, 1]
+    assert said[-1].person == 1 and said[-1].box is not None and [person.id for person in said[-1].people] == [1]
 
 
 def test_a_cpu_holds_one_frame_at_a_time() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engines.execution import PoseOutput
 from realtime.tracking import DETECT_EVERY_AUTO, LEAST_TRACK_CONFIDENCE, Tracker, iou
 
 Floats = npt.NDArray[np.float32]
@@ -26,7 +27,15 @@ def saw(tracker: Tracker, seconds: float, found: Floats, detected: bool = False)
     """One frame: the keypoints' boxes are `found`."""
     if detected:
         tracker.boxes_after_detection(found)
-    tracker.update(seconds, found, np.ones((tracker.people, 17, 4), np.float32))
+    tracker.update(seconds, pose_of(found), found)
+
+
+def pose_of(found: Floats) -> PoseOutput:
+    """Keypoints whose bounds are `found`, of whom no joint is sure."""
+    count = len(found)
+    shapes = (count, 17, 3), (count, 15, 3)
+    keypoints, joints = (np.zeros(shape, np.float32) for shape in shapes)
+    return PoseOutput(keypoints, joints, found, np.ones((count, 17, 4), np.float32))
 
 
 def detections(tracker: Tracker, count: int, confidence: float = 0.9) -> list[int]:
@@ -127,7 +136,7 @@ def followed_until(confidence: float) -> float:
         if not found[0].any():
             break
         last = seconds
-        tracker.update(seconds, boxes(ANNA, confidence=confidence), tracker.state)
+        tracker.update(seconds, pose_of(boxes(ANNA, confidence=confidence)), found)
     return last
 
 
@@ -161,9 +170,9 @@ def test_people_keep_their_rows_in_whatever_order_the_detector_gives_them() -> N
 def test_a_newcomer_gets_the_first_free_row_and_pushes_nobody_out() -> None:
     tracker = Tracker(4)
     tracker.plan(0)
-    saw(tracker, 0, boxes(ANNA, None, CARL, None), detected=True)
+    saw(tracker, 0, boxes(ANNA, CARL, None, None), detected=True)
     tracker.plan(0.04)
-    assert tracker.boxes_after_detection(boxes(ANNA, BERT, CARL, None))[:, 0].tolist() == [100, 210, 10, 0]
+    assert tracker.boxes_after_detection(boxes(ANNA, BERT, CARL, None))[:, 0].tolist() == [100, 10, 210, 0]
 
 
 def test_a_person_who_left_frees_their_row_while_the_others_stay() -> None:

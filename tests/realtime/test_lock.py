@@ -1,0 +1,192 @@
+"""The lock: who is kept when people meet, by made-up boxes and colours whose owners are known."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engines.execution import PoseOutput
+from engines.skeleton import joints_from_keypoints
+from realtime.people import best_pairs
+from realtime.signature import difference, signature, torso_of_box
+from realtime.tracking import Tracker, iou
+from tests.realtime.fakes import bounds, standing
+
+Floats = npt.NDArray[np.float32]
+
+FPS = 25
+TALL, WIDE = 300, 100
+RED, BLUE = (40, 40, 200), (200, 60, 30)
+
+
+def box_at(x: float, top: float = 100) -> Floats:
+    return np.array([x - WIDE / 2, top, x + WIDE / 2, top + TALL, 0.9], np.float32)
+
+
+class Stage:
+    """Two bodies of one colour each; the detector and pose network see the one in front where they overlap."""
+
+    def __init__(self, colours: tuple[tuple[int, int, int], ...], front: int, people: int = 1) -> None:
+        self.colours, self.front = colours, front
+        self.tracker = Tracker(people)
+        self.detections = 0
+
+    def step(self, index: int, x: tuple[float, ...]) -> float | None:
+        """One frame with the bodies at `x`; where the locked skeleton is, or None."""
+        seconds = index / FPS
+        bodies = [box_at(place) for place in x]
+        order = sorted(range(len(x)), key=lambda one: one == self.front)
+        picture = np.full((480, 1280, 3), 120, np.uint8)
+        for one in order:
+            x1, y1, x2, y2 = bodies[one][:4].astype(int)
+            picture[max(0, y1) : y2, max(0, x1) : max(0, x2)] = self.colours[one]
+        plan = self.tracker.plan(seconds)
+        boxes = self.tracker.boxes
+        if plan.detect:
+            self.detections += 1
+            seen = [bodies[one] for one in order[::-1]]
+            kept = [box for place, box in enumerate(seen) if all(iou(box, other) < 0.6 for other in seen[:place])]
+            detected = np.zeros((8, 5), np.float32)
+            kept.sort(key=lambda box: [body is box for body in bodies].index(True))  # so that body 0 is locked
+            detected[: len(kept)] = kept
+            boxes = self.tracker.boxes_after_detection(detected, picture)
+        if not boxes.any():
+            self.tracker.nobody(seconds)
+            return None
+        keypoints = np.zeros((len(boxes), 17, 3), np.float32)
+        next_boxes = np.zeros((len(boxes), 5), np.float32)
+        for row, box in enumerate(boxes):
+            if box.any():
+                nearest = max(order[::-1], key=lambda one: iou(box, bodies[one]) > 0.35)
+                keypoints[row] = standing(bodies[nearest])
+                next_boxes[row] = bounds(keypoints[row])
+        state = np.concatenate([keypoints[..., :2], np.ones_like(keypoints[..., :2])], -1)
+        pose = PoseOutput(keypoints, joints_from_keypoints(keypoints), next_boxes, state)
+        pose, boxes = self.tracker.update(seconds, pose, boxes, picture)
+        return float(pose.keypoints[0, :, 0].mean()) if boxes[0].any() else None
+
+
+def walk(
+    stage: Stage, starts: tuple[float, float], speeds: tuple[float, float], frames: int
+) -> tuple[list[int | None], int]:
+    """Whom the locked skeleton is on, frame by frame, while both walk; None for nobody."""
+    on: list[int | None] = []
+    for index in range(frames):
+        x = tuple(start + speed * index for start, speed in zip(starts, speeds, strict=True))
+        where = stage.step(index, x)
+        on.append(None if where is None else int(np.argmin([abs(where - place) for place in x])))
+    return on, stage.detections
+
+
+WALKS: dict[str, tuple[tuple[float, float], tuple[float, float], int]] = {
+    "stands while another passes": ((640, 200), (0, 12), 70),
+    "stands while another runs past": ((640, 100), (0, 28), 40),
+    "opposite directions": ((250, 1000), (10, -10), 70),
+    "overtaken": ((400, 150), (4, 13), 70),
+    "overtakes": ((150, 400), (13, 4), 70),
+}
+
+
+@pytest.mark.parametrize("front", [0, 1], ids=["in front", "behind"])
+@pytest.mark.parametrize("colours", [(RED, BLUE), (RED, RED)], ids=["different clothes", "the same clothes"])
+@pytest.mark.parametrize("way", list(WALKS))
+def test_the_lock_is_on_the_same_person_after_a_crossing(
+    way: str, colours: tuple[tuple[int, int, int], ...], front: int
+) -> None:
+    on, _ = walk(Stage(colours, front), *WALKS[way])
+    assert on[0] is not None
+    assert set(on[-8:]) == {on[0]}
+    assert 1 - on[0] not in on if colours == (RED, BLUE) else True
+
+
+def test_each_row_keeps_its_person_through_a_crossing() -> None:
+    stage = Stage((RED, BLUE), front=1, people=2)
+    on, _ = walk(stage, *WALKS["opposite directions"])
+    ids = stage.tracker.rows
+    assert ids == [0, 1]
+    people = [stage.tracker.crowd.get(number) for number in ids]
+    assert people[0] is not None and people[1] is not None
+    assert (people[0].middle > people[1].middle) == (on[0] == 0)
+
+
+def test_the_detector_looks_at_its_own_pace_while_two_stand_well_apart() -> None:
+    on, detections = walk(Stage((RED, BLUE), front=0), (300, 900), (0, 0), 60)
+    assert set(on) == {on[0]} and detections <= 5
+
+
+def test_somebody_behind_another_is_said_to_be_hidden_and_has_no_past_afterwards() -> None:
+    stage = Stage((RED, BLUE), front=1)
+    hidden = []
+    for index in range(70):
+        stage.step(index, (640.0, 200.0 + 12 * index))
+        hidden.append(stage.tracker.hidden)
+    assert any(hidden) and not hidden[0] and not hidden[-1]
+
+
+def test_clothes_are_not_learnt_while_others_are_near() -> None:
+    stage = Stage((RED, BLUE), front=1)
+    for index in range(30):
+        stage.step(index, (640.0, 200.0))
+    known = stage.tracker.locked
+    assert known is not None and known.signature is not None
+    before = known.signature.copy()
+    for index in range(30, 45):
+        stage.step(index, (640.0, 200.0 + (index - 29) * 25))
+    assert (known.signature == before).all()
+
+
+def test_the_next_person_takes_row_0_with_their_own_past_and_back() -> None:
+    stage = Stage((RED, BLUE), front=0, people=2)
+    for index in range(5):
+        stage.step(index, (300.0, 900.0))
+    states = stage.tracker.state.copy()
+    assert stage.tracker.choose(None)
+    assert stage.tracker.rows == [1, 0]
+    assert (stage.tracker.state == states[::-1]).all()
+    assert stage.step(5, (300.0, 900.0)) == pytest.approx(900, abs=20)
+    assert stage.tracker.choose(0) and stage.tracker.rows == [0, 1]
+    assert not stage.tracker.choose(0) and not stage.tracker.choose(17)
+
+
+def test_with_one_row_the_next_person_starts_with_no_past() -> None:
+    stage = Stage((RED, BLUE), front=0)
+    for index in range(5):
+        stage.step(index, (300.0, 900.0))
+    assert stage.tracker.choose(None)
+    assert not stage.tracker.state.any()
+    assert stage.step(5, (300.0, 900.0)) == pytest.approx(900, abs=20)
+    assert stage.step(6, (300.0, 900.0)) == pytest.approx(900, abs=20)
+
+
+def test_alone_there_is_nobody_else_to_choose() -> None:
+    stage = Stage((RED,), front=0)
+    stage.step(0, (300.0,))
+    assert not stage.tracker.choose(None)
+
+
+def patch(colour: tuple[int, int, int], light: float = 1.0) -> Floats:
+    """The signature of a cloth of one colour with some noise."""
+    noise = np.random.default_rng(3).normal(0, 6, (480, 640, 3))
+    picture = np.clip(np.array(colour) * light + noise, 0, 255).astype(np.uint8)
+    found = signature(picture, torso_of_box(box_at(300)))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("make", [lambda: patch(RED, 0.8), lambda: patch(RED, 1.2)])
+def test_other_light_changes_a_signature_less_than_other_clothes(make: Callable[[], Floats]) -> None:
+    same, other = difference(patch(RED), make()), difference(patch(RED), patch(BLUE))
+    assert same is not None and other is not None
+    assert same < 0.6 < other
+
+
+def test_a_torso_outside_the_picture_has_no_signature() -> None:
+    assert signature(np.zeros((100, 100, 3), np.uint8), torso_of_box(box_at(900))) is None
+    assert difference(None, patch(RED)) is None
+
+
+def test_pairs_are_exchanged_where_that_is_cheaper_in_all() -> None:
+    assert best_pairs(np.array([[1.0, 2.0], [1.5, 9.0]]), 14.0) == {0: 1, 1: 0}
+    assert best_pairs(np.array([[1.0, np.inf], [0.5, np.inf]]), 14.0) == {1: 0}
+    assert best_pairs(np.zeros((0, 2)), 14.0) == {} and best_pairs(np.zeros((2, 0)), 14.0) == {}

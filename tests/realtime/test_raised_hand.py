@@ -1,0 +1,102 @@
+"""Asking to be scored by a raised hand: which poses count, for how long, and what the station makes of it."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engines.skeleton import JOINT_INDEX
+from realtime.raised_hand import RAISED_SECONDS, RaisedHands, raised_side
+from realtime.results import Bystander
+from realtime.routine import single
+from realtime.station import Station
+from tests.realtime.fakes import FRAME_SIZE, result_of, standing_joints, standing_target
+
+Floats = npt.NDArray[np.float32]
+
+PICTURE = np.full((FRAME_SIZE[1], FRAME_SIZE[0], 3), 128, np.uint8)
+OTHER = (210, 20, 300, 170)
+
+
+def raising(*sides: str, by: float = 0.35, confidence: float = 0.9) -> Floats:
+    """The standing person with hands above the head, by a part of their height."""
+    joints = standing_joints(OTHER, 0.9)
+    for side in sides:
+        joints[JOINT_INDEX[f"{side}_wrist"]] = (*joints[JOINT_INDEX["head"], :2] - (0, by * 150), confidence)
+    return joints
+
+
+@pytest.mark.parametrize(
+    ("joints", "side"),
+    [
+        (raising("left"), "left"),
+        (raising("right"), "right"),
+        (raising(), ""),
+        (raising("left", "right"), ""),
+        (raising("left", by=0.02), ""),
+        (raising("left", confidence=0.1), ""),
+    ],
+    ids=["left", "right", "none", "both", "at the ear", "unseen"],
+)
+def test_one_hand_clearly_above_the_head_counts(joints: Floats, side: str) -> None:
+    assert raised_side(joints, 0.3) == side
+
+
+def test_a_hand_counts_after_two_seconds_and_says_how_far_it_is() -> None:
+    hands, shares = RaisedHands(0.3), []
+    for tenth in range(21):
+        bids, done = hands.update(tenth / 10, [(7, raising("left"))], None)
+        shares.append(bids[0].share)
+        assert bids[0].person == 7
+        assert done == (7 if tenth == 20 else None)
+    assert shares[0] == 0 and shares[10] == pytest.approx(0.5) and shares[20] == 1
+
+
+def test_a_hand_that_comes_down_has_to_begin_again() -> None:
+    hands = RaisedHands(0.3)
+    for tenth in range(60):
+        joints = raising() if tenth % 18 >= 10 else raising("left")
+        assert hands.update(tenth / 10, [(1, joints)], None)[1] is None
+
+
+def test_a_hand_that_is_unseen_for_a_moment_goes_on() -> None:
+    hands = RaisedHands(0.3)
+    done = [hands.update(t, [(1, raising("left"))] if t != 1.0 else [], None)[1] for t in (0, 0.5, 1.0, 1.1, 1.6, 2.0)]
+    assert done == [None] * 5 + [1]
+
+
+def test_a_hand_that_the_target_raises_too_is_no_request() -> None:
+    """Whoever does the exercise beside the locked person does not take their place."""
+    hands, target = RaisedHands(0.3), raising("left")
+    assert all(hands.update(tenth / 10, [(1, raising("left"))], target) == ((), None) for tenth in range(40))
+    bids, _ = hands.update(5.0, [(1, raising("right"))], target)
+    assert len(bids) == 1
+
+
+def scene(joints: Floats, seconds: float, *, locked: bool = False) -> tuple[list[int | None], list[int]]:
+    """Who was chosen, and how many rings were shown at each frame, while somebody holds `joints`."""
+    chosen: list[int | None] = []
+    station = Station(single(standing_target()), FRAME_SIZE, 0.3, choose=chosen.append)
+    rings = []
+    for tenth in range(round(seconds * 10) + 1):
+        others = () if locked else (Bystander(4, np.array(OTHER, np.float32), joints),)
+        result = result_of(tenth, seconds=tenth / 10, others=others, **({"joints": joints} if locked else {}))
+        result = station.take(result, PICTURE)
+        rings.append(len(station.view(result, "")[1].bids))
+    return chosen, rings
+
+
+def test_the_station_locks_whoever_holds_a_hand_up_and_shows_a_ring_until_then() -> None:
+    chosen, rings = scene(raising("right"), RAISED_SECONDS)
+    assert chosen == [4] and set(rings) == {1}
+
+
+def test_a_hand_raised_by_the_locked_person_changes_nothing() -> None:
+    assert scene(raising("right"), 4, locked=True) == ([], [0] * 41)
+
+
+def test_a_key_asks_for_the_next_person() -> None:
+    chosen: list[int | None] = []
+    station = Station(single(standing_target()), FRAME_SIZE, 0.3, choose=chosen.append)
+    for key in "o\t":
+        station.press(ord(key))
+    assert chosen == [None, None]
