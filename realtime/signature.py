@@ -4,6 +4,8 @@ Colours are CIE Lab, in five broad steps of lightness and finer ones of hue, eac
 steps on every axis: a lamp switched on moves a share of the histogram to the next step, and not all of it.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +37,14 @@ def torso_of_box(box: Floats) -> Floats:
     return np.array([(left, top), (right, top), (left, bottom), (right, bottom)], np.float32)
 
 
+@lru_cache(maxsize=1)
+def sample_weights() -> Floats:
+    """Shares float32 [N, 4] of a torso's corners in the places that are looked at."""
+    across, down = np.meshgrid(np.linspace(0.12, 0.88, SAMPLES), np.linspace(0.08, 0.92, SAMPLES))
+    shares = np.stack([(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down], -1)
+    return shares.reshape(-1, 4).astype(np.float32)
+
+
 def signature(picture: Picture, torso: Floats) -> Floats | None:
     """The histogram, float32 [405], sum 1, of the colours inside a torso.
 
@@ -45,9 +55,7 @@ def signature(picture: Picture, torso: Floats) -> Floats | None:
     Returns:
         None where most of the torso is outside the picture.
     """
-    across, down = np.meshgrid(np.linspace(0.12, 0.88, SAMPLES), np.linspace(0.08, 0.92, SAMPLES))
-    weights = np.stack([(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down], -1)
-    points = (weights.reshape(-1, 4) @ torso).round().astype(np.int64)
+    points = (sample_weights() @ torso).round().astype(np.int64)
     height, width = picture.shape[:2]
     inside = (points >= 0).all(1) & (points[:, 0] < width) & (points[:, 1] < height)
     if inside.mean() < LEAST_INSIDE:
@@ -64,13 +72,12 @@ def signature(picture: Picture, torso: Floats) -> Floats | None:
     counts = np.array([[LIGHTNESS_STEPS], [COLOUR_STEPS], [COLOUR_STEPS]])
     lower = np.minimum(places.astype(np.int64), counts - 2)
     share = places - lower
-    histogram = np.zeros(LIGHTNESS_STEPS * COLOUR_STEPS * COLOUR_STEPS, np.float32)
-    for corner in range(8):
-        up = np.array([[corner & 1], [corner >> 1 & 1], [corner >> 2]])
-        bins = lower + up
-        weight = np.where(up == 1, share, 1 - share).prod(0)
-        index = (bins[0] * COLOUR_STEPS + bins[1]) * COLOUR_STEPS + bins[2]
-        histogram += np.bincount(index, weight, len(histogram)).astype(np.float32)
+    sides = np.stack([1 - share, share])  # [2, 3, N]
+    ups = np.arange(2)
+    bins = lower[:, None] + ups[None, :, None]  # [3, 2, N]
+    index = (bins[0][:, None, None] * COLOUR_STEPS + bins[1][None, :, None]) * COLOUR_STEPS + bins[2][None, None]
+    weight = sides[:, 0][:, None, None] * sides[:, 1][None, :, None] * sides[:, 2][None, None]
+    histogram = np.bincount(index.ravel(), weight.ravel(), LIGHTNESS_STEPS * COLOUR_STEPS * COLOUR_STEPS)
     return np.asarray(histogram / histogram.sum(), np.float32)
 
 
