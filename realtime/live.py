@@ -35,6 +35,8 @@ from realtime.sound import Sound
 from realtime.sources import Source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
+from realtime.web.address import Address
+from realtime.web.hub import Hub
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -47,10 +49,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
     console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
     routine = open_task(arguments, chain, ignore)
-    outputs = chosen_outputs(arguments, console)
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
+        outputs = chosen_outputs(arguments, console, stack)
         source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock)))
         executor = stack.enter_context(
             opened_executor(
@@ -86,15 +88,17 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     recording = read_recording(arguments.replay)
     info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, QUICKSTART))
     console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
-    outputs = chosen_outputs(arguments, console)
     clock = MonotonicClock()
-    source = ReplaySource(recording, clock, pace=arguments.pace or outputs.window)
     executor = ReplayExecutor(recording, info)
     station = Station(
         recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
     )
     arguments.smoothing = "on" if recording.smoothing else "off"
-    run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
+    with contextlib.ExitStack() as stack:
+        outputs = chosen_outputs(arguments, console, stack)
+        watched = outputs.window or outputs.hub is not None
+        source = ReplaySource(recording, clock, pace=arguments.pace or watched)
+        run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
     console.print(f"Replay: {executor.agreement.sentence}.", soft_wrap=True)
 
 
@@ -175,12 +179,27 @@ def check_outputs(arguments: argparse.Namespace) -> None:
         )
 
 
-def chosen_outputs(arguments: argparse.Namespace, console: Console) -> Outputs:
-    """The sinks; says why there is no window."""
+def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Outputs:
+    """The sinks; says why there is no window, and where browsers look."""
     problem = "" if arguments.headless else display_problem()
     if problem:
         console.print(f"No window: {problem}.", soft_wrap=True)
-    return Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
+    window = not arguments.headless and not problem
+    hub = stack.enter_context(served(arguments.serve, console)) if arguments.serve else None
+    return Outputs(arguments.record, arguments.results, window, hub)
+
+
+def served(address: Address, console: Console) -> contextlib.AbstractContextManager[Hub]:
+    """The browser mirror at an address; its web library is loaded only now."""
+    try:
+        from realtime.web.server import serving
+    except ModuleNotFoundError as error:
+        raise BadInputError(
+            f"--serve needs the package {error.name}, which is not installed",
+            "the extra serve brings it",
+            "run pip install -c constraints.txt -e '.[serve]'",
+        ) from error
+    return serving(address, console)
 
 
 def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], None]:
