@@ -19,7 +19,7 @@ ROOT = JOINTS.index("pelvis")
 
 
 def score_from_distance(distance: npt.ArrayLike, width: float) -> npt.NDArray[np.float64]:
-    """Equation 6 of the paper: 100 exp(-(distance / width)^2 / 2), distance >= 0, width > 0; of one distance or many."""
+    """Equation 6 of the paper: 100 exp(-(distance / width)^2 / 2), distance >= 0, width > 0; one or many."""
     score: npt.NDArray[np.float64] = 100 * np.exp(-0.5 * (np.asarray(distance, np.float64) / width) ** 2)
     return score
 
