@@ -11,9 +11,11 @@ from engines.errors import BadInputError, EngineError
 from engines.execution import ChainInfo
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
+from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
 from realtime.executor import Chain, CpuExecutor, Executor
 from realtime.frames import Clock, MonotonicClock
+from realtime.live_options import asks_of_camera, camera_wish
 from realtime.opening import (
     BUILT,
     QUICKSTART,
@@ -32,7 +34,7 @@ from realtime.routine import Routine, single
 from realtime.session import Outputs, Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
-from realtime.sources import Source
+from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
 from realtime.web.address import Address
@@ -41,6 +43,9 @@ from realtime.web.hub import Hub
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Opens everything, runs the loop, prints the summary."""
+    if arguments.list_cameras:
+        console.print(camera_table(find_cameras()))
+        return
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
     check_outputs(arguments)
     if arguments.replay:
@@ -53,7 +58,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     info = chain.info
     with contextlib.ExitStack() as stack:
         outputs = chosen_outputs(arguments, console, stack)
-        source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock)))
+        wish = camera_wish(arguments, info.frame_size)
+        source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock, wish)))
+        report_camera(arguments, source, console)
         executor = stack.enter_context(
             opened_executor(
                 chain,
@@ -200,6 +207,14 @@ def served(address: Address, console: Console) -> contextlib.AbstractContextMana
             "run pip install -c constraints.txt -e '.[serve]'",
         ) from error
     return serving(address, console)
+
+
+def report_camera(arguments: argparse.Namespace, source: Source, console: Console) -> None:
+    """Says what a camera gives, and that the camera options do nothing elsewhere."""
+    if isinstance(source, LiveSource) and source.camera:
+        console.print(f"{source.name.capitalize()}: {source.camera.sentence}.", soft_wrap=True)
+    elif asks_of_camera(arguments):
+        console.print(f"The --camera options do nothing: {source.name} is no camera.", soft_wrap=True)
 
 
 def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], None]:

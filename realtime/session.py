@@ -22,7 +22,7 @@ from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import Routine, single
 from realtime.signals import held_signals
 from realtime.sinks import QUIT_KEYS, Recorder, ResultsFile, Window
-from realtime.sources import Source
+from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.statistics import Distribution
 from realtime.web.hub import Hub
@@ -85,7 +85,14 @@ def session_row(
         "encoder": {"name": info.encoder, "weights_sha256": encoder.weights_sha256 or None},
         "targets": [target_object(one) | {"width": one.score_width} for one in targets],
         "smoothing": smoothing,
-    } | ({"routine": routine_object(routine)} if routine else {})
+    } | optional_fields(source, routine)
+
+
+def optional_fields(source: Source, routine: Routine | None) -> dict[str, object]:
+    """What a camera's driver gives, and the routine; where there are such."""
+    camera = source.camera if isinstance(source, LiveSource) else None
+    found = {"camera": camera and camera.row(), "routine": routine and routine_object(routine)}
+    return {name: value for name, value in found.items() if value}
 
 
 def routine_object(routine: Routine) -> dict[str, object]:
