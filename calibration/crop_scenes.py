@@ -27,8 +27,8 @@ from calibration.detector_loss import joined
 from calibration.evaluate_detector import iou_table, scaled_rgb, suppressed
 from calibration.scenes import DOUBTFUL_CONFIDENCE
 from engines.exits import documented_exits
-from engines.host_sampling import letterbox
 from engines.geometry import fit_letterbox
+from engines.host_sampling import letterbox
 from engines.networks.loading import load_detector
 
 TEACHER_SIZE = (320, 256)

@@ -163,7 +163,7 @@ def find_weights(
 
 
 def own_or_given(name_or_path: str, kind: str) -> str:
-    """What `find_weights` takes: the project's own weights of a kind (detector, pose) for `quickstart`, else the same."""
+    """What `find_weights` takes: for `quickstart` our own weights of a kind (detector, pose), else the same."""
     return str(OWN_WEIGHTS[kind]) if name_or_path == OWN_NAME else name_or_path
 
 
