@@ -144,14 +144,16 @@ def test_only_a_target_file_is_edited(tmp_path: Path, refused: Command) -> None:
 
 @pytest.mark.parametrize(("option", "value", "index"), [("--frame", "4", 3), ("--at", "0.12", 3), ("--at", "0.1", 3)])
 def test_a_target_is_made_from_a_frame_of_a_video(
-    clip: Path, tmp_path: Path, chain: FakeChain, done: Command, monkeypatch: pytest.MonkeyPatch, option: str, value: str,
-    index: int,
-) -> None:  # fmt: skip
+    clip: Path, tmp_path: Path, chain: FakeChain, done: Command, option: str, value: str, index: int
+) -> None:
     seen: list[float] = []
     detect = chain.detect
-    monkeypatch.setattr(
-        chain, "detect", lambda image, anchor: seen.append(float(image.mean())) or detect(image, anchor)
-    )
+
+    def noted(image: Picture, anchor: np.ndarray) -> np.ndarray:
+        seen.append(float(image.mean()))
+        return detect(image, anchor)
+
+    chain.detect = noted  # type: ignore[method-assign]
     done("make", clip, "--out", tmp_path / "tree.json", option, value, "--ignore", "legs", "--pass-score", 70)
     assert seen == [pytest.approx(20 * index, abs=2)]
     made = read_target(tmp_path / "tree.json")
