@@ -1,8 +1,8 @@
 """ONNX Runtime, imported with its telemetry off.
 
-Its wheels (1.32 was looked at) keep a database of every session in the user's cache folder and after some seconds send it
-to mobile.events.data.microsoft.com, unless an environment variable forbids it before the import. With posemirror nothing
-leaves the machine unasked, so the whole project imports `onnxruntime` from here.
+Its wheels (1.32 was looked at) keep a database of every session in the user's cache folder and after some seconds send
+it to mobile.events.data.microsoft.com, unless an environment variable forbids it before the import. With posemirror
+nothing leaves the machine unasked, so the whole project imports `onnxruntime` from here.
 """
 
 import os

@@ -21,7 +21,7 @@ from engines.onnx_runtime import onnxruntime
 from realtime import scoring
 from realtime.brush import ground
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, Clock, Frame, FrameBuffers, Picture
+from realtime.frames import Capture, Clock, Frame, FrameBuffers
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
 from realtime.sources import USUAL_FPS
