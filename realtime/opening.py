@@ -124,10 +124,32 @@ def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int 
     visible = chain.info.visible_confidence
     if not is_picture(path):
         return read_target(path, ignore=ignore, person=person, visible_confidence=visible)
-    image, joints = people_in_picture(path, chain)
-    chosen = choose_person(joints, person, str(path), ignore=ignore, visible_confidence=visible)
+    return target_in_picture(
+        picture_of(path, "target"), f"target {path}", path.stem, chain, ignore=ignore, person=person
+    )
+
+
+def target_in_picture(
+    image: Picture, source: str, name: str, chain: Chain, *, ignore: Sequence[str], person: int | None
+) -> Target:
+    """A target from a picture uint8 [h, w, 3] of a person.
+
+    Args:
+        image: the picture.
+        source: where it is from, as errors name it.
+        name: of the target.
+        chain: the engines that find the person.
+        ignore: joint names that do not count.
+        person: which of several, from 1; None for the largest whole one.
+
+    Raises:
+        BadInputError: nobody is in it, or a joint that counts is not visible.
+    """
+    visible = chain.info.visible_confidence
+    joints = people_in_image(image, source, chain)
+    chosen = choose_person(joints, person, source, ignore=ignore, visible_confidence=visible)
     size = (image.shape[1], image.shape[0])
-    return target_from_joints(joints[chosen], size, path.stem, str(path), ignore=ignore, visible_confidence=visible)
+    return target_from_joints(joints[chosen], size, name, source, ignore=ignore, visible_confidence=visible)
 
 
 def people_in_picture(path: Path, chain: Chain, what: str = "target") -> tuple[Picture, Floats]:
@@ -144,21 +166,32 @@ def people_in_picture(path: Path, chain: Chain, what: str = "target") -> tuple[P
     Raises:
         BadInputError: the file cannot be read or decoded, or shows nobody.
     """
-    image = decode_picture(read_picture(path, what))
-    if image is None:
-        raise BadInputError(f"{what} {path} holds no picture", "a complete image file is needed", "check that it opens")
+    image = picture_of(path, what)
+    return image, people_in_image(image, f"{what} {path}", chain)
+
+
+def people_in_image(image: Picture, source: str, chain: Chain) -> Floats:
+    """Everybody in a picture uint8 [h, w, 3]: joints float32 [P, 15, 3] in its px; raises as `people_in_picture`."""
     width, height = chain.info.frame_size
     people = find_pose(chain, letterbox(image, (height, width), grey=BAR_GREY))
     if not people:
         raise BadInputError(
-            f"{what} {path} shows no person that the engines can find",
+            f"{source} shows no person that the engines can find",
             "a picture with one whole person, well lit and not small, is needed",
             "give another picture, or keypoints as JSON",
         )
     fit = fit_letterbox((image.shape[0], image.shape[1]), (height, width))
     joints = np.stack(people)
     joints[..., :2] = (joints[..., :2] - (fit.left, fit.top)) / fit.scale
-    return image, joints
+    return joints
+
+
+def picture_of(path: Path, what: str) -> Picture:
+    """The picture in a file, uint8 [h, w, 3] BGR; raises as `people_in_picture`."""
+    image = decode_picture(read_picture(path, what))
+    if image is None:
+        raise BadInputError(f"{what} {path} holds no picture", "a complete image file is needed", "check that it opens")
+    return image
 
 
 def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
