@@ -165,9 +165,10 @@ def main(arguments: list[str] | None = None) -> int:
     engines = engines_folder(options.engines)
     require_same_engines(out, read_chain(engines, ENCODER))
     bad = extract(footage, out, chains(engines, options.backend), console)
-    console.print(f"{len(footage) - len(bad)} of {len(clips)} clips have poses in {out}", highlight=False, soft_wrap=True)
+    said = [f"{len(footage) - len(bad)} of {len(clips)} clips have poses in {out}"]
     if missing:
-        console.print(f"{len(missing)} have no video in {videos}: {', '.join(missing[:5])} ...", highlight=False, soft_wrap=True)
+        said.append(f"{len(missing)} have no video in {videos}: {', '.join(missing[:5])}{' ...' * (len(missing) > 5)}")
+    console.print("\n".join(said), highlight=False, soft_wrap=True)
     if bad:
         raise BadInputError(
             f"{len(bad)} clips could not be read: {', '.join(bad)}", "the others are done", "mend them, then run again"
