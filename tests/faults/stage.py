@@ -20,10 +20,9 @@ from engines.errors import PosemirrorError
 from realtime import session
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame, Picture
-from realtime.overlay import View
 from realtime.pipeline import STALE_MS, Ledger, Pipeline
-from realtime.results import SCORED, FrameResult
-from realtime.session import Outputs, Statistics, run_session
+from realtime.results import SCORED, STALE, FrameResult
+from realtime.session import Outputs, Screen, Statistics, run_session
 from realtime.sources import open_source
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
@@ -220,8 +219,7 @@ class Stage:
         self._written.set()
         self._busy_until_grab = 0
         self._ending = False
-        self._number = -1
-        self._lines: dict[int, tuple[bool, str, Picture, FrameResult]] = {}
+        self._drawn: dict[int, tuple[Screen, FrameResult, int]] = {}
         self.ledger = Ledger()
         self._pipeline: Pipeline | None = None
         camera.on_grab, camera.on_picture = self._before_grab, self._given
@@ -231,36 +229,25 @@ class Stage:
 
     def _watch_drawing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every drawn picture is remembered with what it claims."""
-        draw_overlay, draw_old = session.draw_overlay, session.old_picture
-        words: list[str] = []
-        hint_lines = session.hint_lines
 
-        def overlay(image: Picture, result: FrameResult, joints, view: View, visible: float):  # type: ignore[no-untyped-def]
-            canvas = draw_overlay(image, result, joints, view, visible)
-            self._lines[id(canvas)] = (True, view.hint, canvas, result)
-            self._number = number_of(image)
-            return canvas
+        def watched(draw: Callable[..., Screen]) -> Callable[..., Screen]:
+            def drawing(image: Picture, result: FrameResult, *arguments: object) -> Screen:
+                screen = draw(image, result, *arguments)
+                self._drawn[id(screen.picture)] = (screen, result, number_of(image))
+                return screen
 
-        def lines(hint: str) -> tuple[str, ...]:
-            words.append(hint)
-            return hint_lines(hint)
+            return drawing
 
-        def old(image: Picture, result: FrameResult, mirror: bool) -> Picture:
-            canvas = draw_old(image, result, mirror)
-            self._lines[id(canvas)] = (False, words[-1], canvas, result)
-            self._number = number_of(image)
-            return canvas
-
-        monkeypatch.setattr(session, "draw_overlay", overlay)
-        monkeypatch.setattr(session, "hint_lines", lines)
-        monkeypatch.setattr(session, "old_picture", old)
+        for name in ("drawn", "old_screen"):
+            monkeypatch.setattr(session, name, watched(getattr(session, name)))
 
     def shown_on_screen(self, picture: Picture) -> bool:
         """The window's `show`."""
-        live, words, _, result = self._lines.pop(id(picture))
+        screen, result, number = self._drawn.pop(id(picture))
+        live = result.status != STALE
         age_ms = (self.clock.now_ns() - result.captured_ns) / 1e6
         repeated = (result.reason or "").startswith("no new result")
-        seen = Seen(live, words, self._number, age_ms, self.camera.seconds, repeated)
+        seen = Seen(live, screen.view.hint, number, age_ms, self.camera.seconds, repeated)
         assert not (live and age_ms > STALE_MS), f"a picture {age_ms:.0f} ms old was shown as live"
         self.seen.append(seen)
         self.look()

@@ -37,8 +37,8 @@ class AtLine:
         sys.settrace(None)
 
     def _trace(self, frame: FrameType, event: str, argument: object):  # type: ignore[no-untyped-def]
-        if not frame.f_code.co_filename.startswith(OURS):
-            return None
+        if not frame.f_code.co_filename.startswith(OURS) or frame.f_code.co_filename.endswith("exits.py"):
+            return None  # before `main` is entered a signal does what it does to every Python program
         if event == "line":
             self.lines += 1
             if self.lines == self._line and self._number is not None:
@@ -84,12 +84,14 @@ def test_a_signal_at_any_line_leaves_a_complete_file_or_none(
     lines = lines_of(command)
     assert lines > 1000
     results.unlink()
-    complete = 0
+    complete = raised = 0
     for line in range(1, lines, max(1, lines // MOMENTS)):
         with AtLine(number, line) as at:
             signal.signal(signal.SIGTERM, run_live.terminate)
             code = run_live.main(command)
-        assert at.raised and code in (CODES[number], EXIT_OK), (line, code)
+        raised += at.raised
+        assert code in (CODES[number], EXIT_OK), (line, code)
+        assert at.raised or code == EXIT_OK
         if not results.exists():
             continue
         text = results.read_text()
@@ -101,4 +103,4 @@ def test_a_signal_at_any_line_leaves_a_complete_file_or_none(
         assert last["captured"] == last["shown"] + last["dropped"], line  # type: ignore[operator]
         assert len(frames) - last["shown"] in (0, 1), line  # type: ignore[operator]
         complete += 1
-    assert complete >= 5
+    assert raised > 0.8 * MOMENTS and complete > 5, "the number of lines differs a little from run to run"
