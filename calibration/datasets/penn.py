@@ -39,7 +39,7 @@ def read_penn(path: Path) -> PoseSet:
     Raises:
         BadInputError: the file is missing or an array does not have its shape.
     """
-    data = load_arrays(path, ("xy", "visible", "offsets", "action", "actions"), "Penn Action")
+    data = load_arrays(path, ("xy", "visible", "offsets", "action", "actions"), "Penn Action", texts=("actions",))
     xy, visible = data["xy"].astype(np.float32), data["visible"].astype(np.bool_)
     if xy.ndim != 3 or xy.shape[1:] != (13, 2) or visible.shape != xy.shape[:2]:
         raise malformed(path, f"xy of shape {xy.shape}, visible of {visible.shape}", "xy [N, 13, 2], visible [N, 13]")
