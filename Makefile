@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-# Until compact networks ship in engines/quickstart, the demo builds its engines: from a developer's ../shared/weights, or
-# from the official weights, which it downloads.
+# The demo runs the engines that ship in engines/quickstart. Where they were taken out it builds its own: from a developer's
+# ../shared/weights, or from the official weights, which it downloads.
 QUICKSTART := $(wildcard engines/quickstart/detect.json)
 SHARED := ../shared/weights
 DEMO_WEIGHTS := $(if $(wildcard $(SHARED)/yolov5nu.pt),\
 	--pose $(SHARED)/tinypose_256x192.onnx --weights-dir $(SHARED),--pose hrnet_w32 --trust-weights)
 
-.PHONY: demo test lint clean
+.PHONY: demo quickstart test lint clean
 
 demo: $(if $(QUICKSTART),$(VENV)/.base,demo/engines/detect.json)
 	$(BIN)/python run_live.py --demo
@@ -20,6 +20,10 @@ demo: $(if $(QUICKSTART),$(VENV)/.base,demo/engines/detect.json)
 demo/engines/detect.json: $(VENV)/.build
 	@echo "Building the demo's engines with: $(strip $(DEMO_WEIGHTS))"
 	$(BIN)/python build_engines.py --backend onnx --detector yolov5nu $(DEMO_WEIGHTS) --out demo/engines
+
+# makes engines/quickstart anew from the committed weights in calibration/runs and engines/weights
+quickstart: $(VENV)/.build
+	$(BIN)/python build_engines.py --backend onnx --detector quickstart --pose quickstart --out engines/quickstart
 
 test: lint
 	$(BIN)/python -m pytest

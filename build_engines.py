@@ -33,12 +33,15 @@ def parser() -> argparse.ArgumentParser:
     )
     networks = options.add_argument_group("networks")
     networks.add_argument(
-        "--detector", default="yolov5nu", metavar="yolov5nu|yolov5su|FILE", help="person detector (default yolov5nu)"
+        "--detector",
+        default="yolov5nu",
+        metavar="yolov5nu|yolov5su|quickstart|FILE",
+        help="person detector (default yolov5nu)",
     )
     networks.add_argument(
         "--pose",
         default="hrnet_w32",
-        metavar="hrnet_w32|hrnet_w48|FILE",
+        metavar="hrnet_w32|hrnet_w48|quickstart|FILE",
         help="pose network (default hrnet_w32)",
     )
     networks.add_argument("--encoder", metavar="FILE", help="one more encoder beside those that ship")

@@ -15,8 +15,16 @@ from engines.skeleton import MIRRORED_KEYPOINT
 
 UPPER_BODY = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 LOWER_BODY = (11, 12, 13, 14, 15, 16)
+LEAST_JOINTS = 4
+"""A part of a body with fewer is not looked at alone."""
+CUTS = ((1, True), (1, False), (0, True), (0, False))
+"""Where a picture ends: axis, and whether at its far side (below, above, right, left of what is left)."""
+CUT_SHARES = (0.55, 0.15, 0.15, 0.15)
 HIDDEN_VISIBILITY = 0.25
 """A covered joint's visibility is multiplied by this, which puts it below the project's threshold of 0.3."""
+
+
+Rect = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,8 @@ class Augmentation:
         scale: lowest and highest factor of the person's size in the window; a tracker's box is tight.
         shift: largest shift of the window, as a part of its size.
         rotation_degrees: largest rotation, applied to 60 % of the crops.
-        half_body: probability of a window around the upper or lower body only.
+        cut: probability of a picture that ends within the body, with the window around what is left.
+        half_body: probability of a window around the upper or lower body only, in a picture that goes on.
         occluders: probability of one to three patches over the person.
         neighbour: probability of a piece of another person at the window's side.
         degrade: probability of each of blur, low resolution and noise.
@@ -38,6 +47,7 @@ class Augmentation:
     scale: tuple[float, float] = (0.75, 1.35)
     shift: float = 0.1
     rotation_degrees: float = 30.0
+    cut: float = 0.3
     half_body: float = 0.2
     occluders: float = 0.4
     neighbour: float = 0.15
@@ -47,12 +57,21 @@ class Augmentation:
 
 
 NO_AUGMENTATION = Augmentation(
-    scale=(1, 1), shift=0, rotation_degrees=0, half_body=0, occluders=0, neighbour=0, degrade=0, colour=0, flip=False
+    scale=(1, 1),
+    shift=0,
+    rotation_degrees=0,
+    cut=0,
+    half_body=0,
+    occluders=0,
+    neighbour=0,
+    degrade=0,
+    colour=0,
+    flip=False,
 )
 
 
 MILD_AUGMENTATION = Augmentation(
-    scale=(0.8, 1.25), shift=0.08, half_body=0.1, occluders=0.15, neighbour=0.1, degrade=0.1, colour=0.2
+    scale=(0.8, 1.25), shift=0.08, cut=0.25, half_body=0.1, occluders=0.15, neighbour=0.1, degrade=0.1, colour=0.2
 )
 """For short runs: what there is time to learn is the pose, not every disturbance."""
 AUGMENTATIONS = {"none": NO_AUGMENTATION, "mild": MILD_AUGMENTATION, "strong": Augmentation()}
@@ -75,27 +94,62 @@ class Sample:
     visible: FloatArray
 
 
+def cut_rect(
+    rect: Rect, places: FloatArray, visible: FloatArray, rng: np.random.Generator
+) -> tuple[Rect, npt.NDArray[np.bool_]]:
+    """Ends the picture within the body: below the shoulders, hips or knees more often than elsewhere.
+
+    Args:
+        rect: left, top, right, bottom of the real pixels, px of the crop.
+        places: `float32 [17, 2]`, crop px.
+        visible: `float32 [17]`; joints below 0.3 do not count as part of the body.
+        rng: where the randomness comes from.
+
+    Returns:
+        The smaller rectangle, and which joints `bool [17]` are on it: `rect` and all where too few would be left.
+    """
+    axis, far_side = CUTS[int(rng.choice(len(CUTS), p=CUT_SHARES))]
+    kept = rng.uniform(0.25, 0.85)
+    body = places[visible >= 0.3, axis]
+    if len(body) < LEAST_JOINTS:
+        return rect, np.ones(len(places), np.bool_)
+    low, high = float(body.min()), float(body.max())
+    edge = round(low + kept * (high - low) if far_side else high - kept * (high - low))
+    edge = min(max(edge, rect[axis] + 1), rect[axis + 2] - 1)
+    left = places[:, axis] <= edge - 1 if far_side else places[:, axis] >= edge
+    if (left & (visible >= 0.3)).sum() < LEAST_JOINTS:
+        return rect, np.ones(len(places), np.bool_)
+    cut = list(rect)
+    cut[axis + 2 if far_side else axis] = edge
+    return (cut[0], cut[1], cut[2], cut[3]), left
+
+
 def window_matrix(
-    rng: np.random.Generator, settings: Augmentation, places: FloatArray, visible: FloatArray
+    rng: np.random.Generator,
+    settings: Augmentation,
+    places: FloatArray,
+    visible: FloatArray,
+    part: Sequence[int] = (),
 ) -> npt.NDArray[np.float64]:
     """A random affine map `[2, 3]` from crop px to window px.
 
     Args:
         rng: where the randomness comes from.
         settings: how far to go.
-        places: `float32 [17, 2]`, crop px; needed for half-body windows.
-        visible: `float32 [17]`; joints below 0.3 do not count as part of a half body.
+        places: `float32 [17, 2]`, crop px; needed for windows around a part of the body.
+        visible: `float32 [17]`; joints below 0.3 do not count as part of a body.
+        part: the joints to look at; none: the whole body, or by chance a half.
     """
     width, height = WINDOW_SIZE
     centre = np.array([WINDOW_OFFSET[0] + width / 2, WINDOW_OFFSET[1] + height / 2])
     scale = float(np.exp(rng.uniform(*np.log(settings.scale))))
-    if rng.random() < settings.half_body:
-        joints = list(UPPER_BODY if rng.random() < 0.7 else LOWER_BODY)
-        joints = [joint for joint in joints if visible[joint] >= 0.3]
-        if len(joints) >= 4:
-            low, high = places[joints].min(0), places[joints].max(0)
-            side = max((high[0] - low[0]) / width, (high[1] - low[1]) / height, 0.2) * 1.5
-            centre, scale = (low + high) / 2, float(np.clip(scale / side, 0.7, 2.5))
+    if not part and rng.random() < settings.half_body:
+        part = UPPER_BODY if rng.random() < 0.7 else LOWER_BODY
+    joints = [joint for joint in part if visible[joint] >= 0.3]
+    if len(joints) >= LEAST_JOINTS:
+        low, high = places[joints].min(0), places[joints].max(0)
+        side = max((high[0] - low[0]) / width, (high[1] - low[1]) / height, 0.2) * 1.5
+        centre, scale = (low + high) / 2, float(np.clip(scale / side, 0.7, 3.0))
     angle = rng.uniform(-1, 1) * settings.rotation_degrees if rng.random() < 0.6 else 0.0
     matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, scale)
     shift = rng.uniform(-settings.shift, settings.shift, 2) * WINDOW_SIZE
@@ -196,7 +250,7 @@ def background(other: Image, rng: np.random.Generator) -> Image:
 
 def augment(
     picture: Image,
-    rect: tuple[int, int, int, int],
+    rect: Rect,
     places: FloatArray,
     shares: FloatArray,
     visible: FloatArray,
@@ -218,9 +272,14 @@ def augment(
         rng: where the randomness comes from.
         size: width and height of the picture to make; labels stay in px of the 192x256 window.
     """
-    left, top, right, bottom = rect
     best = np.where(shares[1:, :, None] > 0, places[1:], places[:1])[0]
-    matrix = window_matrix(rng, settings, best, visible)
+    part: Sequence[int] = ()
+    if rng.random() < settings.cut:
+        rect, kept = cut_rect(rect, best, visible, rng)
+        shares, visible = shares * kept, visible * kept
+        part = () if kept.all() else tuple(np.flatnonzero(kept))
+    left, top, right, bottom = rect
+    matrix = window_matrix(rng, settings, best, visible, part)
     inner = matrix.copy()
     inner[:, 2] += matrix[:, :2] @ np.array([left, top], np.float64)
     window = background(other, rng)

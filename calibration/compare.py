@@ -1,13 +1,17 @@
 """Command line that scores one pose against another: `python -m calibration.compare A B`. Knows no pose network.
 
-A and B are `.npz` or target `.json` files, or pictures where a picture reader is wired in (calibration.pose_files).
-With `--figure` several pairs are drawn in rows, as in the paper's Figure 3 (high, medium and low similarity).
+A and B are pictures, targets or other keypoints in `.json`, or `.npz` files; a picture's person is found with the live
+loop's engines. With `--figure` several pairs are drawn in rows, as in the paper's Figure 3 (high, medium and low
+similarity).
 """
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,12 +19,19 @@ from torch import nn
 
 from calibration.datasets.poseset import Floats
 from calibration.methods import embed
-from calibration.outcome_scores import score_from_distance
-from calibration.pose_files import PictureReader, read_pose
+from calibration.pose_files import FilePose, read_pose
+from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits
 from engines.networks.encoders import load_encoder
 from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
+from realtime.executor import Chain
+from realtime.opening import engines_folder, open_chain
+from realtime.pose import parse_ignore
+from realtime.scoring import score_from_distance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LEAST_COMMON_JOINTS = 12
 GRADES = ("high", "medium", "low")
@@ -32,13 +43,13 @@ class Comparison:
 
     Attributes:
         names: of the two files.
-        poses: `float32 [15, 3]` each, x px, y px, confidence.
+        poses: with their pictures, if they come from any.
         distance: equation 5 under the common mask.
         score: equation 6, 0..100.
     """
 
     names: tuple[str, str]
-    poses: tuple[Floats, Floats]
+    poses: tuple[FilePose, FilePose]
     distance: float
     score: float
 
@@ -46,9 +57,11 @@ class Comparison:
 def parser() -> argparse.ArgumentParser:
     """The command line of comparing."""
     line = argparse.ArgumentParser(prog="python -m calibration.compare", description=__doc__)
-    line.add_argument("poses", nargs="+", type=Path, help="two poses; with --figure any even number, pair by pair")
+    line.add_argument("poses", nargs="+", type=Path, help="two files; with --figure any even number, pair by pair")
     line.add_argument("--encoder", default="graded", help="graded, paper, mlp, bones or a .safetensors file")
     line.add_argument("--width", type=float, default=0.3, help="score width u (%(default)s, the paper's)")
+    line.add_argument("--ignore", type=parse_ignore, default=(), metavar="legs|JOINT,...", help="what does not count")
+    line.add_argument("--engines", default=None, help="folder of engines, for pictures (engines/built, or quickstart)")
     line.add_argument("--out", type=Path, default=Path("compare.png"), help="picture to write (%(default)s)")
     line.add_argument("--figure", action="store_true", help="draw all pairs, best score first (the paper's Figure 3)")
     return line
@@ -71,46 +84,67 @@ def compare(encoder: nn.Module, first: Floats, second: Floats, width: float) -> 
         )
     mask = visible.astype(np.float32)[None]
     one, other = embed(encoder, first[None, :, :2], mask), embed(encoder, second[None, :, :2], mask)
-    distance = float(1 - (one.astype(np.float64) * other).sum())
-    return distance, float(score_from_distance(np.array([distance]), width)[0])
+    distance = max(0.0, float(1 - (one.astype(np.float64) * other).sum()))
+    return distance, float(score_from_distance(distance, width))
 
 
 def draw(comparisons: list[Comparison], path: Path, graded: bool) -> None:
     """Each pair side by side, one row a pair, with its score; written to `path`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.2 * len(comparisons)), layout="constrained")
-    grid = figure.subplots(len(comparisons), 2, squeeze=False)
-    for row, (axes, comparison) in enumerate(zip(grid, comparisons, strict=True)):
-        for place, name, pose in zip(axes, comparison.names, comparison.poses, strict=True):
-            for start, end in BONES:
-                if min(pose[start, 2], pose[end, 2]) >= VISIBLE_CONFIDENCE:
-                    place.plot(pose[[start, end], 0], pose[[start, end], 1], color="tab:blue", linewidth=3)
-            shown = pose[pose[:, 2] >= VISIBLE_CONFIDENCE]
-            place.scatter(shown[:, 0], shown[:, 1], color="tab:orange", zorder=2)
+    figure = Figure(figsize=(7, 3.6 * len(comparisons)), layout="constrained")
+    parts = figure.subfigures(len(comparisons), 1, squeeze=False)[:, 0]
+    for row, (part, comparison) in enumerate(zip(parts, comparisons, strict=True)):
+        grade = f"{GRADES[row]} similarity, " if graded and len(comparisons) == len(GRADES) else ""
+        part.suptitle(f"{grade}score {comparison.score:.1f}".capitalize(), weight="bold")
+        for place, name, pose in zip(part.subplots(1, 2), comparison.names, comparison.poses, strict=True):
             place.set(aspect="equal", title=name)
-            place.invert_yaxis()
-            place.axis("off")
-        grade = f"{GRADES[min(row, 2)]} similarity, " if graded and len(comparisons) == len(GRADES) else ""
-        axes[1].set_title(f"{comparison.names[1]}\n{grade}score {comparison.score:.1f}")
+            _draw_pose(place, pose)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
 
+def _draw_pose(place: "Axes", pose: FilePose) -> None:
+    """The skeleton over its picture, or on white."""
+    joints, seen = pose.joints, pose.joints[:, 2] >= VISIBLE_CONFIDENCE
+    if pose.picture is not None:
+        place.imshow(pose.picture[..., ::-1])
+    else:
+        place.invert_yaxis()
+    for bone in BONES:
+        if seen[list(bone)].all():
+            place.plot(joints[bone, 0], joints[bone, 1], color="white", linewidth=5)
+            place.plot(joints[bone, 0], joints[bone, 1], color="tab:blue", linewidth=3)
+    place.scatter(joints[seen, 0], joints[seen, 1], color="tab:orange", edgecolor="white", zorder=2)
+    place.axis("off")
+
+
 @documented_exits()
-def main(arguments: list[str] | None = None, read_picture: PictureReader | None = None) -> int:
-    """Runs the command line; `read_picture` is the pose pipeline, where there is one. Returns the exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
+    torch.set_num_threads(1)
     if len(options.poses) % 2 or (len(options.poses) > 2 and not options.figure):
         raise BadInputError(f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair")
     if not options.width > 0:
         raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
     encoder = load_encoder(options.encoder)
     comparisons = []
-    for first, second in zip(options.poses[::2], options.poses[1::2], strict=True):
-        poses = read_pose(first, read_picture), read_pose(second, read_picture)
-        names = first.stem, second.stem
-        comparisons.append(Comparison(names, poses, *compare(encoder, *poses, options.width)))
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def engines() -> Chain:
+            chain, _ = open_chain(engines_folder(options.engines), "bones", "auto")
+            if isinstance(chain, DeviceChain):
+                stack.callback(chain.close)
+            return chain
+
+        files = [read_pose(path, engines, options.ignore) for path in options.poses]
+    for number in range(0, len(files), 2):
+        first, second = files[number : number + 2]
+        names = options.poses[number].stem, options.poses[number + 1].stem
+        said = compare(encoder, first.joints, second.joints, options.width)
+        comparisons.append(Comparison(names, (first, second), *said))
     comparisons.sort(key=lambda comparison: -comparison.score)
     draw(comparisons, options.out, options.figure)
     for comparison in comparisons:
@@ -123,5 +157,4 @@ def main(arguments: list[str] | None = None, read_picture: PictureReader | None 
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     sys.exit(main())

@@ -12,13 +12,15 @@ from calibration.datasets.poseset import Floats, PoseSet, even_subset
 from calibration.limb_bends import BendSet, bend_test, disturbed
 from calibration.measures import area_under_curve, recall_at_1, spearman
 from calibration.methods import Method, everything_visible
-from calibration.outcome_scores import outcome_distances, score_from_distance, spearman_with_interval
+from calibration.outcome_scores import outcome_distances, spearman_with_interval
 from calibration.pairs import Pairs, label_pairs
 from calibration.recipes import LabelledPoses, labelled
 from engines.skeleton import mirror_joints
+from realtime.scoring import score_from_distance
 
 POSES_PER_SEQUENCE = 10
 PAIRS = 20000
+PAPER_WIDTH = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,11 +126,11 @@ def worst_score_change(method: Method, xy: Floats, count: int = 40) -> float:
     generator = np.random.default_rng(11)
     poses = xy[generator.permutation(len(xy))[:count]]
     matches = disturbed(poses, generator, jitter=0.01, turn_degrees=3, stretch=0.02)
-    whole = score_from_distance(method.pairs(poses, matches, everything_visible(poses)))
+    whole = score_from_distance(method.pairs(poses, matches, everything_visible(poses)), PAPER_WIDTH)
     worst = 0.0
     for triple in itertools.combinations(range(15), 3):
         mask = everything_visible(poses)
         mask[:, triple] = 0
-        score = score_from_distance(method.pairs(poses, matches, mask))
+        score = score_from_distance(method.pairs(poses, matches, mask), PAPER_WIDTH)
         worst = max(worst, float(np.abs(score - whole).max()))
     return worst

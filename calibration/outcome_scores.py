@@ -17,12 +17,6 @@ Floats64 = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def score_from_distance(distance: Floats64, width: float = 0.3) -> Floats64:
-    """Equation 6: 100 exp(-1/2 (distance / width)^2)."""
-    score: Floats64 = 100 * np.exp(-0.5 * (distance / width) ** 2)
-    return score
-
-
 def folds_by_performer(performer: Integers, folds: int) -> Integers:
     """A fold `int64 [S]` for each sequence, so that no performer is in two; the largest are spread first."""
     names, index, count = np.unique(performer, return_inverse=True, return_counts=True)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from calibration.curves import draw_score
 from calibration.datasets.poseset import load_arrays, malformed, require_file
-from calibration.outcome_scores import score_from_distance
 from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits
+from realtime.scoring import score_from_distance
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95

@@ -39,7 +39,7 @@ from engines.tensorrt_build import (
     import_tensorrt,
     interruptible,
 )
-from engines.weights_registry import WeightsFile, find_weights, require_trust
+from engines.weights_registry import WeightsFile, find_weights, own_or_given, require_trust
 
 ENGINE_FILE = re.compile(r"(detect|pose|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
@@ -157,7 +157,7 @@ def fetch(name: str, request: BuildRequest, events: BuildEvents) -> WeightsFile:
 
 def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
     """The detector's graphs."""
-    weights = fetch(request.detector, request, events)
+    weights = fetch(own_or_given(request.detector, "detector"), request, events)
     events.on_step("detect: graph")
     detector = load_detector(weights.path)
     image_size = network_size(request.frame_size, detector.longest_px)
@@ -169,7 +169,7 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
 
 def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
     """The pose network's graphs."""
-    weights = fetch(request.pose, request, events)
+    weights = fetch(own_or_given(request.pose, "pose"), request, events)
     events.on_step("pose: graph")
     if weights.path.suffix == ".onnx":
         names = {"input_name": NETWORK_INPUT, "output_name": HEATMAPS}

@@ -95,6 +95,14 @@ KNOWN_SHA256: Mapping[str, str] = {
 }
 """Whole SHA-256 of files we have looked into, and the registry name of each."""
 
+OWN_NAME = "quickstart"
+OWN_WEIGHTS: Mapping[str, Path] = {
+    kind: Path(__file__).resolve().parent.parent / "calibration" / "runs" / f"{kind}_compact.safetensors"
+    for kind in ("detector", "pose")
+}
+"""The compact networks trained by this project, which `engines/quickstart` is made from."""
+OWN_LICENCE = "Apache-2.0"
+
 SUFFIX_RUNS_CODE: Mapping[str, bool] = {".pt": True, ".pth": False, ".onnx": False, ".safetensors": False}
 """The kinds of weights file that are read. A `.pt` is a pickle of whole objects; a `.pth` is read weights only."""
 
@@ -154,6 +162,11 @@ def find_weights(
     return _checked(entry, cache / entry.filename)
 
 
+def own_or_given(name_or_path: str, kind: str) -> str:
+    """What `find_weights` takes: for `quickstart` our own weights of a kind (detector, pose), else the same."""
+    return str(OWN_WEIGHTS[kind]) if name_or_path == OWN_NAME else name_or_path
+
+
 def require_trust(weights: WeightsFile, trust_weights: bool) -> None:
     """Refuses a file whose loading would run unknown code, unless the user vouches for it (`--trust-weights`).
 
@@ -198,7 +211,8 @@ def _file_at(path: Path, given: str) -> WeightsFile:
         )
     sha256 = _hash(path)
     known = sha256 in KNOWN_SHA256
-    return WeightsFile(path, sha256, _licence(sha256), trusted=known or not runs_code)
+    licence = OWN_LICENCE if path.resolve() in OWN_WEIGHTS.values() else _licence(sha256)
+    return WeightsFile(path, sha256, licence, trusted=known or not runs_code)
 
 
 def _checked(entry: WeightsEntry, path: Path) -> WeightsFile:

@@ -8,18 +8,19 @@ import cv2
 
 from engines.errors import BadInputError
 from realtime.benchmark import Benchmark, require_known
+from realtime.camera_settings import CameraWish
 from realtime.frames import Clock
 from realtime.histogram import latency_picture
 from realtime.looped import LoopedSource
 from realtime.sources import Source, open_source
 
 
-def chosen_source(arguments: argparse.Namespace, clock: Clock) -> Source:
-    """What `--source` names, open; for a benchmark a video file that never ends."""
+def chosen_source(arguments: argparse.Namespace, clock: Clock, wish: CameraWish) -> Source:
+    """What `--source` names, open; for a benchmark a video file that never ends. `wish` is for a camera."""
 
     def reopen() -> Source:
         pace = arguments.pace and not arguments.benchmark
-        return open_source(arguments.source, clock, pace=pace, reconnect_seconds=arguments.reconnect_seconds)
+        return open_source(arguments.source, clock, pace=pace, reconnect_seconds=arguments.reconnect_seconds, wish=wish)
 
     source = reopen()
     if not arguments.benchmark or source.live or source.stills:

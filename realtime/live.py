@@ -11,9 +11,11 @@ from engines.errors import BadInputError
 from engines.execution import ChainInfo
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
+from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
 from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
+from realtime.live_options import asks_of_camera, camera_wish
 from realtime.opening import (
     BUILT,
     QUICKSTART,
@@ -32,13 +34,18 @@ from realtime.routine import Routine, single
 from realtime.session import Outputs, Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
-from realtime.sources import Source
+from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
+from realtime.web.address import Address
+from realtime.web.hub import Hub
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Opens everything, runs the loop, prints the summary."""
+    if arguments.list_cameras:
+        console.print(camera_table(find_cameras()))
+        return
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
     check_outputs(arguments)
     if arguments.replay:
@@ -47,11 +54,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
     console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
     routine = open_task(arguments, chain, ignore)
-    outputs = chosen_outputs(arguments, console)
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock)))
+        outputs = chosen_outputs(arguments, console, stack)
+        wish = camera_wish(arguments, info.frame_size)
+        source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock, wish)))
+        report_camera(arguments, source, console)
         executor = stack.enter_context(
             opened_executor(
                 chain,
@@ -86,15 +95,17 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     recording = read_recording(arguments.replay)
     info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, QUICKSTART))
     console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
-    outputs = chosen_outputs(arguments, console)
     clock = MonotonicClock()
-    source = ReplaySource(recording, clock, pace=arguments.pace or outputs.window)
     executor = ReplayExecutor(recording, info)
     station = Station(
         recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
     )
     arguments.smoothing = "on" if recording.smoothing else "off"
-    run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
+    with contextlib.ExitStack() as stack:
+        outputs = chosen_outputs(arguments, console, stack)
+        watched = outputs.window or outputs.hub is not None
+        source = ReplaySource(recording, clock, pace=arguments.pace or watched)
+        run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
     console.print(f"Replay: {executor.agreement.sentence}.", soft_wrap=True)
 
 
@@ -175,12 +186,35 @@ def check_outputs(arguments: argparse.Namespace) -> None:
         )
 
 
-def chosen_outputs(arguments: argparse.Namespace, console: Console) -> Outputs:
-    """The sinks; says why there is no window."""
+def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Outputs:
+    """The sinks; says why there is no window, and where browsers look."""
     problem = "" if arguments.headless else display_problem()
     if problem:
         console.print(f"No window: {problem}.", soft_wrap=True)
-    return Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
+    window = not arguments.headless and not problem
+    hub = stack.enter_context(served(arguments.serve, console)) if arguments.serve else None
+    return Outputs(arguments.record, arguments.results, window, hub)
+
+
+def served(address: Address, console: Console) -> contextlib.AbstractContextManager[Hub]:
+    """The browser mirror at an address; its web library is loaded only now."""
+    try:
+        from realtime.web.server import serving
+    except ModuleNotFoundError as error:
+        raise BadInputError(
+            f"--serve needs the package {error.name}, which is not installed",
+            "the extra serve brings it",
+            "run pip install -c constraints.txt -e '.[serve]'",
+        ) from error
+    return serving(address, console)
+
+
+def report_camera(arguments: argparse.Namespace, source: Source, console: Console) -> None:
+    """Says what a camera gives, and that the camera options do nothing elsewhere."""
+    if isinstance(source, LiveSource) and source.camera:
+        console.print(f"{source.name.capitalize()}: {source.camera.sentence}.", soft_wrap=True)
+    elif asks_of_camera(arguments):
+        console.print(f"The --camera options do nothing: {source.name} is no camera.", soft_wrap=True)
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:

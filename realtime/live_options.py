@@ -3,10 +3,14 @@
 import argparse
 from pathlib import Path
 
-from engines.options import add_version, people_count
+from engines.options import add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
+from realtime.camera_settings import CameraWish
+from realtime.web.address import Address, parse_address
 
 DEFAULT_ENCODER = "graded"
+MOST_BUFFERS = 10
+"""What OpenCV's V4L2 backend takes."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 a --fail-over limit was passed, "
         "2 bad argument or file, 3 source lost, 4 engine unusable, 130 Ctrl-C, 143 SIGTERM.",
     )
-    for add in (add_tasks, add_matching, add_source, add_engines, add_screen, add_files, add_measuring):
+    for add in (add_tasks, add_matching, add_source, add_camera, add_engines, add_screen, add_files, add_measuring):
         add(options)
     add_version(options)
     return options
@@ -31,6 +35,7 @@ def add_tasks(options: argparse.ArgumentParser) -> None:
     task("--capture-target", type=Path, metavar="OUT.json", help="count down, then write the pose in view as a target")
     task("--replay", type=Path, metavar="RESULTS.jsonl", help="show and score a recorded session again")
     task("--demo", action="store_true", help="run the clip and the target that ship with posemirror")
+    task("--list-cameras", action="store_true", help="show this machine's cameras, with formats, sizes and rates")
 
 
 def add_matching(options: argparse.ArgumentParser) -> None:
@@ -53,6 +58,20 @@ def add_source(options: argparse.ArgumentParser) -> None:
     option("--reconnect-seconds", type=seconds, default=30.0, metavar="S", help="default 30")
 
 
+def add_camera(options: argparse.ArgumentParser) -> None:
+    """How a camera is set; what its driver gives is printed."""
+    option = options.add_argument_group("camera (see --list-cameras)").add_argument
+    option(
+        "--camera-format", type=camera_format, metavar="MJPG", help="default: raw where that is fast enough, else MJPG"
+    )
+    option("--camera-size", type=camera_size, metavar="WxH", help="default: the engines' frame size")
+    option("--camera-rate", type=rate, metavar="FPS", help="frames a second")
+    option("--camera-exposure", type=exposure, metavar="MS|auto", help="milliseconds, or auto for the camera's own")
+    option(
+        "--camera-buffers", type=buffers, default=1, metavar="N", help="pictures the driver keeps, 1 to 10; default 1"
+    )
+
+
 def add_engines(options: argparse.ArgumentParser) -> None:
     """What runs the networks."""
     option = options.add_argument_group("engines").add_argument
@@ -66,6 +85,11 @@ def add_screen(options: argparse.ArgumentParser) -> None:
     option("--headless", action="store_true", help="open no window")
     option("--mirror", action="store_true", help="show the picture as a mirror does; text stays readable")
     option("--mute", action="store_true", help="no tones and no speech")
+    option(
+        "--serve", type=address, metavar="[HOST:]PORT",
+        help="show all this in browsers too: http://127.0.0.1:PORT; with a HOST (0.0.0.0: every network) to those who "
+        "have the token that is printed",
+    )  # fmt: skip
 
 
 def add_files(options: argparse.ArgumentParser) -> None:
@@ -97,6 +121,14 @@ def fail_over(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no limit; NAME=NUMBER is allowed; give p95_ms=60") from error
 
 
+def address(text: str) -> Address:
+    """Where the browser mirror listens."""
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; PORT, HOST:PORT and [IPV6]:PORT are allowed; give 8080") from error
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
@@ -118,3 +150,60 @@ def seconds(text: str) -> float:
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; 0 and more seconds are allowed; give 30")
     return value
+
+
+def camera_format(text: str) -> str:
+    """A format's letters."""
+    if not (3 <= len(text) <= 4 and text.isascii() and text.isalnum()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no format; four letters are allowed; give MJPG or YUYV")
+    return text.upper().ljust(4)
+
+
+def camera_size(text: str) -> tuple[int, int]:
+    """`1280x720` as (1280, 720): width, height."""
+    height, width = frame_size(text)
+    return width, height
+
+
+def rate(text: str) -> float:
+    """Frames a second."""
+    return ranged(text, "rate", "frames a second", (1, 1000), "30")
+
+
+def exposure(text: str) -> float:
+    """Milliseconds; 0 for `auto`."""
+    return 0.0 if text == "auto" else ranged(text, "exposure", "ms, or auto,", (0.1, 1000), "10")
+
+
+def ranged(text: str, what: str, unit: str, allowed: tuple[float, float], example: str) -> float:
+    """A number within bounds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not allowed[0] <= value <= allowed[1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no {what}; {allowed[0]:g} to {allowed[1]:g} {unit} are allowed; give {example}"
+        )
+    return value
+
+
+def buffers(text: str) -> int:
+    """Pictures a driver keeps."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_BUFFERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of buffers; 1 to {MOST_BUFFERS} are allowed; give 1")
+    return int(text)
+
+
+def camera_wish(arguments: argparse.Namespace, size: tuple[int, int]) -> CameraWish:
+    """What the options ask of a camera; `size` is (width, height) px where none is given."""
+    return CameraWish(
+        arguments.camera_format, arguments.camera_size or size, arguments.camera_rate, arguments.camera_exposure,
+        arguments.camera_buffers,
+    )  # fmt: skip
+
+
+def asks_of_camera(arguments: argparse.Namespace) -> bool:
+    """Whether any option is for a camera."""
+    given = (arguments.camera_format, arguments.camera_size, arguments.camera_rate, arguments.camera_exposure)
+    return any(value is not None for value in given) or arguments.camera_buffers != 1

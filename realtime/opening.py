@@ -16,8 +16,8 @@ from engines.host_sampling import letterbox
 from engines.tensorrt_engine import open_tensorrt
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
-from realtime.executor import Chain, CpuExecutor, find_pose
-from realtime.frames import decode_picture
+from realtime.executor import Chain, CpuExecutor, Floats, find_pose
+from realtime.frames import Picture, decode_picture
 from realtime.pipeline import BAR_GREY
 from realtime.pose import Target, choose_person, is_picture, read_target, target_from_joints
 from realtime.routine import Routine, read_routine
@@ -127,23 +127,74 @@ def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int 
     visible = chain.info.visible_confidence
     if not is_picture(path):
         return read_target(path, ignore=ignore, person=person, visible_confidence=visible)
-    image = decode_picture(read_picture(path))
-    if image is None:
-        raise BadInputError(f"target {path} holds no picture", "a complete image file is needed", "check that it opens")
+    return target_in_picture(
+        picture_of(path, "target"), f"target {path}", path.stem, chain, ignore=ignore, person=person
+    )
+
+
+def target_in_picture(
+    image: Picture, source: str, name: str, chain: Chain, *, ignore: Sequence[str], person: int | None
+) -> Target:
+    """A target from a picture uint8 [h, w, 3] of a person.
+
+    Args:
+        image: the picture.
+        source: where it is from, as errors name it.
+        name: of the target.
+        chain: the engines that find the person.
+        ignore: joint names that do not count.
+        person: which of several, from 1; None for the largest whole one.
+
+    Raises:
+        BadInputError: nobody is in it, or a joint that counts is not visible.
+    """
+    visible = chain.info.visible_confidence
+    joints = people_in_image(image, source, chain)
+    chosen = choose_person(joints, person, source, ignore=ignore, visible_confidence=visible)
+    size = (image.shape[1], image.shape[0])
+    return target_from_joints(joints[chosen], size, name, source, ignore=ignore, visible_confidence=visible)
+
+
+def people_in_picture(path: Path, chain: Chain, what: str = "target") -> tuple[Picture, Floats]:
+    """Everybody in a picture file, found with the engines.
+
+    Args:
+        path: the file.
+        chain: the engines.
+        what: what the picture is for, as errors call it.
+
+    Returns:
+        The picture uint8 [h, w, 3] BGR, and joints float32 [P, 15, 3] in its own px, the likeliest subject first.
+
+    Raises:
+        BadInputError: the file cannot be read or decoded, or shows nobody.
+    """
+    image = picture_of(path, what)
+    return image, people_in_image(image, f"{what} {path}", chain)
+
+
+def people_in_image(image: Picture, source: str, chain: Chain) -> Floats:
+    """Everybody in a picture uint8 [h, w, 3]: joints float32 [P, 15, 3] in its px; raises as `people_in_picture`."""
     width, height = chain.info.frame_size
     people = find_pose(chain, letterbox(image, (height, width), grey=BAR_GREY))
     if not people:
         raise BadInputError(
-            f"target {path} shows no person that the engines can find",
+            f"{source} shows no person that the engines can find",
             "a picture with one whole person, well lit and not small, is needed",
             "give another picture, or keypoints as JSON",
         )
     fit = fit_letterbox((image.shape[0], image.shape[1]), (height, width))
     joints = np.stack(people)
     joints[..., :2] = (joints[..., :2] - (fit.left, fit.top)) / fit.scale
-    chosen = choose_person(joints, person, str(path), ignore=ignore, visible_confidence=visible)
-    size = (image.shape[1], image.shape[0])
-    return target_from_joints(joints[chosen], size, path.stem, str(path), ignore=ignore, visible_confidence=visible)
+    return joints
+
+
+def picture_of(path: Path, what: str) -> Picture:
+    """The picture in a file, uint8 [h, w, 3] BGR; raises as `people_in_picture`."""
+    image = decode_picture(read_picture(path, what))
+    if image is None:
+        raise BadInputError(f"{what} {path} holds no picture", "a complete image file is needed", "check that it opens")
+    return image
 
 
 def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
@@ -158,14 +209,14 @@ def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
     return routine
 
 
-def read_picture(path: Path) -> bytes:
+def read_picture(path: Path, what: str) -> bytes:
     """The bytes of a picture file."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BadInputError(
-            f"target {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
+            f"{what} {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
         ) from error
     if not data:
-        raise BadInputError(f"target {path} is empty", "a picture of a person is needed", "give another file")
+        raise BadInputError(f"{what} {path} is empty", "a picture of a person is needed", "give another file")
     return data

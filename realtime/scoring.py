@@ -18,9 +18,10 @@ LEAST_VISIBLE_SHARE = 0.8
 ROOT = JOINTS.index("pelvis")
 
 
-def score_from_distance(distance: float, width: float) -> float:
-    """Equation 6 of the paper: 100 exp(-(distance / width)^2 / 2), distance >= 0, width > 0."""
-    return float(100 * np.exp(-0.5 * (distance / width) ** 2))
+def score_from_distance(distance: npt.ArrayLike, width: float) -> npt.NDArray[np.float64]:
+    """Equation 6 of the paper: 100 exp(-(distance / width)^2 / 2), distance >= 0, width > 0; one or many."""
+    score: npt.NDArray[np.float64] = 100 * np.exp(-0.5 * (np.asarray(distance, np.float64) / width) ** 2)
+    return score
 
 
 def target_rows(target: Target) -> Targets:

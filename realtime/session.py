@@ -15,16 +15,18 @@ from realtime.brush import POOR
 from realtime.coach import LATE, brightness, hint_for
 from realtime.frames import Picture
 from realtime.gauges import draw_banner, hint_lines
-from realtime.overlay import REFERENCE_SIZE, draw_overlay
+from realtime.overlay import REFERENCE_SIZE, View, draw_overlay
 from realtime.pipeline import Ledger, Pipeline, late
 from realtime.pose import Target, target_object
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import Routine, single
 from realtime.signals import held_signals
-from realtime.sinks import Recorder, ResultsFile, Window
-from realtime.sources import Source
+from realtime.sinks import QUIT_KEYS, Recorder, ResultsFile, Window
+from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.statistics import Distribution
+from realtime.web.hub import Hub
+from realtime.web.words import page_words
 
 STAGES = ("wait", "detect", "pose", "encode")
 
@@ -36,6 +38,7 @@ class Outputs:
     record: Path | None = None
     results: Path | None = None
     window: bool = False
+    hub: Hub | None = None
 
 
 class Statistics:
@@ -82,7 +85,14 @@ def session_row(
         "encoder": {"name": info.encoder, "weights_sha256": encoder.weights_sha256 or None},
         "targets": [target_object(one) | {"width": one.score_width} for one in targets],
         "smoothing": smoothing,
-    } | ({"routine": routine_object(routine)} if routine else {})
+    } | optional_fields(source, routine)
+
+
+def optional_fields(source: Source, routine: Routine | None) -> dict[str, object]:
+    """What a camera's driver gives, and the routine; where there are such."""
+    camera = source.camera if isinstance(source, LiveSource) else None
+    found = {"camera": camera and camera.row(), "routine": routine and routine_object(routine)}
+    return {name: value for name, value in found.items() if value}
 
 
 def routine_object(routine: Routine) -> dict[str, object]:
@@ -156,58 +166,104 @@ def run_session(
         window = stack.enter_context(Window("posemirror", (width, height))) if outputs.window else None
         if window:
             window.on_key = station.press
-        if results and target:
-            results.write_row(session_row(info, source, target, smoothing, routine))
-            stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics, source.capture_clock)))
+        hub = outputs.hub
+        if target and (results or hub):
+            begin_rows(results, hub, session_row(info, source, target, smoothing, routine))
+            stack.callback(
+                lambda: end_rows(results, hub, summary_row(pipeline.ledger, statistics, source.capture_clock))
+            )
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            if hub and leaves(hub, station):
+                pipeline.stop()  # the frames still in flight go to the files
+            looked_at = hub is not None and hub.wanted
             if shown.repeated:
-                if window and not window.show(old_picture(shown.image, shown.result, station.mirror)):
-                    break
+                if window or looked_at:
+                    screen = old_screen(shown.image, shown.result, station.mirror)
+                    if hub and looked_at:
+                        hub.offer(screen.picture, page_words(screen.view, shown.result))
+                    if window and not window.show(screen.picture):
+                        break
                 continue
             result = station.take(shown.result, shown.image)
             moments: dict[str, float] = {}
-            if recorder or window:
+            if recorder or window or looked_at:
                 latency = latency_line(statistics, pipeline.ledger)
-                picture = drawn(shown.image, result, station, info, latency)
+                screen = drawn(shown.image, result, station, info, latency)
                 if result.status != STALE and pipeline.too_old(result):  # while it was drawn
                     result = late(result, pipeline.age_ms(result))
-                    picture = drawn(shown.image, result, station, info, latency)
+                    screen = drawn(shown.image, result, station, info, latency)
                 moments["drawn"] = pipeline.age_ms(result)
+                if hub and looked_at:
+                    hub.offer(screen.picture, page_words(screen.view, result))
                 if window:
-                    stays = window.show(picture)
+                    stays = window.show(screen.picture)
                     moments["shown"] = pipeline.age_ms(result)
                     if not stays:
                         window = None  # its user left; the frames still in flight go to the files
                         pipeline.stop()
                 if recorder:
-                    recorder.write(picture)
+                    recorder.write(screen.picture)
             result = with_moments(result, moments)
             statistics.add(result)
             if results:
                 results.write(result)
+            if hub and target:
+                hub.publish(result)
             on_result(result, statistics)
             if station.finished:
                 break
     return statistics
 
 
-def old_picture(image: Picture, result: FrameResult, mirror: bool) -> Picture:
+def begin_rows(results: ResultsFile | None, hub: Hub | None, row: dict[str, object]) -> None:
+    """Gives the session row to the file and to whoever listens."""
+    if results:
+        results.write_row(row)
+    if hub:
+        hub.begin(row)
+
+
+def end_rows(results: ResultsFile | None, hub: Hub | None, row: dict[str, object]) -> None:
+    """Gives the summary row to whoever listens and to the file."""
+    if hub:
+        hub.publish(row)
+    if results:
+        results.write_row(row)
+
+
+def leaves(hub: Hub, station: Station) -> bool:
+    """Acts on the keys that came from browsers; whether one of them was to leave."""
+    keys = hub.keys()
+    for key in keys:
+        station.press(key)
+    return any(key in QUIT_KEYS for key in keys)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A picture as a person sees it, a new one each time, and what is drawn on it."""
+
+    picture: Picture
+    view: View
+
+
+def old_screen(image: Picture, result: FrameResult, mirror: bool) -> Screen:
     """A picture too old to be live: no skeleton, no score, and what to do; darkened if the camera is at fault."""
     picture = np.ascontiguousarray(image[:, ::-1]) if mirror else image
     height, width = picture.shape[:2]
     hint = hint_for(result, (width, height), brightness(picture))
     canvas = picture.copy() if hint == LATE else (picture // 4).astype(picture.dtype)
     draw_banner(canvas, hint_lines(hint), POOR, min(height / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0]))
-    return canvas
+    return Screen(canvas, View(title=result.target, hint=hint))
 
 
-def drawn(image: Picture, result: FrameResult, station: Station, info: ChainInfo, latency: str) -> Picture:
+def drawn(image: Picture, result: FrameResult, station: Station, info: ChainInfo, latency: str) -> Screen:
     """The frame as a person sees it."""
     if result.status == STALE:
-        return old_picture(image, result, station.mirror)
+        return old_screen(image, result, station.mirror)
     joints, view = station.view(result, latency)
-    return draw_overlay(image, result, joints, view, info.visible_confidence)
+    return Screen(draw_overlay(image, result, joints, view, info.visible_confidence), view)
 
 
 def with_moments(result: FrameResult, moments_ms: dict[str, float]) -> FrameResult:

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 from engines.errors import SourceError
+from realtime.camera_settings import CameraState, CameraWish, known_modes, set_camera
+from realtime.cameras import known_cameras
 from realtime.capture_clock import FILE, CaptureClock
 from realtime.frames import Capture, Clock, Picture, decode_picture
 from realtime.pose import PICTURE_SUFFIXES
@@ -28,6 +30,7 @@ FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.25, 1.0
 READ_AGAIN_SECONDS, QUICK_SECONDS, MOST_READS = 0.02, 0.1, 3
 """A read that fails at once is tried again before the camera is closed: one torn picture is no lost camera."""
 
+ANY_CAMERA = CameraWish()
 FROZEN_SECONDS, REOPEN_FROZEN_SECONDS = 0.25, 3.0
 TORN_ROWS, TORN_GREY = 8, 128
 """What libjpeg leaves where a picture's data ended too early: rows of exactly this grey, down to the last."""
@@ -75,26 +78,32 @@ def without_password(address: str) -> str:
 
 
 @contextlib.contextmanager
-def opened_source(text: str, clock: Clock, *, pace: bool, reconnect_seconds: float) -> Iterator[Source]:
+def opened_source(
+    text: str, clock: Clock, *, pace: bool, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA
+) -> Iterator[Source]:
     """Opens `0` (a camera), a video file, a picture, a glob of pictures or `rtsp://...`, and closes it.
+
+    `wish` is for cameras alone.
 
     Raises:
         SourceError: it cannot be opened; the sentence says why.
     """
-    source = open_source(text, clock, pace=pace, reconnect_seconds=reconnect_seconds)
+    source = open_source(text, clock, pace=pace, reconnect_seconds=reconnect_seconds, wish=wish)
     try:
         yield source
     finally:
         source.close()
 
 
-def open_source(text: str, clock: Clock, *, pace: bool, reconnect_seconds: float) -> Source:
+def open_source(
+    text: str, clock: Clock, *, pace: bool, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA
+) -> Source:
     """See `opened_source`; the caller closes."""
     # OpenCV's own warnings would stand between the user and our one sentence
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if text.isdecimal() or "://" in text:
-        return LiveSource(text, clock, reconnect_seconds)
+        return LiveSource(text, clock, reconnect_seconds, wish)
     path = Path(text)
     is_folder = is_there = False
     try:
@@ -232,14 +241,16 @@ class LiveSource:
     """A camera by its number, or a network stream. When it is lost it is opened again, for a limited time.
 
     A picture that stays the same to the byte is as old as the first of its kind: see `realtime.frames.Capture`. After
-    3 s of it the camera is opened again, once.
+    3 s of it the camera is opened again, once. `camera` is what its driver gives; None for a stream.
     """
 
     live = True
     stills = False
 
-    def __init__(self, address: str, clock: Clock, reconnect_seconds: float) -> None:
+    def __init__(self, address: str, clock: Clock, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA) -> None:
         self._address, self._clock, self._reconnect_seconds = address, clock, reconnect_seconds
+        self._wish = wish
+        self.camera: CameraState | None = None
         self._reading = threading.Lock()
         self._repeats, self._new_ns = Repeats(), 0
         self.name = f"camera {address}" if address.isdecimal() else without_password(address)
@@ -265,12 +276,17 @@ class LiveSource:
 
     def _open(self) -> cv2.VideoCapture | None:
         self._opened_ns = self._clock.now_ns()
+        numbered, wish = self._address.isdecimal(), self._wish
+        modes = known_modes(self._address) if numbered and wish.size and not wish.format else ()
         try:
-            video = cv2.VideoCapture(int(self._address) if self._address.isdecimal() else self._address)
+            video = cv2.VideoCapture(int(self._address) if numbered else self._address)
         except cv2.error:  # a camera number beyond all integers
             return None
         if video.isOpened():
-            video.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a longer queue in the driver is lag that no one sees
+            if numbered:
+                self.camera = set_camera(video, wish, modes)
+            else:
+                video.set(cv2.CAP_PROP_BUFFERSIZE, wish.buffers)
             return video
         video.release()
         return None
@@ -328,9 +344,3 @@ class LiveSource:
                     self._video = None
             finally:
                 self._reading.release()
-
-
-def known_cameras() -> str:
-    """The cameras that Linux shows, for an error; empty elsewhere."""
-    names = sorted(path.name for path in Path("/dev").glob("video*") if re.fullmatch(r"video\d+", path.name))
-    return f" (this machine shows {', '.join(names) if names else 'no camera'})" if Path("/dev").is_dir() else ""

@@ -16,8 +16,12 @@ LIVE_ENGINES = ("errors", "execution", "geometry", "gpu", "host_sampling", "mani
 
 NOT_LIVE = (
     "torch", "torchvision", "ultralytics", "onnx", "safetensors", "matplotlib", "scipy", "pycocotools", "calibration",
+    "aiohttp",
 )  # fmt: skip
-"""Packages of the build step and of training; a station that only runs has none of them."""
+"""Packages of the build step, of training and of `--serve`; a station that only runs has none of them."""
+
+ON_DEMAND = Path("realtime/web/server")
+"""The one module that is imported only when `--serve` asks for it."""
 
 NOT_AT_IMPORT = ("cuda", "tensorrt", "tensorrt_rtx")
 """Packages that touch the GPU; asked for only when a GPU is."""
@@ -40,7 +44,8 @@ print(json.dumps({"roots": roots, "threads": threading.active_count(), "same": b
 
 
 def live_modules() -> list[str]:
-    realtime = [f"realtime.{path.stem}" for path in (REPOSITORY / "realtime").glob("*.py") if path.stem != "__init__"]
+    paths = [path.relative_to(REPOSITORY).with_suffix("") for path in (REPOSITORY / "realtime").rglob("*.py")]
+    realtime = [".".join(path.parts) for path in paths if path.stem != "__init__" and path != ON_DEMAND]
     return sorted(realtime) + [f"engines.{name}" for name in LIVE_ENGINES]
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.augment import NO_AUGMENTATION, Augmentation, Sample, augment, cover
+from calibration.augment import NO_AUGMENTATION, Augmentation, Sample, augment, cover, cut_rect
 from calibration.crops import WINDOW_OFFSET
 from engines.skeleton import MIRRORED_KEYPOINT
 from tests.calibration.tiny_set import FIGURE, colour, drawn
@@ -89,3 +89,33 @@ def test_padding_of_the_crop_is_replaced_by_a_background() -> None:
         kept.append(augment(crop, (100, 0, 240, 320), *label, bright, NO_AUGMENTATION, rng).picture[:, :70].mean())
     assert min(kept) < 1, "sometimes black, as beyond a camera's edge"
     assert max(kept) > 150, "sometimes another picture"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cut_picture_ends_between_the_joints_that_are_left_and_the_others(seed: int) -> None:
+    (left, top, right, bottom), kept = cut_rect(WHOLE, FIGURE, np.ones(17, np.float32), np.random.default_rng(seed))
+    (x, y) = FIGURE.T
+    inside = (x >= left) & (y >= top) & (x <= right - 1) & (y <= bottom - 1)
+    assert kept.sum() >= 4
+    assert np.array_equal(inside, kept)
+
+
+def test_what_a_cut_leaves_out_is_not_learnt_and_the_rest_fills_the_window() -> None:
+    samples = [made(replace(NO_AUGMENTATION, cut=1.0), seed) for seed in range(12)]
+    learnt = [sample.shares[0] > 0 for sample in samples]
+    assert sum(not joints.all() for joints in learnt) >= 10
+    for sample, joints in zip(samples, learnt, strict=True):
+        assert not sample.visible[~joints].any()
+        low, high = sample.places[0][joints].min(0), sample.places[0][joints].max(0)
+        assert ((high - low) / (192, 256)).max() > 0.4
+        for x, y in sample.places[0][joints]:
+            assert 0 <= x <= 191
+            assert 0 <= y <= 255
+
+
+def test_a_person_of_few_visible_joints_is_not_cut() -> None:
+    visible = np.zeros(17, np.float32)
+    visible[:3] = 1
+    rect, kept = cut_rect(WHOLE, FIGURE, visible, np.random.default_rng(0))
+    assert rect == WHOLE
+    assert kept.all()

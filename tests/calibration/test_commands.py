@@ -3,15 +3,20 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from calibration import compare, embed, evaluate, score_width, train
+from calibration.pose_files import read_pose
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK
 from engines.networks.encoders import PaperEncoder
 from engines.skeleton import JOINTS
+from realtime.executor import Chain
+from realtime.pose import Target, write_target
+from tests.realtime.fakes import FakeChain, standing_joints
 
 
 def person(seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -114,9 +119,12 @@ def test_embedding_with_an_unknown_encoder_exits_4(tmp_path: Path) -> None:
 
 
 def target_file(path: Path, pose: np.ndarray, ignore: tuple[str, ...] = ()) -> Path:
-    joints = {name: values.tolist() for name, values in zip(JOINTS, pose, strict=True)}
-    path.write_text(json.dumps({"format": "posemirror-target", "version": 1, "joints": joints, "ignore": list(ignore)}))
+    write_target(Target(path.stem, (640, 480), pose, ignore), path)
     return path
+
+
+def no_engines() -> Chain:
+    pytest.fail("engines were opened for a file that is no picture")
 
 
 def test_comparing_a_pose_with_itself_scores_100(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,8 +140,68 @@ def test_comparing_a_pose_with_itself_scores_100(tmp_path: Path, capsys: pytest.
 def test_a_joint_that_the_target_ignores_changes_nothing(tmp_path: Path) -> None:
     encoder, moved = evaluate.load_encoder("bones"), person()
     moved[13, :2] += 300
-    target = compare.read_pose(target_file(tmp_path / "a.json", person(), ("left_wrist",)))
+    target = read_pose(target_file(tmp_path / "a.json", person(), ("left_wrist",)), no_engines).joints
     assert compare.compare(encoder, target, moved, 0.3) == compare.compare(encoder, target, person(), 0.3)
+
+
+def test_a_joint_ignored_on_the_command_line_changes_nothing(tmp_path: Path) -> None:
+    moved = person()
+    moved[13, :2] += 300
+    np.savez(tmp_path / "moved.npz", joints=moved)
+    target = target_file(tmp_path / "a.json", person())
+    pose = read_pose(tmp_path / "moved.npz", no_engines, ("left_wrist",)).joints
+    assert not pose[13].any()
+    line = [str(target), str(tmp_path / "moved.npz"), "--encoder", "bones", "--ignore", "left_wrist"]
+    assert compare.main([*line, "--out", str(tmp_path / "compare.png")]) == EXIT_OK
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines that find a small and a large person, whose joints lie in the boxes below."""
+    monkeypatch.setattr(compare, "open_chain", lambda *_: (FakeChain(people=2, detections=[BOXES]), "fake engines"))
+
+
+BOXES = ((10, 60, 60, 120, 0.9), (100, 20, 200, 170, 0.9))
+
+
+def picture(path: Path, width: int = 640, height: int = 360) -> Path:
+    """Twice the engines' frame size, so that joints must be taken back to the picture's own px."""
+    cv2.imwrite(str(path), np.full((height, width, 3), 90, np.uint8))
+    return path
+
+
+@pytest.mark.usefixtures("engines")
+def test_the_pose_of_a_picture_is_the_largest_persons_in_its_own_px(tmp_path: Path) -> None:
+    path = picture(tmp_path / "two.png")
+    chain, _ = compare.open_chain(Path(), "bones", "auto")
+    pose = read_pose(path, lambda: chain)
+    assert np.allclose(pose.joints[:, :2], standing_joints((200, 40, 400, 340))[:, :2], atol=1e-3)
+    assert pose.picture is not None
+    assert pose.picture.shape == (360, 640, 3)
+
+
+@pytest.mark.usefixtures("engines")
+def test_two_pictures_are_compared_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = [str(picture(tmp_path / "a.png")), str(picture(tmp_path / "b.png")), "--out", str(tmp_path / "both.png")]
+    assert compare.main(line) == EXIT_OK
+    assert "a / b: score 100.0, distance 0.0000 (graded, width 0.3)" in capsys.readouterr().out
+    drawn = cv2.imread(str(tmp_path / "both.png"))
+    assert (drawn == 90).all(2).mean() > 0.2, "the pictures lie under the skeletons"
+
+
+def test_a_picture_without_a_person_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "open_chain", lambda *_: (FakeChain(detections=[()]), "fake engines"))
+    files = [str(picture(tmp_path / "empty.png")), str(target_file(tmp_path / "a.json", person()))]
+    assert compare.main(files) == EXIT_BAD_INPUT
+    assert "empty.png shows no person" in capsys.readouterr().err
+
+
+def test_a_picture_without_engines_exits_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(picture(tmp_path / "a.png")), str(target_file(tmp_path / "b.json", person()))]
+    assert compare.main([*files, "--engines", str(tmp_path / "none")]) == EXIT_ENGINE
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_the_figure_draws_three_pairs_best_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,8 +216,8 @@ def test_the_figure_draws_three_pairs_best_first(tmp_path: Path, capsys: pytest.
     [
         (["a.json"], "1 files"),
         (["a.json", "b.txt"], "of kind '.txt'"),
-        (["a.json", "missing.json"], "no file at"),
-        (["a.json", "broken.json"], "broken.json: not a target"),
+        (["a.json", "missing.json"], "missing.json could not be read"),
+        (["a.json", "broken.json"], "broken.json"),
         (["a.json", "half.json"], "joints are visible in both"),
     ],
 )

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from calibration.losses import contrastive_loss, cosine_distance
-from calibration.outcome_scores import score_from_distance
 from engines.networks.encoders import PaperEncoder, paper_adjacency
 from engines.networks.normalise import min_max
 from engines.skeleton import BONES
+from realtime.scoring import score_from_distance
 
 Array = npt.NDArray[np.float64]
 
@@ -99,4 +99,4 @@ def test_the_distance_of_hand_computed_vectors() -> None:
 
 def test_the_score_of_hand_computed_distances() -> None:
     # f(0) = 100; f(u) = 100 e^-0.5 = 60.65; f(2u) = 100 e^-2 = 13.53.
-    assert score_from_distance(np.array([0.0, 0.3, 0.6])) == pytest.approx([100.0, 60.653, 13.534], abs=1e-3)
+    assert score_from_distance([0.0, 0.3, 0.6], 0.3) == pytest.approx([100.0, 60.653, 13.534], abs=1e-3)

@@ -130,7 +130,7 @@ class ScriptedVideo:
 
     def get(self, prop: int) -> float:
         sizes = {cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT, cv2.CAP_PROP_FPS: self._fps}
-        return 1000 * self._at if prop == cv2.CAP_PROP_POS_MSEC else sizes[prop]
+        return 1000 * self._at if prop == cv2.CAP_PROP_POS_MSEC else sizes.get(prop, 0.0)
 
     def set(self, prop: int, value: float) -> bool:
         return True
