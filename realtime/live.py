@@ -13,6 +13,7 @@ from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
+from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
 from realtime.live_options import asks_of_camera, camera_wish
@@ -31,7 +32,7 @@ from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single
-from realtime.session import Outputs, Statistics, run_session
+from realtime.session import Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
@@ -144,7 +145,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             station=wiring.station,
             routine=routine,
         )
-    written = [path for path in (arguments.record, arguments.results) if path is not None]
+    written = [path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path]
     if benchmark:
         console.print(benchmark.table())
         console.print(benchmark.explained(), soft_wrap=True)
@@ -171,15 +172,17 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     """Refuses outputs that cannot be written, or would overwrite another file of the run."""
     taken = [arguments.source, *filter(None, (arguments.target, arguments.routine, arguments.replay))]
     outputs = {
-        "--record": arguments.record, "--results": arguments.results, "--capture-target": arguments.capture_target
+        "--record": arguments.record, "--record-skeleton": arguments.record_skeleton, "--results": arguments.results,
+        "--capture-target": arguments.capture_target,
     }  # fmt: skip
     for option, path in outputs.items():
         if path is not None:
             require_writable(path, option, apart_from=taken)
             taken.append(path)
     check_benchmark(arguments)
-    if arguments.record is not None:
-        codec_of(arguments.record)
+    for option in ("--record", "--record-skeleton"):
+        if (video := outputs[option]) is not None:
+            codec_of(video, option)
     if arguments.capture_target and arguments.results:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
@@ -193,7 +196,14 @@ def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: conte
         console.print(f"No window: {problem}.", soft_wrap=True)
     window = not arguments.headless and not problem
     hub = stack.enter_context(served(arguments.serve, console)) if arguments.serve else None
-    return Outputs(arguments.record, arguments.results, window, hub)
+    return Outputs(
+        arguments.record,
+        arguments.results,
+        window,
+        hub,
+        skeleton=arguments.record_skeleton,
+        say=lambda sentence: console.print(f"{sentence[0].upper()}{sentence[1:]}.", soft_wrap=True),
+    )
 
 
 def served(address: Address, console: Console) -> contextlib.AbstractContextManager[Hub]:

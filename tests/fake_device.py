@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from onnx import ModelProto
 
 from engines import device as protocol
 from engines.device import Tensor
 from engines.errors import GpuError
+from engines.onnx_runtime import onnxruntime
 from tests.fixtures import open_graph
 
 GARBAGE = 0xA5

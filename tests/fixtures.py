@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from onnx import ModelProto
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from engines.graphs.chain import Graphs, detect_graphs, encode_graph, pose_graph
 from engines.graphs.parts import save_sharing_weights
 from engines.manifest import Manifest, write_manifest
 from engines.networks.encoders import BonesEncoder, PaperEncoder
+from engines.onnx_runtime import onnxruntime
 from engines.options import MOST_PEOPLE
 
 Array = npt.NDArray[Any]

@@ -11,7 +11,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-LIVE_ENGINES = ("errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "options", "skeleton")
+LIVE_ENGINES = (
+    "errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "onnx_runtime", "options", "skeleton",
+)  # fmt: skip
 """The modules of `engines` that the live loop uses."""
 
 NOT_LIVE = (
@@ -111,3 +113,10 @@ def test_the_live_program_reaches_neither_the_build_step_nor_training() -> None:
     if not program.is_file():
         pytest.skip("needs run_live.py")
     assert not imported_roots(program) & {"calibration", "build_engines", *NOT_LIVE}
+
+
+def test_onnx_runtime_is_imported_where_its_telemetry_is_off() -> None:
+    folders = ("engines", "realtime", "calibration", "tests")
+    allowed = REPOSITORY / "engines" / "onnx_runtime.py"
+    direct = [path for folder in folders for path in files_of(folder) if "onnxruntime" in imported_roots(path)]
+    assert direct == [allowed]

@@ -79,7 +79,7 @@ def without_rights(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def virtual_screen() -> Iterator[dict[str, str]]:
-    """Xvfb, a screen without a screen; gives the environment in which programs find it."""
+    """Xvfb, a screen without a screen; gives the environment in which programs find it, and its process (XVFB_PID)."""
     if shutil.which("Xvfb") is None:
         pytest.skip("needs Xvfb, a screen without a screen; it is not installed")
     read, write = os.pipe()
@@ -89,7 +89,7 @@ def virtual_screen() -> Iterator[dict[str, str]]:
         number = os.read(read, 16).decode().strip()
         assert number, "Xvfb did not start"
         environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
-        yield environment | {"DISPLAY": f":{number}"}
+        yield environment | {"DISPLAY": f":{number}", "XVFB_PID": str(server.pid)}
     finally:
         server.terminate()
         server.wait(DEADLINE_SECONDS)
