@@ -125,7 +125,14 @@ class Wiring:
 def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
     """Runs the loop to its end and prints the summary and the files written."""
     width, height = wiring.info.frame_size
-    pipeline = Pipeline(wiring.source, wiring.executor, (height, width), wiring.clock, max_frames=arguments.max_frames)
+    pipeline = Pipeline(
+        wiring.source,
+        wiring.executor,
+        (height, width),
+        wiring.clock,
+        max_frames=arguments.max_frames,
+        lost_seconds=arguments.reconnect_seconds,
+    )
     benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
     with StatusLine(console, wiring.source.name) as status:
 
