@@ -17,6 +17,7 @@ import numpy.typing as npt
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
+from realtime.people import Crowd
 from realtime.pose import Target
 from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
@@ -176,7 +177,19 @@ def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:
     return found
 
 
-def bystanders(tracker: Tracker, scored: int) -> tuple[Bystander, ...]:
+class Rows(Protocol):
+    """Who is known, and who has a row of the result: `Tracker` on a CPU, `DeviceTracker` on a GPU."""
+
+    @property
+    def crowd(self) -> Crowd:
+        """Everybody who is known."""
+
+    @property
+    def rows(self) -> Sequence[int | None]:
+        """The id of who is in each row."""
+
+
+def bystanders(tracker: Rows, scored: int) -> tuple[Bystander, ...]:
     """Everybody in view who is not scored."""
     return tuple(
         Bystander(person.id, person.box, person.joints)

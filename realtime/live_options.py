@@ -96,6 +96,7 @@ def add_files(options: argparse.ArgumentParser) -> None:
     """What is written and read besides."""
     option = options.add_argument_group("files").add_argument
     option("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
+    option("--record-skeleton", type=Path, metavar="FILE.mp4", help="the same on a plain ground, without any picture")
     option("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
     option("--settings", type=Path, metavar="FILE.toml", help="options by name; the command line's come first")
 

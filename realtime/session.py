@@ -3,42 +3,23 @@
 import contextlib
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
 
 from engines.execution import ChainInfo
 from engines.geometry import fit_letterbox
 from engines.options import posemirror_version
-from realtime.brush import POOR
-from realtime.coach import LATE, brightness, hint_for
-from realtime.frames import Picture
-from realtime.gauges import draw_banner, hint_lines
-from realtime.overlay import REFERENCE_SIZE, View, draw_overlay
-from realtime.pipeline import Ledger, Pipeline, late
+from realtime.displays import Displays, Outputs
+from realtime.pipeline import Ledger, Pipeline
 from realtime.pose import Target, target_object
-from realtime.results import SCORED, STALE, FrameResult
+from realtime.results import SCORED, FrameResult
 from realtime.routine import Routine, single
 from realtime.signals import held_signals
-from realtime.sinks import QUIT_KEYS, Recorder, ResultsFile, Window
+from realtime.sinks import ResultsFile
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.statistics import Distribution
 from realtime.web.hub import Hub
-from realtime.web.words import page_words
 
 STAGES = ("wait", "detect", "pose", "encode")
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where results go; None for nowhere."""
-
-    record: Path | None = None
-    results: Path | None = None
-    window: bool = False
-    hub: Hub | None = None
 
 
 class Statistics:
@@ -157,16 +138,10 @@ def run_session(
         routine or (single(target) if target else None), info.frame_size, info.visible_confidence
     )
     statistics = Statistics()
-    width, height = info.frame_size
+    hub = outputs.hub
     with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
         results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
-        recorder = (
-            stack.enter_context(Recorder(outputs.record, (width, height), source.fps)) if outputs.record else None
-        )
-        window = stack.enter_context(Window("posemirror", (width, height))) if outputs.window else None
-        if window:
-            window.on_key = station.press
-        hub = outputs.hub
+        displays = stack.enter_context(Displays(outputs, station, info, source.fps))
         if target and (results or hub):
             begin_rows(results, hub, session_row(info, source, target, smoothing, routine))
             stack.callback(
@@ -174,37 +149,18 @@ def run_session(
             )
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
-            if hub and leaves(hub, station):
+            if displays.is_left():
                 pipeline.stop()  # the frames still in flight go to the files
-            looked_at = hub is not None and hub.wanted
             if shown.repeated:
-                if window or looked_at:
-                    screen = old_screen(shown.image, shown.result, station.mirror)
-                    if hub and looked_at:
-                        hub.offer(screen.picture, page_words(screen.view, shown.result))
-                    if window and not window.show(screen.picture):
-                        break
+                if not displays.show_again(shown):
+                    break
                 continue
             result = station.take(shown.result, shown.image)
-            moments: dict[str, float] = {}
-            if recorder or window or looked_at:
-                latency = latency_line(statistics, pipeline.ledger)
-                screen = drawn(shown.image, result, station, info, latency)
-                if result.status != STALE and pipeline.too_old(result):  # while it was drawn
-                    result = late(result, pipeline.age_ms(result))
-                    screen = drawn(shown.image, result, station, info, latency)
-                moments["drawn"] = pipeline.age_ms(result)
-                if hub and looked_at:
-                    hub.offer(screen.picture, page_words(screen.view, result))
-                if window:
-                    stays = window.show(screen.picture)
-                    moments["shown"] = pipeline.age_ms(result)
-                    if not stays:
-                        window = None  # its user left; the frames still in flight go to the files
-                        pipeline.stop()
-                if recorder:
-                    recorder.write(screen.picture)
-            result = with_moments(result, moments)
+            result, stays = displays.show(
+                shown.image, result, pipeline, lambda: latency_line(statistics, pipeline.ledger)
+            )
+            if not stays:
+                pipeline.stop()
             statistics.add(result)
             if results:
                 results.write(result)
@@ -230,43 +186,3 @@ def end_rows(results: ResultsFile | None, hub: Hub | None, row: dict[str, object
         hub.publish(row)
     if results:
         results.write_row(row)
-
-
-def leaves(hub: Hub, station: Station) -> bool:
-    """Acts on the keys that came from browsers; whether one of them was to leave."""
-    keys = hub.keys()
-    for key in keys:
-        station.press(key)
-    return any(key in QUIT_KEYS for key in keys)
-
-
-@dataclass(frozen=True)
-class Screen:
-    """A picture as a person sees it, a new one each time, and what is drawn on it."""
-
-    picture: Picture
-    view: View
-
-
-def old_screen(image: Picture, result: FrameResult, mirror: bool) -> Screen:
-    """A picture too old to be live: no skeleton, no score, and what to do; darkened if the camera is at fault."""
-    picture = np.ascontiguousarray(image[:, ::-1]) if mirror else image
-    height, width = picture.shape[:2]
-    hint = hint_for(result, (width, height), brightness(picture))
-    canvas = picture.copy() if hint == LATE else (picture // 4).astype(picture.dtype)
-    draw_banner(canvas, hint_lines(hint), POOR, min(height / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0]))
-    return Screen(canvas, View(title=result.target, hint=hint))
-
-
-def drawn(image: Picture, result: FrameResult, station: Station, info: ChainInfo, latency: str) -> Screen:
-    """The frame as a person sees it."""
-    if result.status == STALE:
-        return old_screen(image, result, station.mirror)
-    joints, view = station.view(result, latency)
-    return Screen(draw_overlay(image, result, joints, view, info.visible_confidence), view)
-
-
-def with_moments(result: FrameResult, moments_ms: dict[str, float]) -> FrameResult:
-    """The result with the moments of its display; the last of them is its age."""
-    age_ms = max([result.age_ms, *moments_ms.values()])
-    return replace(result, age_ms=age_ms, moments_ms=result.moments_ms | moments_ms)

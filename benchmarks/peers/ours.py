@@ -12,10 +12,11 @@ from common import WARM_UP, options, pictures, report
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from realtime.demo import TARGET
+from realtime.displays import Outputs
 from realtime.frames import Capture, MonotonicClock
 from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
-from realtime.session import Outputs, run_session
+from realtime.session import run_session
 
 
 class ClipSource:

@@ -79,7 +79,10 @@ def without_rights(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def virtual_screen(size: str = "640x480", folder: Path | None = None) -> Iterator[dict[str, str]]:
-    """Xvfb, a screen without a screen, which can be looked at in `folder`; gives programs' environment to find it."""
+    """Xvfb, a screen without a screen, which can be looked at in `folder`.
+
+    Gives the environment in which programs find it, and its process (XVFB_PID).
+    """
     if shutil.which("Xvfb") is None:
         pytest.skip("needs Xvfb, a screen without a screen; it is not installed")
     read, write = os.pipe()
@@ -91,7 +94,7 @@ def virtual_screen(size: str = "640x480", folder: Path | None = None) -> Iterato
         number = os.read(read, 16).decode().strip()
         assert number, "Xvfb did not start"
         environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
-        yield environment | {"DISPLAY": f":{number}"}
+        yield environment | {"DISPLAY": f":{number}", "XVFB_PID": str(server.pid)}
     finally:
         server.terminate()
         server.wait(DEADLINE_SECONDS)

@@ -14,7 +14,7 @@ import pytest
 
 import run_live
 from realtime import live as live_wiring
-from realtime import session
+from realtime import screen
 from realtime.live_options import parser
 from realtime.pose import read_target
 from realtime.web.address import Address
@@ -185,7 +185,7 @@ def test_a_program_reads_the_rows_of_the_results_file_and_a_page_ends_the_sessio
 def test_while_nobody_looks_nothing_is_drawn(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
+    monkeypatch.setattr(screen, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
     monkeypatch.setattr(live_wiring, "chosen_source", lambda *_: FakeSource(30))
     assert run_live.main([*words, "--headless", "--serve", "0"]) == 0
     assert "30 frames shown" in capsys.readouterr().out
