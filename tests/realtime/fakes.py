@@ -1,5 +1,6 @@
 """Stand-ins for time, sources, engines and executors: they follow a script and fail on demand."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from realtime.frames import Capture, Frame, FrameBuffers, Picture
 from realtime.pose import Target
 from realtime.results import SCORED, FrameResult
 from realtime.scoring import score_from_distance
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
@@ -185,6 +187,7 @@ class FakeExecutor:
         depth: frames held before one is given.
         on_submit: told the index of each frame that begins; it may wait, check or raise.
         on_collect: the same, before its result is given.
+        watchdog: told while results are waited for.
     """
 
     buffers: FrameBuffers | None = None
@@ -195,8 +198,9 @@ class FakeExecutor:
         *,
         on_submit: Callable[[int], None] = lambda index: None,
         on_collect: Callable[[int], None] = lambda index: None,
+        watchdog: Watchdog | None = None,
     ) -> None:
-        self.depth = depth
+        self.depth, self.watchdog = depth, watchdog
         self._on_submit, self._on_collect = on_submit, on_collect
         self.held: deque[Frame] = deque()
         self.most_held = 0
@@ -210,7 +214,8 @@ class FakeExecutor:
 
     def collect(self) -> FrameResult:
         frame = self.held.popleft()
-        self._on_collect(frame.index)
+        with self.watchdog.waiting() if self.watchdog else contextlib.nullcontext():
+            self._on_collect(frame.index)
         return result_of(frame.index, captured_ns=frame.captured_ns, seconds=frame.seconds)
 
 
