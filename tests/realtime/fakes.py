@@ -80,12 +80,17 @@ def without_rights(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def virtual_screen() -> Iterator[dict[str, str]]:
-    """Xvfb, a screen without a screen; gives the environment in which programs find it, and its process (XVFB_PID)."""
+def virtual_screen(size: str = "640x480", folder: Path | None = None) -> Iterator[dict[str, str]]:
+    """Xvfb, a screen without a screen, which can be looked at in `folder`.
+
+    Gives the environment in which programs find it, and its process (XVFB_PID).
+    """
     if shutil.which("Xvfb") is None:
         pytest.skip("needs Xvfb, a screen without a screen; it is not installed")
     read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"], pass_fds=[write])
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24"]
+    command += ["-fbdir", str(folder)] if folder else []
+    server = subprocess.Popen(command, pass_fds=[write])
     os.close(write)
     try:
         number = os.read(read, 16).decode().strip()
