@@ -20,7 +20,7 @@ from torch import nn
 from calibration.datasets.poseset import Floats
 from calibration.methods import embed
 from calibration.pose_files import FilePose, read_pose
-from engines.cuda_chain import DeviceChain
+from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits
 from engines.networks.encoders import load_encoder

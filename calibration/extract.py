@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from calibration.clip_footage import Footage, clip_sources, find_footage
 from calibration.datasets.action_quality import ClipSet, read_aqa7, read_finediving, read_mtl_aqa
 from calibration.datasets.poseset import Floats
-from engines.cuda_chain import DeviceChain
+from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError, SourceError
 from engines.execution import ChainInfo, read_chain
 from engines.exits import documented_exits

@@ -2,19 +2,19 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from engines.errors import BadInputError, EngineError
+from engines.errors import BadInputError
 from engines.execution import ChainInfo
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
 from realtime.displays import Outputs
-from realtime.executor import Chain, CpuExecutor, Executor
+from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
 from realtime.live_options import asks_of_camera, camera_wish
 from realtime.opening import (
@@ -27,7 +27,7 @@ from realtime.opening import (
     opened_executor,
 )
 from realtime.pipeline import Pipeline
-from realtime.pose import Target, parse_ignore
+from realtime.pose import parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
@@ -77,9 +77,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             routine,
             info.frame_size,
             info.visible_confidence,
-            aim=aim_of(executor, routine),
+            aim=executor.aim,
             mirror=arguments.mirror,
-            choose=choose_of(executor),
+            choose=executor.choose,
             cues=chosen_cues(arguments, console, stack),
             capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
             ignore=ignore,
@@ -232,24 +232,6 @@ def report_camera(arguments: argparse.Namespace, source: Source, console: Consol
         console.print(f"{source.name.capitalize()}: {source.camera.sentence}.", soft_wrap=True)
     elif asks_of_camera(arguments):
         console.print(f"The --camera options do nothing: {source.name} is no camera.", soft_wrap=True)
-
-
-def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], None]:
-    """How to tell the executor of the next pose."""
-    if isinstance(executor, CpuExecutor):
-        return executor.aim
-    if routine and len(routine.targets) > 1:
-        raise EngineError(
-            f"the routine {routine.name} has {len(routine.targets)} poses, and the engines run on a GPU",
-            "a GPU scores against one target a run so far",
-            "give --engines with ONNX engines, or a routine of one pose",
-        )
-    return lambda target: None
-
-
-def choose_of(executor: Executor) -> Callable[[int | None], None]:
-    """How to tell the executor of another person; on a GPU nobody else can be chosen so far."""
-    return executor.choose if isinstance(executor, CpuExecutor) else lambda person: None
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:
