@@ -4,7 +4,7 @@
 
 Each reader gets its share of the inputs: good files changed in their bytes, values, arrays or keys, and others
 altogether (tests/fuzz). What a reader does not take it must refuse with an error of the project's own, in one sentence
-of three parts; a pickle that would run code must not run it. Prints a table: inputs, how many were taken and refused, and
+of three parts; a pickle that would run code must not run it. Prints a table of what was taken and refused, with
 the time a file. Exit code 1 at the first reader with any other error, whose smallest input is printed. `make test` runs
 200 inputs a reader of the same kinds.
 """

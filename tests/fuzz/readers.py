@@ -101,7 +101,7 @@ def routine_document() -> dict[str, Any]:
 @functools.cache
 def recorded_rows() -> tuple[dict[str, Any], ...]:
     """A short session with frames of every kind, as the live loop writes it."""
-    from realtime.pipeline import Ledger
+    from realtime.mailbox import Ledger
     from realtime.results import PersonResult, frame_row
     from realtime.routine import Routine, Step
     from realtime.session import Statistics, session_row, summary_row
