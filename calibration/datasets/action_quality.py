@@ -96,7 +96,12 @@ def _dives(name: str, annotations: Path, folder: Path, suffix: str, fields: tupl
 
 def named(key: object) -> str:
     """A key of the annotations in one short line."""
-    return " ".join(f"{key!a:.60}".split())
+    return one_line(f"{key!a:.60}")
+
+
+def one_line(text: object) -> str:
+    """What may be a repr or an error of several lines, in one."""
+    return " ".join(str(text).split())
 
 
 def _dive(path: Path, key: Any, entry: Mapping[str, Any], fields: tuple[str, ...], test: bool) -> Clip:
@@ -114,7 +119,7 @@ def _dive(path: Path, key: Any, entry: Mapping[str, Any], fields: tuple[str, ...
             test,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        seen = f"{named(key)}: {type(error).__name__}"
+        seen = f"{named(key)}: {type(error).__name__} {one_line(error)}"
         raise malformed(path, seen, f"the fields {', '.join(fields)}") from error
     if not (np.isfinite(clip.score) and clip.difficulty > 0):
         raise malformed(path, f"{named(key)}: score {clip.score}, difficulty {clip.difficulty}", "a finite score")
