@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from engines.cuda_memory import FramePool, Picture, Slot
 from engines.cuda_stages import IN_TURN, Schedule, Stages
-from engines.device import Device, Engine, Memory
-from engines.errors import GpuError
+from engines.device import ABANDONED, Device, Engine, Memory
+from engines.errors import GpuError, GpuHangError
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 
 Floats = npt.NDArray[np.float32]
@@ -99,8 +99,11 @@ class CudaChain:
     def __enter__(self) -> "CudaChain":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, GpuHangError):
+            ABANDONED.append(self)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Waits for the frames in flight and frees the execution contexts; the memory goes with the device."""

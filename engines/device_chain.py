@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.device import Device, Engine
+from engines.device import ABANDONED, Device, Engine
+from engines.errors import GpuHangError
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 
 Floats = npt.NDArray[np.float32]
@@ -34,6 +35,15 @@ class DeviceChain:
         self._closing.callback(device.close)
         for engine in engines.values():
             self._closing.callback(engine.close)
+
+    def __enter__(self) -> "DeviceChain":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, GpuHangError):
+            ABANDONED.append(self)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Closes contexts, engines and the device."""

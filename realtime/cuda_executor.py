@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from realtime.pose import Target
 from realtime.results import FrameResult
 from realtime.scoring import stacked
 from realtime.verdict import Judge
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,6 +56,7 @@ class CudaExecutor:
         tracker: says whom to stay with.
         attach: makes the GPU usable from the thread that submits.
         scored: how many people are scored.
+        watchdog: told whenever the GPU is waited for.
     """
 
     depth = DEPTH
@@ -66,10 +69,12 @@ class CudaExecutor:
         attach: Callable[[], None] = lambda: None,
         *,
         scored: int = 1,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._chain, self._tracker, self._attach, self._scored = chain, tracker, attach, scored
         self._aim = judge, device_rows(judge)
         self.buffers: FrameBuffers | None = chain.frames
+        self.watchdog = watchdog
         self._attached = False
         self._wishes: deque[int | None] = deque()
         self._submitted: deque[Submitted] = deque()
@@ -101,9 +106,10 @@ class CudaExecutor:
                 while self._wishes:
                     self._tracker.choose(self._wishes.popleft())
                 plan = self._tracker.plan(frame.seconds)
-                self._chain.submit(
-                    frame.image, seconds=plan.seconds, detect=plan.detect, override=plan.override, targets=rows
-                )
+                with self._watched():
+                    self._chain.submit(
+                        frame.image, seconds=plan.seconds, detect=plan.detect, override=plan.override, targets=rows
+                    )
         except GpuError as error:
             self._failure = error
         self._submitted.append(Submitted(frame, wait_ms, judge, plan))
@@ -117,9 +123,13 @@ class CudaExecutor:
         submitted = self._submitted.popleft()
         if self._failure is not None and not self._chain.in_flight:
             raise self._failure
-        output = self._chain.collect()
+        with self._watched():
+            output = self._chain.collect()
         assert submitted.plan is not None
         return self._result(submitted, submitted.plan, output)
+
+    def _watched(self) -> AbstractContextManager[None]:
+        return self.watchdog.waiting() if self.watchdog else nullcontext()
 
     def _result(self, submitted: Submitted, plan: DevicePlan, output: ChainOutput) -> FrameResult:
         frame, judge, tracker = submitted.frame, submitted.judge, self._tracker

@@ -22,6 +22,7 @@ from realtime.pose import Target
 from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,10 +51,12 @@ class Executor(Protocol):
     Attributes:
         depth: how many frames may have been submitted and not collected.
         buffers: where frames must lie; None where any array will do.
+        watchdog: knows when the work does not come back; None where it always does.
     """
 
     depth: int
     buffers: FrameBuffers | None
+    watchdog: Watchdog | None
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
         """Begins a frame; `wait_ms` is the time it waited for its turn."""
@@ -97,6 +100,7 @@ class CpuExecutor:
 
     depth = 1
     buffers: FrameBuffers | None = None
+    watchdog: Watchdog | None = None
 
     def __init__(
         self, chain: Chain, target: Target | None, tracker: Tracker, *, stills: bool = False, scored: int | None = None

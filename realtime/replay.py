@@ -25,6 +25,7 @@ from realtime.frames import Capture, Clock, Frame, FrameBuffers
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
 from realtime.sources import USUAL_FPS
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
@@ -144,6 +145,7 @@ class ReplayExecutor:
 
     depth = 1
     buffers: FrameBuffers | None = None
+    watchdog: Watchdog | None = None
 
     def __init__(self, recording: Recording, info: ChainInfo) -> None:
         self._recording, self._info = recording, info

@@ -8,7 +8,8 @@ from engines.execution import ChainInfo
 from engines.geometry import fit_letterbox
 from engines.options import posemirror_version
 from realtime.displays import Displays, Outputs
-from realtime.pipeline import Ledger, Pipeline
+from realtime.mailbox import Ledger
+from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_object
 from realtime.results import SCORED, FrameResult
 from realtime.routine import Routine, single

@@ -20,7 +20,8 @@ from engines.errors import PosemirrorError
 from realtime import session
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame, Picture
-from realtime.pipeline import STALE_MS, Ledger, Pipeline
+from realtime.mailbox import Ledger
+from realtime.pipeline import STALE_MS, Pipeline
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.session import Outputs, Screen, Statistics, run_session
 from realtime.sources import open_source

@@ -11,8 +11,9 @@ import pytest
 
 from engines.cuda_chain import CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
+from engines.device import ABANDONED
 from engines.device_chain import DeviceChain
-from engines.errors import EXIT_GPU, GpuError
+from engines.errors import EXIT_GPU, GpuError, GpuHangError
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.graphs.chain import Graphs
 from engines.tensorrt_engine import contract
@@ -20,14 +21,15 @@ from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.frames import Capture
 from realtime.opening import opened_executor
-from realtime.pipeline import Pipeline, Shown
+from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.pose import Target
 from realtime.results import NO_PERSON, FrameResult
 from realtime.scoring import target_rows
 from realtime.verdict import Judge
+from realtime.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fake_device import FakeDevice, FakeEngine
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
-from tests.realtime.fakes import FakeClock, FakeSource, finished, standing_joints
+from tests.realtime.fakes import FakeClock, FakeSource, finished, standing_joints, wait_for
 
 FRAME, IMAGE = (180, 320), (96, 160)
 PICTURES = [bright_blob(FRAME, 60 + 6 * index, 90, 24) for index in range(16)]
@@ -75,14 +77,17 @@ def loop(info: ChainInfo, engines: dict[str, FakeEngine]) -> Callable[..., Pipel
         schedule: Schedule = IN_TURN,
         target: Target | None = TARGET,
         detect_every: int | None = None,
+        clock: FakeClock | None = None,
+        silence_ms: float = STALE_MS,
     ) -> Pipeline:
         for engine in engines.values():
             engine.device = device
         judge = Judge(info, target)
         chain = CudaChain(info, device, engines, device_rows(judge), schedule=schedule)
         tracker = DeviceTracker(1, detect_every=detect_every)
-        executor = CudaExecutor(chain, judge, tracker, device.attach)
-        return Pipeline(source, executor, FRAME, FakeClock())
+        clock = clock or FakeClock()
+        executor = CudaExecutor(chain, judge, tracker, device.attach, watchdog=Watchdog(clock))
+        return Pipeline(source, executor, FRAME, clock, silence_ms=silence_ms)
 
     return opened
 
@@ -169,6 +174,40 @@ def test_a_gpu_that_fails_ends_the_loop_with_exit_code_5_and_what_was_computed_b
     ledger = pipeline.ledger
     assert ledger.captured == ledger.shown + ledger.dropped and ledger.in_flight == 0
     assert ledger.shown == len(shown)
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
+@pytest.mark.parametrize("what", ["copy", "launch", "sync"])
+def test_a_gpu_that_hangs_ends_the_loop_with_exit_code_5_and_nothing_of_it_is_closed(
+    loop: Callable[..., Pipeline], what: str, live: bool
+) -> None:
+    device, clock, released = FakeDevice(), FakeClock(), threading.Event()
+    pipeline = loop(device, BlobSource(None if live else 40, live=live, clock=clock), clock=clock, silence_ms=20)
+    device.hangs = {what: device.asked.get(what, 0) + 7}
+    shown: list[Shown] = []
+
+    def hang() -> None:
+        clock.advance(LIMIT_SECONDS + 0.1)
+        wait_for(released)
+
+    device.on_hang = hang
+
+    def work() -> None:
+        chain = pipeline._executor._chain  # type: ignore[attr-defined]
+        with pytest.raises(GpuHangError, match=r"not answered for 5\.1 s.*--backend onnx") as caught, chain:
+            shown.extend(one for one in pipeline.run() if not one.repeated)
+        assert caught.value.exit_code == EXIT_GPU
+
+    try:
+        finished(work)
+    finally:
+        released.set()
+    assert shown or live
+    ledger = pipeline.ledger
+    assert ledger.captured == ledger.shown + ledger.dropped and ledger.in_flight == 0
+    assert ledger.shown == len(shown)
+    assert device.contexts > 0  # left alone: to free anything would wait for the GPU
+    assert ABANDONED.pop() is pipeline._executor._chain  # type: ignore[attr-defined]
 
 
 def test_without_a_target_there_is_a_person_and_no_score(loop: Callable[..., Pipeline]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from engines.errors import EngineError, SourceError
 from realtime.frames import Capture
-from realtime.pipeline import JOIN_SECONDS, STALE_MS, Ledger, Mailbox, Pipeline, Shown
+from realtime.mailbox import Ledger, Mailbox
+from realtime.pipeline import JOIN_SECONDS, STALE_MS, Pipeline, Shown
 from realtime.results import SCORED, STALE, PersonResult
 from realtime.sources import Source
 from tests.realtime.fakes import (

@@ -16,7 +16,8 @@ from realtime import displays, screen
 from realtime.displays import Outputs, with_moments
 from realtime.executor import CpuExecutor
 from realtime.frames import Capture, Picture
-from realtime.pipeline import Ledger, Pipeline
+from realtime.mailbox import Ledger
+from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_from_object
 from realtime.results import MOMENTS, FrameResult
 from realtime.session import Statistics, latency_line, run_session, session_row, summary_row

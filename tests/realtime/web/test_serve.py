@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import run_live
 from realtime import live as live_wiring
 from realtime import screen
 from realtime.live_options import parser
+from realtime.pose import read_target
 from realtime.web.address import Address
 from tests.fixtures import the_sentence
 from tests.realtime.fakes import (
@@ -213,6 +215,38 @@ def test_the_pages_keys_do_what_the_windows_do(
     within_deadline(talk)
     assert station.ended() == 0
     assert "Paused: press space to go on" in hints and hints[-1] == ""
+
+
+def test_a_touch_on_the_page_counts_down_and_captures_a_target(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The camera gives a frame for each picture that was seen, so that none of the countdown is missed."""
+    seen = threading.Semaphore(8)
+    endless(monkeypatch, lambda index: None if seen.acquire(timeout=20) else pytest.fail("nobody looks"))
+    monkeypatch.chdir(tmp_path)
+    shown: list[object] = []
+
+    async def talk() -> None:
+        url = await asyncio.to_thread(station.url)
+        async with connected(url, "/mirror") as page:
+            await page.send_json({"key": "c"})
+            while "Captured" not in shown:
+                told = await next_words(page)
+                seen.release()
+                shown.append(told["countdown"] or told["hint"])
+            await page.send_json({"key": "q"})
+            seen.release(100)
+            await close_code(page)
+
+    station = Station([*words, "--headless", "--serve", "0"], capsys)
+    try:
+        within_deadline(talk)
+    finally:
+        seen.release(1000)
+    assert station.ended() == 0
+    assert [one for one, _ in groupby(filter(None, shown))] == ["5", "4", "3", "2", "1", "Captured"]
+    assert "Wrote captured_1.json" in station.said
+    assert read_target(tmp_path / "captured_1.json").joints.shape == (15, 3)
 
 
 def test_a_host_that_others_reach_comes_with_a_token_in_the_address(
