@@ -192,7 +192,7 @@ class Crowd:
     def share_out(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> dict[int, int]:
         """Whose box is whose: index of the box -> id. Those nobody is expected at belong to newcomers.
 
-        A newcomer does not begin within the box of another: there the same body was found twice. Such a box is nobody's.
+        A newcomer does not begin within the box of another: the same body was found twice, and that box is nobody's.
 
         Args:
             seconds: of the frame.
