@@ -21,7 +21,7 @@ class Predictions:
         strides: `float32 [A, 1]`, px.
         distances: `float32 [N, A, 4, reg_max]`, box logits.
         person: `float32 [N, A]`, class logits.
-        boxes: `float32 [N, A, 4]`, x1, y1, x2, y2 px.
+        boxes: `float32 [N, A, 4]`, x1, y1, x2, y2 px; without gradient.
     """
 
     points: Tensor
@@ -48,10 +48,16 @@ def joined(levels: list[tuple[Tensor, Tensor]], strides: tuple[int, ...], reg_ma
     place, size = torch.cat(points), torch.cat(sizes)
     distances = torch.cat([box.float().flatten(2) for box, _ in levels], 2).mT.unflatten(2, (4, reg_max))  # type: ignore[no-untyped-call]
     person = torch.cat([level.float().flatten(1) for _, level in levels], 1)
-    bins = torch.arange(reg_max, device=place.device, dtype=torch.float32)
-    sides = (distances.softmax(-1) @ bins) * size  # [N, A, 4]
-    boxes = torch.cat([place - sides[..., :2], place + sides[..., 2:]], -1)
+    with torch.no_grad():
+        boxes = decoded(distances, place, size)
     return Predictions(place, size, distances, person, boxes)
+
+
+def decoded(distances: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+    """Boxes `[..., 4]`, px, of box logits `[..., 4, bins]` at points `[..., 2]` of levels of strides `[..., 1]`."""
+    bins = torch.arange(distances.shape[-1], device=distances.device, dtype=torch.float32)
+    sides = (distances.softmax(-1) @ bins) * strides
+    return torch.cat([points - sides[..., :2], points + sides[..., 2:]], -1)
 
 
 def ciou(first: Tensor, second: Tensor) -> Tensor:
@@ -130,16 +136,17 @@ def detector_losses(
     losses = {"class_loss": CLASS_WEIGHT * (classes * counted).sum() / total}
     wanted = boxes.gather(1, person[..., None].expand(-1, -1, 4))[positive]
     weight = target[positive]
-    overlap = ciou(predictions.boxes[positive], wanted)
-    losses["box_loss"] = BOX_WEIGHT * ((1 - overlap) * weight).sum() / total
     points, strides = (
         value.expand(len(target), -1, -1)[positive] for value in (predictions.points, predictions.strides)
     )
+    distances = predictions.distances[positive]
+    overlap = ciou(decoded(distances, points, strides), wanted)
+    losses["box_loss"] = BOX_WEIGHT * ((1 - overlap) * weight).sum() / total
     sides = torch.cat([points - wanted[:, :2], wanted[:, 2:] - points], -1) / strides
     sides = sides.clamp(0, reg_max - 1.01)
     low = sides.long()
     share = sides - low
-    logits = predictions.distances[positive].flatten(0, 1)
+    logits = distances.flatten(0, 1)
     cost = F.cross_entropy(logits, low.flatten(), reduction="none").view_as(sides) * (1 - share)
     cost = cost + F.cross_entropy(logits, low.flatten() + 1, reduction="none").view_as(sides) * share
     losses["distance_loss"] = DISTANCE_WEIGHT * (cost.mean(-1) * weight).sum() / total
