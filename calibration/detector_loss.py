@@ -95,26 +95,29 @@ def assigned(predictions: Predictions, boxes: Tensor, present: Tensor, reg_max: 
     Returns:
         Person of each cell `int64 [N, A]`, whether it has one `bool [N, A]`, and the class target `float32 [N, A]`.
     """
+    images, slots = present.nonzero(as_tuple=True)  # P persons, without the padding
+    wanted = boxes[images, slots]
+    cells = predictions.boxes.shape[:2]
     reach = (reg_max - 1) * predictions.strides[:, 0]
-    far = torch.cat(
-        [
-            predictions.points[None, None] - boxes[:, :, None, :2],
-            boxes[:, :, None, 2:] - predictions.points[None, None],
-        ],
-        -1,
-    ).amax(-1)  # [N, M, A]
-    possible = inside(predictions.points, boxes) & present[..., None] & (far < reach)
-    overlap = ciou(predictions.boxes[:, None], boxes[:, :, None]).clamp(0) * possible
-    alignment = predictions.person.sigmoid()[:, None].sqrt() * overlap.pow(6) + 1e-9 * possible
-    best = alignment.topk(min(CANDIDATES, alignment.shape[2]), -1)
-    chosen = torch.zeros_like(alignment).scatter_(2, best.indices, (best.values > 0).float()) > 0
+    points = predictions.points
+    near, far = points - wanted[:, None, :2], wanted[:, None, 2:] - points
+    sides = torch.maximum(near, far).amax(-1)  # [P, A]
+    possible = (torch.minimum(near, far).amin(-1) > 0) & (sides < reach)
+    overlap = ciou(predictions.boxes[images], wanted[:, None]).clamp(0) * possible
+    alignment = predictions.person.sigmoid()[images].sqrt() * overlap.pow(6) + 1e-9 * possible
+    best = alignment.topk(min(CANDIDATES, alignment.shape[1]), -1)
+    chosen = torch.zeros_like(alignment).scatter_(1, best.indices, (best.values > 0).float()) > 0
     overlap_chosen = torch.where(chosen, overlap, -1.0)
-    person = overlap_chosen.argmax(1)  # a cell wanted by several goes to the one it fits best
-    positive = chosen.any(1)
-    own = chosen & (torch.arange(boxes.shape[1], device=boxes.device)[None, :, None] == person[:, None])
+    most = torch.full(cells, -1.0, device=boxes.device)
+    most.scatter_reduce_(0, images[:, None].expand_as(overlap_chosen), overlap_chosen, "amax")
+    own = chosen & (overlap_chosen == most[images])  # a cell wanted by several goes to the one it fits best
     alignment, overlap = alignment * own, overlap * own
-    scaled = alignment / (alignment.amax(2, keepdim=True) + 1e-9) * overlap.amax(2, keepdim=True)
-    return person, positive, scaled.amax(1)
+    scaled = alignment / (alignment.amax(1, keepdim=True) + 1e-9) * overlap.amax(1, keepdim=True)
+    person, target = torch.zeros(cells, dtype=torch.long, device=boxes.device), torch.zeros_like(most)
+    rows, columns = own.nonzero(as_tuple=True)
+    person[images[rows], columns] = slots[rows]
+    target[images[rows], columns] = scaled[rows, columns]
+    return person, most >= 0, target
 
 
 def detector_losses(

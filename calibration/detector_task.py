@@ -61,6 +61,7 @@ class DetectorTask:
         seed: of everything random.
         size: width and height of the pictures trained on, px.
         more: stems of further sets of scenes.
+        most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
     """
 
     name = "detector"
@@ -73,11 +74,12 @@ class DetectorTask:
         seed: int = 0,
         size: tuple[int, int] = INPUT_SIZE,
         more: Sequence[Path] = (),
+        most_batches: int | None = None,
     ) -> None:
         sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
         self.scenes: list[Scene] = [scene for one in sets for scene in one.scenes]
         self.hashes = {name: value for one in sets for name, value in one.hashes.items()}
-        self.size = size
+        self.size, self.most_batches = size, most_batches
         self.evaluation = DetectorEvaluation(crops)
         self.augmentation = augmentation or SceneAugmentation()
         self.batch_size, self.seed = batch_size, seed
@@ -88,7 +90,8 @@ class DetectorTask:
 
     def batches(self, epoch: int) -> int:
         """Whole batches in an epoch; the last part of one is left out."""
-        return len(self.scenes) // self.batch_size
+        whole = len(self.scenes) // self.batch_size
+        return min(whole, self.most_batches or whole)
 
     def batch(self, epoch: int, index: int) -> SceneBatch:
         """Batch `index` of an epoch, the same whenever asked."""

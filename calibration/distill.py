@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         if name == "detector":
             train.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
+            train.add_argument("--most-batches", type=int, metavar="N", help="of an epoch; default: all scenes")
             train.add_argument(
                 "--more-scenes", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
             )
@@ -115,8 +116,14 @@ def train(options: argparse.Namespace, console: Console) -> None:
     initial = read_state_dict(options.init) if options.init else None
     device = torch.device(options.device)
     if options.command == "detector":
-        more = {"size": options.size, "more": options.more_scenes}
-        task = DetectorTask(options.crops, batch_size=options.batch, seed=options.seed, **more)
+        task = DetectorTask(
+            options.crops,
+            batch_size=options.batch,
+            seed=options.seed,
+            size=options.size,
+            more=options.more_scenes,
+            most_batches=options.most_batches,
+        )
         Trainer(task, settings, options.out, device, options.resume, initial).train(console)
         return
     cache = options.cache or options.out
