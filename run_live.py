@@ -14,10 +14,11 @@ from realtime.demo import demo_arguments
 from realtime.live import run
 from realtime.live_options import parser
 from realtime.settings import with_settings
+from realtime.signals import ENDS
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
-    """Turns SIGTERM into an exception, so that files are completed."""
+    """Turns SIGTERM and SIGHUP into an exception, so that files are completed."""
     raise Terminated
 
 
@@ -26,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     console = Console(markup=False, highlight=False)
     arguments = parser().parse_args(with_settings(parser(), sys.argv[1:] if argv is None else argv))
-    signal.signal(signal.SIGTERM, terminate)
+    for number in ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, terminate)
     if arguments.demo:
         arguments = demo_arguments(arguments, console)
     run(arguments, console)

@@ -24,7 +24,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from engines.cuda_chain import DEPTH, IN_TURN, SIDE_BY_SIDE, CudaChain, DeviceChain
+from engines.cuda_chain import DEPTH, CudaChain
+from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE
+from engines.device_chain import DeviceChain
 from engines.errors import PosemirrorError
 from engines.execution import Targets, read_chain
 from engines.gpu import find_gpu

@@ -32,12 +32,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.trend import trend
 from realtime.demo import CLIP, TARGET
+from realtime.displays import Outputs
 from realtime.frames import MonotonicClock
 from realtime.looped import LoopedSource
 from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.results import FrameResult
-from realtime.session import Outputs, Statistics, run_session
+from realtime.session import Statistics, run_session
 from realtime.sources import open_source
 
 LIMITS = {"memory_mb": 0.2, "age_ms": 0.05}

@@ -20,7 +20,7 @@ from torch import nn
 from calibration.datasets.poseset import Floats
 from calibration.methods import embed
 from calibration.pose_files import FilePose, read_pose
-from engines.cuda_chain import DeviceChain
+from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits
 from engines.networks.encoders import load_encoder
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LEAST_COMMON_JOINTS = 12
 GRADES = ("high", "medium", "low")
+SHOWN_AROUND = 0.65
+"""Half the side of the square that is drawn, in units of the longer side of the pose's box."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,15 +109,16 @@ def draw(comparisons: list[Comparison], path: Path, graded: bool) -> None:
 def _draw_pose(place: "Axes", pose: FilePose) -> None:
     """The skeleton over its picture, or on white."""
     joints, seen = pose.joints, pose.joints[:, 2] >= VISIBLE_CONFIDENCE
+    low, high = joints[seen, :2].min(0), joints[seen, :2].max(0)
+    (x, y), reach = (low + high) / 2, float((high - low).max()) * SHOWN_AROUND
     if pose.picture is not None:
         place.imshow(pose.picture[..., ::-1])
-    else:
-        place.invert_yaxis()
     for bone in BONES:
         if seen[list(bone)].all():
             place.plot(joints[bone, 0], joints[bone, 1], color="white", linewidth=5)
             place.plot(joints[bone, 0], joints[bone, 1], color="tab:blue", linewidth=3)
     place.scatter(joints[seen, 0], joints[seen, 1], color="tab:orange", edgecolor="white", zorder=2)
+    place.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
     place.axis("off")
 
 

@@ -21,6 +21,7 @@ from calibration.evaluation import TestSet, measure, read_test_set
 from calibration.methods import Method, classical_method, encoder_method
 from calibration.outcome_scores import spearman_with_interval
 from calibration.paper_rule import PAPER_ENCODERS, cross_validated
+from calibration.paper_tables import SEEDS, STEPS, paper_tables
 from calibration.training import SPREAD_OF_DEAD
 from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits
@@ -46,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument(
         "--paper", type=Path, default=None, help="folder with AQA data: print the paper's Tables I and II"
     )
+    line.add_argument("--seeds", type=int, default=SEEDS, help="with --paper: seeds of each encoder (%(default)s)")
+    line.add_argument("--steps", type=int, default=STEPS, help="with --paper: batches of each training (%(default)s)")
     line.add_argument("--rule", action="store_true", help="train paper and mlp by the paper's rule on climbs and jumps")
     return line
 
@@ -147,9 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     console = Console(width=160)
     if options.paper:
-        from calibration.paper_tables import paper_tables
-
-        console.print(paper_tables(options.paper))
+        console.print(paper_tables(options.paper, options.seeds, options.steps))
         return EXIT_OK
     if options.rule:
         show_rule(options.data, console)

@@ -67,7 +67,7 @@ def torch_predict(network: nn.Module, device: torch.device, size: tuple[int, int
 
 def onnx_predict(model: Path, threads: int = 1) -> Predict:
     """Runs an ONNX pose network of the contract [N, 3, 256, 192] -> [N, 17, 64, 48] on windows."""
-    import onnxruntime
+    from engines.onnx_runtime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

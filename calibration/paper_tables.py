@@ -26,7 +26,7 @@ STEPS = 50 * 100
 SEEDS = 5
 
 
-def paper_tables(folder: Path, seeds: int = SEEDS, steps: int = STEPS) -> Table:
+def paper_tables(folder: Path, seeds: int, steps: int) -> Table:
     """Tables I (all methods) and II (with and without the GCN) in one, ours measured, the others marked.
 
     Raises:

@@ -27,9 +27,9 @@ from engines.manifest import Parity, write_manifest
 from realtime.executor import Chain
 from realtime.frames import MonotonicClock, Picture
 from realtime.opening import open_chain
+from realtime.people import iou
 from realtime.pipeline import BAR_GREY
 from realtime.sources import opened_source
-from realtime.tracking import iou
 
 Floats = npt.NDArray[np.float32]
 
@@ -114,8 +114,9 @@ def compare(reference: Chain, other: Chain, frames: Iterable[Picture]) -> Parity
         seen.ious += [best_iou(row, got) for row in wanted if row[4] >= SURE_CONFIDENCE]
         if not wanted.any():
             continue
-        state = np.zeros((len(wanted), 17, 4), np.float32)
-        first, second = (chain.pose(frame, wanted, state, 0.0) for chain in (reference, other))
+        boxes = wanted[: reference.info.people]  # the detector gives more, for those who keep people apart
+        state = np.zeros((len(boxes), 17, 4), np.float32)
+        first, second = (chain.pose(frame, boxes, state, 0.0) for chain in (reference, other))
         sure = first.keypoints[..., 2] >= visible
         shift = np.linalg.norm((first.keypoints - second.keypoints)[sure][:, :2], axis=1)
         seen.shifts_px += (shift * scale).tolist()

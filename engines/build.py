@@ -161,9 +161,8 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
     events.on_step("detect: graph")
     detector = load_detector(weights.path)
     image_size = network_size(request.frame_size, detector.longest_px)
-    # on a CPU the host chooses among all; on a GPU the boxes go straight on to the pose engine
-    rows = MOST_PEOPLE if request.backend == "onnx" else request.people
-    graphs = detect_graphs(detector, request.frame_size, image_size, rows, request.precision)
+    # the host hears of all, to know who is who; on a GPU the first `people` boxes go straight on to the pose engine
+    graphs = detect_graphs(detector, request.frame_size, image_size, MOST_PEOPLE, request.precision)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
     return Prepared("detect", graphs, network, image_size=image_size, frame_size=request.frame_size)
 

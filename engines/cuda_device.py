@@ -41,23 +41,34 @@ class CudaMemory:
 
     def part(self, start: int, nbytes: int) -> "CudaMemory":
         """See `device.Memory`."""
-        return type(self)(type(self.buffer).from_handle(self.address + start, nbytes, owner=self.buffer))
+        return CudaMemory(type(self.buffer).from_handle(self.address + start, nbytes, owner=self.buffer))
 
 
 class CudaHostMemory(CudaMemory):
-    """Pinned host memory."""
+    """Pinned host memory; `content` is the whole of it as bytes, without a copy."""
+
+    def __init__(self, buffer: Any, content: npt.NDArray[np.uint8]) -> None:
+        super().__init__(buffer)
+        self._content = content
+
+    @classmethod
+    def of(cls, buffer: Any) -> "CudaHostMemory":
+        """A whole allocation, as NumPy sees it."""
+        from cuda.core.utils import StridedMemoryView
+
+        view = StridedMemoryView.from_buffer(buffer, (int(buffer.size),), dtype=np.dtype("u1"))
+        content: npt.NDArray[Any] = np.from_dlpack(view)
+        return cls(buffer, content)
 
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """See `device.HostMemory`."""
         nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        return self._bytes[:nbytes].view(dtype).reshape(shape)
+        return self._content[:nbytes].view(dtype).reshape(shape)
 
-    def __init__(self, buffer: Any) -> None:
-        super().__init__(buffer)
-        from cuda.core.utils import StridedMemoryView
-
-        view = StridedMemoryView.from_buffer(buffer, (self.nbytes,), dtype=np.dtype("u1"))
-        self._bytes: npt.NDArray[Any] = np.from_dlpack(view)
+    def part(self, start: int, nbytes: int) -> "CudaHostMemory":
+        """See `device.Memory`."""
+        buffer = type(self.buffer).from_handle(self.address + start, nbytes, owner=self.buffer)
+        return CudaHostMemory(buffer, self._content[start : start + nbytes])
 
 
 class CudaEvent:
@@ -178,7 +189,7 @@ class CudaDevice:
     def host_memory(self, nbytes: int) -> CudaHostMemory:
         """See `device.Device`."""
         with gpu_errors(f"allocate {nbytes} bytes of pinned host memory"):
-            memory = CudaHostMemory(self._keep(self._pinned.allocate(nbytes)))
+            memory = CudaHostMemory.of(self._keep(self._pinned.allocate(nbytes)))
         memory.array((nbytes,), np.uint8)[:] = 0
         return memory
 

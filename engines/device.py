@@ -11,6 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+ABANDONED: list[object] = []
+"""What was open on a GPU that hangs. Kept, so that nobody frees it: the driver would wait for the GPU."""
+
 
 class Memory(Protocol):
     """A piece of device or pinned host memory."""

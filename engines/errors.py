@@ -46,3 +46,7 @@ class GpuError(PosemirrorError):
     """A GPU that failed while running; such an error is sticky. Exit code 5."""
 
     exit_code = EXIT_GPU
+
+
+class GpuHangError(GpuError):
+    """A GPU that does not answer. Nothing of it can be closed: that would wait for it too."""

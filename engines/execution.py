@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from engines.errors import EngineError
 from engines.host_sampling import crop, letterbox
 from engines.manifest import Manifest, check_files, read_manifest
+from engines.onnx_runtime import onnxruntime
 
 Floats = npt.NDArray[np.float32]
 Frame = npt.NDArray[np.uint8]

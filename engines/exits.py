@@ -1,11 +1,13 @@
 """How every program of the project ends: one sentence on stderr and a documented exit code. Knows no program."""
 
+import contextlib
 import functools
+import os
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
 
-from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, PosemirrorError
+from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, GpuHangError, PosemirrorError
 from engines.options import system_error
 
 Arguments = ParamSpec("Arguments")
@@ -15,12 +17,21 @@ class Terminated(BaseException):
     """SIGTERM came."""
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process at once, with nothing closed but what was written to its two streams."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def documented_exits(
     stopped: str = "stopped",
 ) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:
     """Makes a `main` return the exit code of what it raises, after saying it in one line; no traceback is shown.
 
-    `PosemirrorError` has its own code; any other `OSError` is 2, Ctrl-C 130 (saying `stopped`), `Terminated` 143.
+    `PosemirrorError` has its own code; any other `OSError` is 2, Ctrl-C 130 (saying `stopped`), `Terminated` 143. After
+    a `GpuHangError` the process ends at once: an orderly end would free GPU memory, and wait for the GPU for ever.
     """
 
     def decorator(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
@@ -28,6 +39,9 @@ def documented_exits(
         def program(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
             try:
                 return main(*args, **kwargs)
+            except GpuHangError as error:
+                print(f"error: {error}", file=sys.stderr)
+                leave(error.exit_code)
             except PosemirrorError as error:
                 sentence, code = f"error: {error}", error.exit_code
             except OSError as error:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from engines import device as protocol
-from engines.cuda_chain import DeviceChain
 from engines.cuda_device import CudaDevice, CudaStream
 from engines.device import Tensor
+from engines.device_chain import DeviceChain
 from engines.errors import EngineError, GpuError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState
 from engines.manifest import Manifest, check_files
+from engines.options import MOST_PEOPLE
 from engines.tensorrt_build import collecting_logger, import_tensorrt
 
 JOINT_COUNT, KEYPOINT_COUNT, EMBEDDING_SIZE = 15, 17, 50
@@ -30,7 +31,7 @@ def contract(manifest: Manifest) -> dict[str, Tensor]:
     people, floats = manifest.people, np.float32
     frame = Tensor("frame", (height, width, 3), np.uint8, True)
     if manifest.name == "detect":
-        tensors = [frame, Tensor("anchor", (4,), floats, True), Tensor("boxes", (people, 5), floats, False)]
+        tensors = [frame, Tensor("anchor", (4,), floats, True), Tensor("boxes", (MOST_PEOPLE, 5), floats, False)]
     elif manifest.name == "pose":
         tensors = [
             frame,

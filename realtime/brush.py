@@ -18,6 +18,9 @@ UNSEEN: Colour = (150, 150, 150)
 WHITE: Colour = (255, 255, 255)
 DARK: Colour = (24, 24, 24)
 SHADE = 0.68
+GROUND_TOP, GROUND_BOTTOM = (58, 46, 40), (26, 20, 16)
+"""Colours between which the ground behind skeletons without a picture fades."""
+
 LIGHT, BOLD = 400, 700
 SUBPIXEL_BITS = 3
 
@@ -118,3 +121,11 @@ def arrow(canvas: Picture, start: Point, end: Point, colour: Colour, width: int)
     edge = max(2, width // 3)
     cv2.polylines(canvas, [polygon], True, DARK, 2 * edge, cv2.LINE_AA, SUBPIXEL_BITS)
     cv2.fillPoly(canvas, [polygon], colour, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def ground(size: tuple[int, int]) -> Picture:
+    """A dark picture uint8 [H, W, 3] that fades downwards."""
+    width, height = size
+    fade = np.linspace(0, 1, height)[:, None, None]
+    rows = np.array(GROUND_TOP) * (1 - fade) + np.array(GROUND_BOTTOM) * fade
+    return np.ascontiguousarray(np.broadcast_to(rows, (height, width, 3)).astype(np.uint8))

@@ -1,5 +1,6 @@
 """When a camera took a picture: the driver's own time where it can be believed, else the moment of the grab."""
 
+import math
 import sys
 
 import cv2
@@ -33,7 +34,8 @@ class CaptureClock:
     def stamp(self, video: cv2.VideoCapture, now_ns: int) -> int:
         """When the picture that `video` grabbed was taken, ns of the monotonic clock; `now_ns` is after the grab."""
         if self.kind == DRIVER:
-            told_ns = round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+            told_ms = video.get(cv2.CAP_PROP_POS_MSEC)
+            told_ns = round(told_ms * 1e6) if math.isfinite(told_ms) else 0
             if self._last_ns < told_ns <= now_ns and (now_ns - told_ns) / 1e6 <= OLDEST_MS:
                 self._last_ns = told_ns
                 return told_ns

@@ -1,81 +1,150 @@
 """Whom to stay with when the frames follow each other on a GPU, and the host hears of each up to two frames late.
 
 On the device every frame takes the last one's `next_boxes[0]` as its anchor. That is all that is needed while the
-person is seen. Here is the rest: what the host says when they are not, for one second, and which of the frames that ran
-meanwhile without a good anchor are about them. Knows no GPU.
+person is seen and nobody is near. Here is the rest: what the host says when they are not there, are about to be
+crossed, or another is chosen; and which row of each result is whose. Knows no GPU.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from realtime.tracking import ANCHOR_SECONDS, LEAST_TRACK_CONFIDENCE, iou
+from engines.execution import PoseOutput
+from realtime.frames import Picture
+from realtime.people import Crowd
+from realtime.recognition import LEAST_TRACK_CONFIDENCE, Recognition
 
 Floats = npt.NDArray[np.float32]
 
-LEAST_ANCHOR_IOU = 0.2
-"""As in the detector's graph."""
+EMPTY = -1
+"""In an order of rows: nobody."""
 
 
 @dataclass(frozen=True)
 class DevicePlan:
-    """What a frame is submitted with: see `engines.cuda_chain.CudaChain.submit`."""
+    """What a frame is submitted with (see `engines.cuda_chain.CudaChain.submit`), and the id of whom it is about."""
 
     seconds: float
     detect: bool
     override: Floats | None
+    about: int | None
 
 
 class DeviceTracker:
     """Keeps the scored person while anchors pass from frame to frame on the device.
 
+    They are kept for one second without being seen before another is chosen, and longer while another stands before
+    them.
+
     Args:
         people: K.
         detect_every: frames from one detection to the next; every frame by default.
         stills: every frame stands for itself.
+        visible_confidence: the least confidence of a visible joint.
+
+    Attributes:
+        rows: the id of who is in each row of the last result taken; row 0 is whom it is about.
+        hidden: whether they were behind another.
     """
 
-    def __init__(self, people: int, *, detect_every: int | None = None, stills: bool = False) -> None:
+    def __init__(
+        self, people: int, *, detect_every: int | None = None, stills: bool = False, visible_confidence: float = 0.3
+    ) -> None:
         self._people, self._detect_every, self._stills = people, detect_every or 1, stills
-        self._anchor: Floats | None = None
-        self._anchor_seen = 0.0
-        self._sure = False
-        self._lost = False
+        self._visible = visible_confidence
         self._last_seconds: float | None = None
         self._until_detection = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._recognition = Recognition(self._visible)
+        self.rows: list[int | None] = [None] * self._people
+        self.hidden = False
+        self._locked: int | None = None
+        self._on_device: list[int | None] = [None] * self._people
+        self._in_place, self._sure = True, False
+
+    @property
+    def crowd(self) -> Crowd:
+        """Everybody who is known."""
+        return self._recognition.crowd
+
+    def choose(self, number: int | None) -> bool:
+        """Locks another person, or the next in view, from left to right, when None; False when there is none."""
+        number = self.crowd.next_in_view(self._locked) if number is None else number
+        if number is None or number == self._locked or self.crowd.get(number) is None:
+            return False
+        self._locked, self._in_place = number, False
+        return True
 
     def plan(self, seconds: float) -> DevicePlan:
         """How to submit the frame at `seconds`."""
         passed = 0.0 if self._last_seconds is None or self._stills else max(0.0, seconds - self._last_seconds)
         self._last_seconds = seconds
-        override = None
-        if self._stills:
-            override = np.zeros((self._people, 5), np.float32)
-        elif self._anchor is not None and seconds - self._anchor_seen > ANCHOR_SECONDS:
-            self._anchor, self._lost = None, False
-            override = np.zeros((self._people, 5), np.float32)
-        elif self._anchor is not None and self._lost:
-            override = np.zeros((self._people, 5), np.float32)
-            override[0, :4], override[0, 4] = self._anchor, 1
+        override = self._override(seconds)
         detect = override is not None or not self._sure or self._until_detection <= 0
         self._until_detection = self._detect_every - 1 if detect else self._until_detection - 1
-        return DevicePlan(passed, detect, override)
+        return DevicePlan(passed, detect, override, self._locked)
 
-    def accept(self, seconds: float, boxes: Floats, next_boxes: Floats) -> bool:
-        """Takes the result of the frame at `seconds`, in order; False when row 0 is not the person to stay with.
+    def _override(self, seconds: float) -> Floats | None:
+        """What the device is told to stay with; None where it knows itself."""
+        self.crowd.forget(seconds)
+        boxes = np.zeros((self._people, 5), np.float32)
+        locked = self.crowd.get(self._locked)
+        if self._stills or (self._locked is not None and locked is None):
+            self._locked, self._in_place = None, True
+            return boxes
+        if locked is None or (self._in_place and not self.crowd.contested(locked)):
+            return None
+        boxes[0, :4], boxes[0, 4] = locked.expected(seconds), 1
+        return boxes
+
+    def accept(
+        self, seconds: float, plan: DevicePlan, boxes: Floats, pose: PoseOutput, picture: Picture | None = None
+    ) -> list[int]:
+        """Takes a result, in the order of submission; gives for each of `rows` the device's row, or EMPTY.
 
         Args:
             seconds: of the frame.
-            boxes: float32 [K, 5], where the frame's people were looked for.
-            next_boxes: float32 [K, 5], where they were found.
+            plan: what it was submitted with.
+            boxes: float32 [D, 5], where people were found; the first K are where the pose engine looked.
+            pose: of the K people.
+            picture: uint8 [H, W, 3], for the colours of clothes; None to go by places alone.
         """
-        self._sure = bool(next_boxes[0, 4] >= LEAST_TRACK_CONFIDENCE)
         if self._stills:
-            return True
-        there = bool(boxes[0].any()) and bool(next_boxes[0].any())
-        same = there and (self._anchor is None or iou(boxes[0], self._anchor) >= LEAST_ANCHOR_IOU)
-        if same:
-            self._anchor, self._anchor_seen = next_boxes[0, :4].copy(), seconds
-        self._lost = self._anchor is not None and not same
-        return same or not there
+            self._reset()
+        ids, unseen = self._owners(seconds, plan.detect, boxes, picture)
+        captured = self._recognition.posed(seconds, ids, pose.joints, pose.next_boxes, picture)
+        self._on_device = [None if row in captured else number for row, number in enumerate(ids)]
+        if self._locked is None:
+            self._locked = self._on_device[0]
+        self._sure = bool(pose.next_boxes[0, 4] >= LEAST_TRACK_CONFIDENCE)
+        self._in_place = self._on_device[0] == self._locked and bool(pose.next_boxes[0].any())
+        about = self._locked if self.crowd.get(plan.about) is None else plan.about
+        self.hidden = about in unseen or any(ids[row] == about for row in captured)
+        self.rows = self._rows(about)
+        places = {number: row for row, number in enumerate(self._on_device) if number is not None}
+        return [EMPTY if number is None else places.get(number, EMPTY) for number in self.rows]
+
+    def _owners(
+        self, seconds: float, detected: bool, boxes: Floats, picture: Picture | None
+    ) -> tuple[list[int | None], set[int]]:
+        """Who is in each of the device's K rows, and who is behind another."""
+        if not detected:  # the device looked where the people of its last frame were
+            return [number if boxes[row].any() else None for row, number in enumerate(self._on_device)], set()
+        places = [index for index, box in enumerate(boxes) if box.any()]
+        owners, unseen = self._recognition.detected(seconds, [boxes[index] for index in places], picture)
+        by_place = {places[index]: number for index, number in owners.items()}
+        return [by_place.get(row) for row in range(self._people)], unseen
+
+    def _rows(self, about: int | None) -> list[int | None]:
+        """`about` in row 0; the others that the device has, each in the row they had before if it is free."""
+        others = [number for number in self._on_device if number not in (None, about)]
+        rows: list[int | None] = [about] + [number if number in others else None for number in self.rows[1:]]
+        waiting: Sequence[int | None] = [number for number in others if number not in rows]
+        for row in range(1, self._people):
+            if rows[row] is None and waiting:
+                rows[row], waiting = waiting[0], waiting[1:]
+        return rows

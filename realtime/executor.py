@@ -17,10 +17,12 @@ import numpy.typing as npt
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
+from realtime.people import Crowd
 from realtime.pose import Target
 from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,10 +51,12 @@ class Executor(Protocol):
     Attributes:
         depth: how many frames may have been submitted and not collected.
         buffers: where frames must lie; None where any array will do.
+        watchdog: knows when the work does not come back; None where it always does.
     """
 
     depth: int
     buffers: FrameBuffers | None
+    watchdog: Watchdog | None
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
         """Begins a frame; `wait_ms` is the time it waited for its turn."""
@@ -96,6 +100,7 @@ class CpuExecutor:
 
     depth = 1
     buffers: FrameBuffers | None = None
+    watchdog: Watchdog | None = None
 
     def __init__(
         self, chain: Chain, target: Target | None, tracker: Tracker, *, stills: bool = False, scored: int | None = None
@@ -176,7 +181,19 @@ def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:
     return found
 
 
-def bystanders(tracker: Tracker, scored: int) -> tuple[Bystander, ...]:
+class Rows(Protocol):
+    """Who is known, and who has a row of the result: `Tracker` on a CPU, `DeviceTracker` on a GPU."""
+
+    @property
+    def crowd(self) -> Crowd:
+        """Everybody who is known."""
+
+    @property
+    def rows(self) -> Sequence[int | None]:
+        """The id of who is in each row."""
+
+
+def bystanders(tracker: Rows, scored: int) -> tuple[Bystander, ...]:
     """Everybody in view who is not scored."""
     return tuple(
         Bystander(person.id, person.box, person.joints)

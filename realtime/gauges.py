@@ -64,7 +64,8 @@ def draw_score(
     name = shortened(title, 40)
     put_text(canvas, name, (left, px(52, scale)), fitting_size(name, px(28, scale), room), WHITE)
     figure = "--" if score is None else f"{score:.0f}"
-    put_text(canvas, figure, (left, px(178, scale)), px(128, scale), score_colour(score, pass_score))
+    size = fitting_size(figure, px(128, scale), room)
+    put_text(canvas, figure, (left, px(178, scale)), size, score_colour(score, pass_score))
     place = (left, px(198, scale), room, px(54, scale))
     draw_trend(canvas, trend, pass_score, place, scale)
 

@@ -45,6 +45,7 @@ from realtime.sources import opened_source
 from realtime.station import Station
 from realtime.statistics import Distribution
 from realtime.time_code import NUMBERS, draw_code, read_code
+from realtime.watchdog import Watchdog
 
 SCREEN = (1280, 720)
 VIEW_WIDTH = 400
@@ -174,6 +175,7 @@ class LookOnly:
 
     depth = 1
     buffers: FrameBuffers | None = None
+    watchdog: Watchdog | None = None
 
     def __init__(self) -> None:
         self._frames: deque[Frame] = deque()

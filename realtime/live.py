@@ -2,18 +2,19 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from engines.errors import BadInputError, EngineError
+from engines.errors import BadInputError
 from engines.execution import ChainInfo
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
-from realtime.executor import Chain, CpuExecutor, Executor
+from realtime.displays import Outputs
+from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
 from realtime.live_options import asks_of_camera, camera_wish
 from realtime.opening import (
@@ -26,17 +27,19 @@ from realtime.opening import (
     opened_executor,
 )
 from realtime.pipeline import Pipeline
-from realtime.pose import Target, parse_ignore
+from realtime.pose import parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single
-from realtime.session import Outputs, Statistics, run_session
+from realtime.session import Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
+from realtime.web.address import Address
+from realtime.web.hub import Hub
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -52,10 +55,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
     console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
     routine = open_task(arguments, chain, ignore)
-    outputs = chosen_outputs(arguments, console)
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
+        outputs = chosen_outputs(arguments, console, stack)
         wish = camera_wish(arguments, info.frame_size)
         source = stack.enter_context(contextlib.closing(chosen_source(arguments, clock, wish)))
         report_camera(arguments, source, console)
@@ -74,9 +77,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             routine,
             info.frame_size,
             info.visible_confidence,
-            aim=aim_of(executor, routine),
+            aim=executor.aim,
             mirror=arguments.mirror,
-            choose=choose_of(executor),
+            choose=executor.choose,
             cues=chosen_cues(arguments, console, stack),
             capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
             ignore=ignore,
@@ -93,15 +96,17 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     recording = read_recording(arguments.replay)
     info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, QUICKSTART))
     console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
-    outputs = chosen_outputs(arguments, console)
     clock = MonotonicClock()
-    source = ReplaySource(recording, clock, pace=arguments.pace or outputs.window)
     executor = ReplayExecutor(recording, info)
     station = Station(
         recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
     )
     arguments.smoothing = "on" if recording.smoothing else "off"
-    run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
+    with contextlib.ExitStack() as stack:
+        outputs = chosen_outputs(arguments, console, stack)
+        watched = outputs.window or outputs.hub is not None
+        source = ReplaySource(recording, clock, pace=arguments.pace or watched)
+        run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), recording.routine)
     console.print(f"Replay: {executor.agreement.sentence}.", soft_wrap=True)
 
 
@@ -120,7 +125,14 @@ class Wiring:
 def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
     """Runs the loop to its end and prints the summary and the files written."""
     width, height = wiring.info.frame_size
-    pipeline = Pipeline(wiring.source, wiring.executor, (height, width), wiring.clock, max_frames=arguments.max_frames)
+    pipeline = Pipeline(
+        wiring.source,
+        wiring.executor,
+        (height, width),
+        wiring.clock,
+        max_frames=arguments.max_frames,
+        lost_seconds=arguments.reconnect_seconds,
+    )
     benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
     with StatusLine(console, wiring.source.name) as status:
 
@@ -140,7 +152,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             station=wiring.station,
             routine=routine,
         )
-    written = [path for path in (arguments.record, arguments.results) if path is not None]
+    written = [path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path]
     if benchmark:
         console.print(benchmark.table())
         console.print(benchmark.explained(), soft_wrap=True)
@@ -167,27 +179,51 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     """Refuses outputs that cannot be written, or would overwrite another file of the run."""
     taken = [arguments.source, *filter(None, (arguments.target, arguments.routine, arguments.replay))]
     outputs = {
-        "--record": arguments.record, "--results": arguments.results, "--capture-target": arguments.capture_target
+        "--record": arguments.record, "--record-skeleton": arguments.record_skeleton, "--results": arguments.results,
+        "--capture-target": arguments.capture_target,
     }  # fmt: skip
     for option, path in outputs.items():
         if path is not None:
             require_writable(path, option, apart_from=taken)
             taken.append(path)
     check_benchmark(arguments)
-    if arguments.record is not None:
-        codec_of(arguments.record)
+    for option in ("--record", "--record-skeleton"):
+        if (video := outputs[option]) is not None:
+            codec_of(video, option)
     if arguments.capture_target and arguments.results:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
         )
 
 
-def chosen_outputs(arguments: argparse.Namespace, console: Console) -> Outputs:
-    """The sinks; says why there is no window."""
+def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Outputs:
+    """The sinks; says why there is no window, and where browsers look."""
     problem = "" if arguments.headless else display_problem()
     if problem:
         console.print(f"No window: {problem}.", soft_wrap=True)
-    return Outputs(arguments.record, arguments.results, window=not arguments.headless and not problem)
+    window = not arguments.headless and not problem
+    hub = stack.enter_context(served(arguments.serve, console)) if arguments.serve else None
+    return Outputs(
+        arguments.record,
+        arguments.results,
+        window,
+        hub,
+        skeleton=arguments.record_skeleton,
+        say=lambda sentence: console.print(f"{sentence[0].upper()}{sentence[1:]}.", soft_wrap=True),
+    )
+
+
+def served(address: Address, console: Console) -> contextlib.AbstractContextManager[Hub]:
+    """The browser mirror at an address; its web library is loaded only now."""
+    try:
+        from realtime.web.server import serving
+    except ModuleNotFoundError as error:
+        raise BadInputError(
+            f"--serve needs the package {error.name}, which is not installed",
+            "the extra serve brings it",
+            "run pip install -c constraints.txt -e '.[serve]'",
+        ) from error
+    return serving(address, console)
 
 
 def report_camera(arguments: argparse.Namespace, source: Source, console: Console) -> None:
@@ -196,24 +232,6 @@ def report_camera(arguments: argparse.Namespace, source: Source, console: Consol
         console.print(f"{source.name.capitalize()}: {source.camera.sentence}.", soft_wrap=True)
     elif asks_of_camera(arguments):
         console.print(f"The --camera options do nothing: {source.name} is no camera.", soft_wrap=True)
-
-
-def aim_of(executor: Executor, routine: Routine | None) -> Callable[[Target], None]:
-    """How to tell the executor of the next pose."""
-    if isinstance(executor, CpuExecutor):
-        return executor.aim
-    if routine and len(routine.targets) > 1:
-        raise EngineError(
-            f"the routine {routine.name} has {len(routine.targets)} poses, and the engines run on a GPU",
-            "a GPU scores against one target a run so far",
-            "give --engines with ONNX engines, or a routine of one pose",
-        )
-    return lambda target: None
-
-
-def choose_of(executor: Executor) -> Callable[[int | None], None]:
-    """How to tell the executor of another person; on a GPU nobody else can be chosen so far."""
-    return executor.choose if isinstance(executor, CpuExecutor) else lambda person: None
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:

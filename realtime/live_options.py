@@ -6,6 +6,7 @@ from pathlib import Path
 from engines.options import add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
+from realtime.web.address import Address, parse_address
 
 DEFAULT_ENCODER = "graded"
 MOST_BUFFERS = 10
@@ -84,12 +85,18 @@ def add_screen(options: argparse.ArgumentParser) -> None:
     option("--headless", action="store_true", help="open no window")
     option("--mirror", action="store_true", help="show the picture as a mirror does; text stays readable")
     option("--mute", action="store_true", help="no tones and no speech")
+    option(
+        "--serve", type=address, metavar="[HOST:]PORT",
+        help="show all this in browsers too: http://127.0.0.1:PORT; with a HOST (0.0.0.0: every network) to those who "
+        "have the token that is printed",
+    )  # fmt: skip
 
 
 def add_files(options: argparse.ArgumentParser) -> None:
     """What is written and read besides."""
     option = options.add_argument_group("files").add_argument
     option("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
+    option("--record-skeleton", type=Path, metavar="FILE.mp4", help="the same on a plain ground, without any picture")
     option("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
     option("--settings", type=Path, metavar="FILE.toml", help="options by name; the command line's come first")
 
@@ -113,6 +120,14 @@ def fail_over(text: str) -> tuple[str, float]:
         return limit(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no limit; NAME=NUMBER is allowed; give p95_ms=60") from error
+
+
+def address(text: str) -> Address:
+    """Where the browser mirror listens."""
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; PORT, HOST:PORT and [IPV6]:PORT are allowed; give 8080") from error
 
 
 def positive(text: str) -> int:

@@ -6,23 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.cuda_chain import CudaChain, DeviceChain
+from engines.cuda_chain import CudaChain
+from engines.device_chain import DeviceChain
 from engines.errors import BadInputError, EngineError
 from engines.execution import CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
 from engines.tensorrt_engine import open_tensorrt
-from realtime.cuda_executor import NO_TARGET, CudaExecutor
+from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
-from realtime.executor import Chain, CpuExecutor, Executor, Floats, find_pose
-from realtime.frames import Picture, decode_picture
+from realtime.executor import Chain, CpuExecutor, Floats, find_pose
+from realtime.frames import MonotonicClock, Picture, decode_picture
 from realtime.pipeline import BAR_GREY
 from realtime.pose import Target, choose_person, is_picture, read_target, target_from_joints
 from realtime.routine import Routine, read_routine
 from realtime.scoring import require_masked
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
+from realtime.watchdog import Watchdog
 
 BUILT = Path("engines/built")
 QUICKSTART = Path(__file__).parent.parent / "engines" / "quickstart"
@@ -85,7 +87,7 @@ def opened_executor(
     smoothing: bool,
     stills: bool,
     scored: int = 1,
-) -> Iterator[Executor]:
+) -> Iterator[CpuExecutor | CudaExecutor]:
     """What runs frames through a chain and judges them. A chain on a GPU is handed over: it is closed with it.
 
     Raises:
@@ -107,12 +109,15 @@ def opened_executor(
         )
         yield CpuExecutor(chain, target, tracker, stills=stills, scored=scored)
         return
-    with contextlib.closing(chain):
+    with chain:
         judge = Judge(chain.info, target, scored)
         past = smoothing and not stills
-        with CudaChain(chain.info, chain.device, chain.engines, judge.rows or NO_TARGET, smoothing=past) as cuda_chain:
-            following = DeviceTracker(people, detect_every=detect_every, stills=stills)
-            yield CudaExecutor(cuda_chain, judge, following, chain.device.attach)
+        following = DeviceTracker(
+            people, detect_every=detect_every, stills=stills, visible_confidence=chain.info.visible_confidence
+        )
+        with CudaChain(chain.info, chain.device, chain.engines, device_rows(judge), smoothing=past) as cuda_chain:
+            watchdog = Watchdog(MonotonicClock())
+            yield CudaExecutor(cuda_chain, judge, following, chain.device.attach, scored=scored, watchdog=watchdog)
 
 
 def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None) -> Target:

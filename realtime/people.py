@@ -116,6 +116,14 @@ def apart(first: Floats, second: Floats) -> float:
     return abs(middle_of(first) - middle_of(second)) / height - BODY_SHARE
 
 
+def iou(first: Floats, second: Floats) -> float:
+    """Intersection over union of two boxes float32 [4+]."""
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
+    shared = float(np.prod(np.clip(high - low, 0, None)))
+    areas = (float(np.prod(np.clip(box[2:4] - box[:2], 0, None))) for box in (first, second))
+    return shared / max(sum(areas) - shared, 1e-6)
+
+
 class Crowd:
     """Everybody who is known."""
 
@@ -126,6 +134,14 @@ class Crowd:
     def get(self, number: int | None) -> Person | None:
         """The person of that id, or None."""
         return next((person for person in self.people if person.id == number), None)
+
+    def next_in_view(self, number: int | None) -> int | None:
+        """Who comes after the person of that id, from left to right and round; None when nobody else is in view."""
+        in_view = sorted((one for one in self.people if one.hidden_since is None), key=lambda one: one.middle)
+        ids = [person.id for person in in_view]
+        if not ids or ids == [number]:
+            return None
+        return ids[(ids.index(number) + 1) % len(ids)] if number in ids else ids[0]
 
     def others(self, person: Person) -> list[Person]:
         """Everybody else."""

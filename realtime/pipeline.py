@@ -13,11 +13,14 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
-from engines.errors import SourceError
+import numpy as np
+
+from engines.errors import GpuHangError, SourceError
 from engines.geometry import Size
 from engines.host_sampling import letterbox
 from realtime.executor import Executor
-from realtime.frames import Clock, Frame, FrameBuffers, Picture
+from realtime.frames import Clock, Frame, Picture
+from realtime.mailbox import Ledger, Mailbox
 from realtime.repeats import Repeats
 from realtime.results import CAMERA_FROZEN, CAMERA_LOST, STALE, FrameResult
 from realtime.sources import Source
@@ -28,117 +31,6 @@ BAR_GREY = 0
 JOIN_SECONDS, STUCK_JOIN_SECONDS = 5.0, 0.2
 STUCK_SECONDS = 2.0
 """A source that notices itself that it is lost says so within this long after the limit."""
-
-
-@dataclass
-class Ledger:
-    """Where every captured frame is. A frame is captured when it is taken from the mailbox or thrown out of it."""
-
-    captured: int = 0
-    shown: int = 0
-    dropped: int = 0
-    in_flight: int = 0
-
-
-class Mailbox:
-    """Hands frames from the capture thread to the worker; the newest only, or each in turn.
-
-    Args:
-        newest_only: a frame not yet taken is dropped when the next one comes; else `put` waits.
-        ledger: is told of every frame taken or dropped, under `lock`.
-        buffers: get dropped frames back.
-    """
-
-    def __init__(self, newest_only: bool, ledger: Ledger, buffers: FrameBuffers | None = None) -> None:
-        self._newest_only, self._ledger, self._buffers = newest_only, ledger, buffers
-        self._frame: Frame | None = None
-        self._dropped_since = 0
-        self._closed = False
-        self.lock = threading.Condition()
-
-    def put(self, frame: Frame) -> bool:
-        """Leaves a frame; False when the mailbox is closed and the frame was not taken in."""
-        with self.lock:
-            if not self._newest_only:
-                self.lock.wait_for(lambda: self._frame is None or self._closed)
-            if self._closed:
-                return False
-            if self._frame is not None:
-                self._drop()
-            self._frame = frame
-            self.lock.notify_all()
-            return True
-
-    def buffer(self) -> Picture | None:
-        """A buffer for the next frame, waiting for one; None when closed, or where any array will do.
-
-        For a live source the waiting frame gives up its buffer: it would be dropped for the next one anyway.
-        """
-        if self._buffers is None:
-            return None
-        with self.lock:
-            while not self._closed:
-                picture = self._buffers.take()
-                if picture is not None:
-                    return picture
-                if self._newest_only and self._frame is not None:
-                    self._drop()
-                else:
-                    self.lock.wait()
-        return None
-
-    def give_back(self, picture: Picture) -> None:
-        """Ends the use of a frame's buffer."""
-        if self._buffers is not None:
-            with self.lock:
-                self._buffers.give_back(picture)
-                self.lock.notify_all()
-
-    def _drop(self) -> None:
-        if self._buffers is not None and self._frame is not None:
-            self._buffers.give_back(self._frame.image)
-        self._frame = None
-        self._ledger.captured += 1
-        self._ledger.dropped += 1
-        self._dropped_since += 1
-
-    def drop_taken(self, picture: Picture, count: int) -> None:
-        """Gives up a frame that was taken; with those dropped before it, `count` are told of with the next one."""
-        with self.lock:
-            if self._buffers is not None:
-                self._buffers.give_back(picture)
-            self._ledger.in_flight -= 1
-            self._ledger.dropped += 1
-            self._dropped_since += count
-            self.lock.notify_all()
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is closed and empty."""
-        with self.lock:
-            return self._closed and self._frame is None
-
-    def take(self, *, wait: bool = True) -> Frame | None:
-        """The waiting frame, as soon as there is one; None when closed and empty, or at once without `wait`."""
-        with self.lock:
-            if wait:
-                self.lock.wait_for(lambda: self._frame is not None or self._closed)
-            if self._frame is None:
-                return None
-            frame = replace(self._frame, dropped_before=self._dropped_since)
-            self._frame, self._dropped_since = None, 0
-            self._ledger.captured += 1
-            self._ledger.in_flight += 1
-            self.lock.notify_all()
-            return frame
-
-    def close(self, *, drop: bool = False) -> None:
-        """No more frames come; with `drop` the waiting one is given up."""
-        with self.lock:
-            self._closed = True
-            if drop and self._frame is not None:
-                self._drop()
-            self.lock.notify_all()
 
 
 @dataclass(frozen=True)
@@ -180,7 +72,8 @@ class Pipeline:
         frame_size: (height, width) px that frames are fitted to.
         clock: for capture and age.
         max_frames: stop after as many results.
-        silence_ms: how long a live source may give nothing before the last frame comes again, marked stale.
+        silence_ms: how long there may be nothing new before the cause is looked for; a live source's last frame then
+            comes again, marked stale.
         lost_seconds: how long a source may be lost; one whose read does not even come back then is given up 2 s later.
             None waits for ever.
     """
@@ -196,7 +89,7 @@ class Pipeline:
         silence_ms: float = STALE_MS,
         lost_seconds: float | None = None,
     ) -> None:
-        self._silence_seconds = silence_ms / 1e3 if source.live else None
+        self._silence_seconds = silence_ms / 1e3 if source.live or executor.watchdog else None
         self._lost_seconds = lost_seconds
         self._reading_since_ns: int | None = None
         self._source, self._executor, self._clock = source, executor, clock
@@ -207,6 +100,7 @@ class Pipeline:
         self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
         self._stop = threading.Event()
         self._source_error: BaseException | None = None
+        self._buffer: Picture | None = None
 
     def run(self) -> Generator[Shown]:
         """Results in order, until the source ends, `max_frames` is reached or the caller leaves.
@@ -214,6 +108,7 @@ class Pipeline:
         Raises:
             PosemirrorError: whatever the source or the engines raised, here in the caller's thread.
             SourceError: a read of a live source has not come back.
+            GpuHangError: the engines have not come back; nothing is waited for any more.
         """
         threads = [
             threading.Thread(target=step, name=name, daemon=True)
@@ -223,13 +118,16 @@ class Pipeline:
             thread.start()
         count = 0
         last: Shown | None = None
+        patience = JOIN_SECONDS
         try:
             while count != self._max_frames:
                 try:
                     item = self._results.get(timeout=self._silence_seconds)
                 except queue.Empty:
+                    if watchdog := self._executor.watchdog:
+                        watchdog.require_answer()
                     self._require_source()
-                    if last is not None:
+                    if last is not None and self._source.live:
                         yield self._silent(last)
                     continue
                 if item is None:
@@ -250,12 +148,15 @@ class Pipeline:
                         self.ledger.shown += delivered
                         self.ledger.dropped += not delivered
                 self._room.release()
+        except GpuHangError:
+            patience = STUCK_JOIN_SECONDS
+            raise
         finally:
             self.stop()
             capture, worker = threads
             hangs = self._reading_seconds() * 1e3 >= LOST_MS
             capture.join(STUCK_JOIN_SECONDS if hangs else JOIN_SECONDS)  # a driver that hangs is not waited for
-            worker.join(JOIN_SECONDS)
+            worker.join(patience)
             self._give_up_undelivered()
 
     def stop(self) -> None:
@@ -322,7 +223,7 @@ class Pipeline:
         most = None if self._source.live else self._max_frames  # a live source goes on: frames may yet be dropped
         while not self._stop.is_set() and index != most:
             self._reading_since_ns = self._clock.now_ns()
-            capture = self._source.read(self._stop)
+            capture = self._source.read(self._stop, self._room_for)
             self._reading_since_ns = None
             if capture is None:
                 return
@@ -330,12 +231,35 @@ class Pipeline:
             seconds = capture.seconds if index == 0 else max(seconds, capture.seconds)
             captured_ns = min(capture.captured_ns, self._clock.now_ns())
             duplicate = repeats.same_again(capture.image)
-            image, buffer = capture.image, self._mailbox.buffer()
-            if buffer is not None or image.shape[:2] != self._frame_size:
-                image = letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
+            image = self._placed(capture.image)
             if not self._mailbox.put(Frame(image, index, seconds, captured_ns, capture.frozen, duplicate=duplicate)):
                 return
             index += 1
+
+    def _room_for(self, size: Size) -> Picture | None:
+        """Where a source may decode a picture to, so that it needs no copy; None for one that has to be fitted."""
+        if size != self._frame_size:
+            return None
+        self._reading_since_ns = None  # it is not the source that is waited for
+        buffer = self._next_buffer()
+        self._reading_since_ns = self._clock.now_ns()
+        return buffer
+
+    def _next_buffer(self) -> Picture | None:
+        """The buffer for the next frame; the same until a frame goes off in it: a picture may turn out broken."""
+        if self._buffer is None:
+            self._buffer = self._mailbox.buffer()
+        return self._buffer
+
+    def _placed(self, image: Picture) -> Picture:
+        """A captured picture where the executor wants it, fitted to the frame's size."""
+        buffer, self._buffer = self._next_buffer(), None
+        if buffer is None:
+            fits = image.shape[:2] == self._frame_size
+            return image if fits else letterbox(image, self._frame_size, grey=BAR_GREY)
+        if np.may_share_memory(image, buffer):
+            return buffer
+        return letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
 
     def _compute(self) -> None:
         """The worker; what the executor raises reaches the caller at once."""

@@ -13,22 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from engines.errors import EngineError, PosemirrorError
 from engines.execution import ChainInfo, EncodeOutput, Targets, open_session
 from engines.manifest import Manifest, read_manifest
+from engines.onnx_runtime import onnxruntime
 from realtime import scoring
+from realtime.brush import ground
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, Clock, Frame, FrameBuffers, Picture
+from realtime.frames import Capture, Clock, Frame, FrameBuffers, Room, no_room
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
 from realtime.sources import USUAL_FPS
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
-
-GROUND_TOP, GROUND_BOTTOM = (58, 46, 40), (26, 20, 16)
-"""Colours (BGR) between which the ground behind replayed skeletons fades."""
 
 
 def find_encoder(recording: Recording, folders: Iterable[Path]) -> ChainInfo:
@@ -94,7 +93,7 @@ class ReplaySource:
         self._next = 0
         self._started_ns = 0
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `realtime.sources.Source`."""
         if self._next == len(self._times) or stop.is_set():
             return None
@@ -109,14 +108,6 @@ class ReplaySource:
 
     def close(self) -> None:
         """See `realtime.sources.Source`; nothing is held open."""
-
-
-def ground(size: tuple[int, int]) -> Picture:
-    """A dark picture uint8 [H, W, 3] that fades downwards."""
-    width, height = size
-    fade = np.linspace(0, 1, height)[:, None, None]
-    rows = np.array(GROUND_TOP) * (1 - fade) + np.array(GROUND_BOTTOM) * fade
-    return np.ascontiguousarray(np.broadcast_to(rows, (height, width, 3)).astype(np.uint8))
 
 
 @dataclass
@@ -154,6 +145,7 @@ class ReplayExecutor:
 
     depth = 1
     buffers: FrameBuffers | None = None
+    watchdog: Watchdog | None = None
 
     def __init__(self, recording: Recording, info: ChainInfo) -> None:
         self._recording, self._info = recording, info

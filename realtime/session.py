@@ -3,39 +3,24 @@
 import contextlib
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
 
 from engines.execution import ChainInfo
 from engines.geometry import fit_letterbox
 from engines.options import posemirror_version
-from realtime.brush import POOR
-from realtime.coach import LATE, brightness, hint_for
-from realtime.frames import Picture
-from realtime.gauges import draw_banner, hint_lines
-from realtime.overlay import REFERENCE_SIZE, draw_overlay
-from realtime.pipeline import Ledger, Pipeline, late
+from realtime.displays import Displays, Outputs
+from realtime.mailbox import Ledger
+from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_object
-from realtime.results import SCORED, STALE, FrameResult
+from realtime.results import SCORED, FrameResult
 from realtime.routine import Routine, single
 from realtime.signals import held_signals
-from realtime.sinks import Recorder, ResultsFile, Window
+from realtime.sinks import ResultsFile
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.statistics import Distribution
+from realtime.web.hub import Hub
 
 STAGES = ("wait", "detect", "pose", "encode")
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where results go; None for nowhere."""
-
-    record: Path | None = None
-    results: Path | None = None
-    window: bool = False
 
 
 class Statistics:
@@ -154,70 +139,51 @@ def run_session(
         routine or (single(target) if target else None), info.frame_size, info.visible_confidence
     )
     statistics = Statistics()
-    width, height = info.frame_size
+    hub = outputs.hub
     with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
         results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
-        recorder = (
-            stack.enter_context(Recorder(outputs.record, (width, height), source.fps)) if outputs.record else None
-        )
-        window = stack.enter_context(Window("posemirror", (width, height))) if outputs.window else None
-        if window:
-            window.on_key = station.press
-        if results and target:
-            results.write_row(session_row(info, source, target, smoothing, routine))
-            stack.callback(lambda: results.write_row(summary_row(pipeline.ledger, statistics, source.capture_clock)))
+        displays = stack.enter_context(Displays(outputs, station, info, source.fps))
+        if target and (results or hub):
+            begin_rows(results, hub, session_row(info, source, target, smoothing, routine))
+            stack.callback(
+                lambda: end_rows(results, hub, summary_row(pipeline.ledger, statistics, source.capture_clock))
+            )
         frames = stack.enter_context(contextlib.closing(pipeline.run()))
         for shown in frames:
+            if displays.is_left():
+                pipeline.stop()  # the frames still in flight go to the files
             if shown.repeated:
-                if window and not window.show(old_picture(shown.image, shown.result, station.mirror)):
+                if not displays.show_again(shown):
                     break
                 continue
             result = station.take(shown.result, shown.image)
-            moments: dict[str, float] = {}
-            if recorder or window:
-                latency = latency_line(statistics, pipeline.ledger)
-                picture = drawn(shown.image, result, station, info, latency)
-                if result.status != STALE and pipeline.too_old(result):  # while it was drawn
-                    result = late(result, pipeline.age_ms(result))
-                    picture = drawn(shown.image, result, station, info, latency)
-                moments["drawn"] = pipeline.age_ms(result)
-                if window:
-                    stays = window.show(picture)
-                    moments["shown"] = pipeline.age_ms(result)
-                    if not stays:
-                        window = None  # its user left; the frames still in flight go to the files
-                        pipeline.stop()
-                if recorder:
-                    recorder.write(picture)
-            result = with_moments(result, moments)
+            result, stays = displays.show(
+                shown.image, result, pipeline, lambda: latency_line(statistics, pipeline.ledger)
+            )
+            if not stays:
+                pipeline.stop()
             statistics.add(result)
             if results:
                 results.write(result)
+            if hub and target:
+                hub.publish(result)
             on_result(result, statistics)
             if station.finished:
                 break
     return statistics
 
 
-def old_picture(image: Picture, result: FrameResult, mirror: bool) -> Picture:
-    """A picture too old to be live: no skeleton, no score, and what to do; darkened if the camera is at fault."""
-    picture = np.ascontiguousarray(image[:, ::-1]) if mirror else image
-    height, width = picture.shape[:2]
-    hint = hint_for(result, (width, height), brightness(picture))
-    canvas = picture.copy() if hint == LATE else (picture // 4).astype(picture.dtype)
-    draw_banner(canvas, hint_lines(hint), POOR, min(height / REFERENCE_SIZE[1], width / REFERENCE_SIZE[0]))
-    return canvas
+def begin_rows(results: ResultsFile | None, hub: Hub | None, row: dict[str, object]) -> None:
+    """Gives the session row to the file and to whoever listens."""
+    if results:
+        results.write_row(row)
+    if hub:
+        hub.begin(row)
 
 
-def drawn(image: Picture, result: FrameResult, station: Station, info: ChainInfo, latency: str) -> Picture:
-    """The frame as a person sees it."""
-    if result.status == STALE:
-        return old_picture(image, result, station.mirror)
-    joints, view = station.view(result, latency)
-    return draw_overlay(image, result, joints, view, info.visible_confidence)
-
-
-def with_moments(result: FrameResult, moments_ms: dict[str, float]) -> FrameResult:
-    """The result with the moments of its display; the last of them is its age."""
-    age_ms = max([result.age_ms, *moments_ms.values()])
-    return replace(result, age_ms=age_ms, moments_ms=result.moments_ms | moments_ms)
+def end_rows(results: ResultsFile | None, hub: Hub | None, row: dict[str, object]) -> None:
+    """Gives the summary row to whoever listens and to the file."""
+    if hub:
+        hub.publish(row)
+    if results:
+        results.write_row(row)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back until the files of a run are complete. Knows no file and no loop."""
+"""Ctrl-C, SIGTERM and SIGHUP, held back until the files of a run are complete. Knows no file and no loop."""
 
 import contextlib
 import signal
@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-HELD = (signal.SIGINT, signal.SIGTERM)
+ENDS = (signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
+"""What ends a program from outside: the system, or a terminal or display that goes away."""
+
+HELD = (signal.SIGINT, *ENDS)
 
 
 @contextlib.contextmanager
@@ -20,6 +23,7 @@ def held_signals(on_signal: Callable[[], None]) -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in HELD}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     seen: list[int] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
@@ -35,7 +39,7 @@ def held_signals(on_signal: Callable[[], None]) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    for number in HELD:
+    for number in before:
         signal.signal(number, hold)
     try:
         yield

@@ -71,6 +71,7 @@ class Window:
         """`size` is (width, height) px, to begin with."""
         self._title, self._size = title, size
         self.on_key: Callable[[int], None] = lambda key: None
+        self.lost = ""
 
     def __enter__(self) -> Self:
         """Opens the window."""
@@ -95,7 +96,7 @@ class Window:
         cv2.destroyAllWindows()
 
 
-def codec_of(path: Path) -> str:
+def codec_of(path: Path, option: str = "--record") -> str:
     """The four letters of the codec that a recording's name asks for.
 
     Raises:
@@ -104,9 +105,9 @@ def codec_of(path: Path) -> str:
     codec = CODECS.get(path.suffix.lower())
     if codec is None:
         raise BadInputError(
-            f"--record {path} ends in {path.suffix or 'nothing'}",
+            f"{option} {path} ends in {path.suffix or 'nothing'}",
             f"{', '.join(CODECS)} are allowed",
-            f"give --record {path.with_suffix('.mp4')}",
+            f"give {option} {path.with_suffix('.mp4')}",
         )
     return codec
 
@@ -118,16 +119,16 @@ class Recorder:
         BadInputError: the name's ending is not known, the file cannot be written, or its disk is full.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
-        """`size` is (width, height) px."""
-        codec = codec_of(path)
-        require_writable(path, "--record")
-        self._path = path
+    def __init__(self, path: Path, size: tuple[int, int], fps: float, option: str = "--record") -> None:
+        """`size` is (width, height) px; `option` names the file in errors."""
+        codec = codec_of(path, option)
+        require_writable(path, option)
+        self._path, self._option = path, option
         self._require_room()
         self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
         if not self._video.isOpened():
             raise BadInputError(
-                f"--record {path} cannot be written as {codec}",
+                f"{option} {path} cannot be written as {codec}",
                 "a writable folder with free space is needed",
                 "give another path",
             )
@@ -150,7 +151,7 @@ class Recorder:
         free = free_bytes(self._path.parent)
         if free < LEAST_FREE_BYTES:
             raise BadInputError(
-                f"--record {self._path}: its disk has only {free / 2**20:.0f} MB left",
+                f"{self._option} {self._path}: its disk has only {free / 2**20:.0f} MB left",
                 f"recording stops at {LEAST_FREE_BYTES / 2**20:.0f} MB, and what was recorded until then is complete",
                 "make room, or give another path",
             )

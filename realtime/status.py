@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from realtime.pipeline import Ledger
+from realtime.mailbox import Ledger
 from realtime.results import SCORED, FrameResult
 from realtime.session import Statistics
 

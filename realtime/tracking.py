@@ -12,20 +12,15 @@ import numpy.typing as npt
 
 from engines.execution import PoseOutput
 from realtime.frames import Picture
-from realtime.people import KEPT_SECONDS, Crowd, Person, apart
-from realtime.signature import difference, signature, torso_of_box, torso_of_joints
+from realtime.people import KEPT_SECONDS, Crowd, Person
+from realtime.recognition import LEAST_TRACK_CONFIDENCE, LOOK_SECONDS, Recognition
 
 Floats = npt.NDArray[np.float32]
 
 DETECT_EVERY_AUTO = 15
 DETECT_EVERY_STRANGERS = 3
 """While it is not known how fast another is."""
-LEAST_TRACK_CONFIDENCE = 0.5
 ANCHOR_SECONDS = KEPT_SECONDS
-CAPTURED_DIFFERENCE = 0.12
-"""So much more another's clothes have to be like those under a skeleton than its owner's, to say it is on the other."""
-LOOK_SECONDS = 0.4
-"""From one look at the clothes, or at the pose of somebody without a row, to the next."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +63,16 @@ class Tracker:
         """Forgets everybody."""
         self.state: Floats = np.zeros((self.people, 17, 4), np.float32)
         self.boxes: Floats = np.zeros((self.people, 5), np.float32)
-        self.crowd = Crowd()
+        self._recognition = Recognition(self._visible)
         self.rows: list[int | None] = [None] * self.people
         self.hidden = False
-        self._matched: set[int] = set()
-        self._looked_at: dict[int, float] = {}
         self._last_seconds: float | None = None
         self._since_detection = self.detect_every
+
+    @property
+    def crowd(self) -> Crowd:
+        """Everybody who is known."""
+        return self._recognition.crowd
 
     @property
     def locked(self) -> Person | None:
@@ -113,30 +111,12 @@ class Tracker:
             picture: uint8 [H, W, 3], for the colours of clothes; None to go by places alone.
         """
         self._since_detection = -1
-        seconds = self._last_seconds or 0.0
         found = [box for box in detected if box.any()]
-        first = found[0] if found and detected[0].any() else None
-        looks: list[Floats | None] = [None] * len(found)
-        if picture is not None and (len(found) > 1 or len(self.crowd.people) > 1 or self._due(-1)):
-            looks = [signature(picture, torso_of_box(box)) for box in found]
-        owners = self.crowd.share_out(seconds, found, looks)
-        placed: dict[int, Floats] = {}
-        for index, number in owners.items():
-            person = self.crowd.get(number)
-            assert person is not None
-            person.hidden_since = None
-            placed[number] = found[index]
-        for index, number in owners.items():
-            person = self.crowd.get(number)
-            assert person is not None
-            self.crowd.found(person, found[index], looks[index], seconds)
-        self._matched = set(placed)
-        missing = [person for person in self.crowd.people if person.id not in placed]
-        unseen = {person.id for person in missing if self.crowd.missed(person, seconds)}
-        self._fill_rows([number for _, number in sorted(owners.items())], first is None)
-        return self._boxes_of_rows(placed, unseen)
+        owners, unseen = self._recognition.detected(self._last_seconds or 0.0, found, picture)
+        self._fill_rows([number for _, number in sorted(owners.items())])
+        return self._boxes_of_rows({number: found[index] for index, number in owners.items()}, unseen)
 
-    def _fill_rows(self, found: Sequence[int], first_missing: bool) -> None:
+    def _fill_rows(self, found: Sequence[int]) -> None:
         """Gives free rows to whoever has none, in the detector's order; row 0 first."""
         waiting = [number for number in found if number not in self.rows]
         for row in range(self.people):
@@ -175,61 +155,14 @@ class Tracker:
         next_boxes, state, boxes = pose.next_boxes.copy(), pose.state.copy(), boxes.copy()
         if not boxes[0].any() and self.locked is not None and self.locked.hidden_since is None:
             self.hidden = False
-        for row, number in enumerate(self.rows):
-            person = self.crowd.get(number)
-            if person is None or not next_boxes[row].any():
-                continue
-            torso = torso_of_joints(pose.joints[row], self._visible)
-            contested = self.crowd.contested(person)
-            look = None
-            if picture is not None and torso is not None and (contested or self._due(person.id)):
-                look = signature(picture, torso)
-            if contested and self._on_another(person, next_boxes[row], look):
-                next_boxes[row] = boxes[row] = state[row] = 0
-                self.hidden = self.hidden or row == 0
-                continue
-            self._follow(person, pose.joints[row], next_boxes[row], look, seconds, contested)
+        for row in self._recognition.posed(seconds, self.rows, pose.joints, next_boxes, picture):
+            next_boxes[row] = boxes[row] = state[row] = 0
+            self.hidden = self.hidden or row == 0
         self.boxes = next_boxes
         self.state = state if self.smoothing else np.zeros_like(state)
-        self._matched = set()
         if (next_boxes == pose.next_boxes).all():
             return pose, boxes
         return replace(pose, next_boxes=next_boxes, state=state), boxes
-
-    def _follow(
-        self, person: Person, joints: Floats, box: Floats, look: Floats | None, seconds: float, contested: bool
-    ) -> None:
-        """A person's keypoints say where they are."""
-        person.joints, person.joints_at = joints, seconds
-        if person.id in self._matched or box[4] >= LEAST_TRACK_CONFIDENCE:
-            if contested and person.id in self._matched:
-                return  # the detector's box was found before and says more while bodies overlap
-            person.place(box, seconds, clear=not contested)
-        else:
-            person.box, person.seconds = box[:4].copy(), seconds
-        if not contested:
-            person.learn(look)
-
-    def _on_another(self, person: Person, box: Floats, look: Floats | None) -> bool:
-        """Whether the skeleton in `box` is on somebody who stands before this person, by place and by clothes."""
-        rivals = [other for other in self.crowd.others(person) if apart(box, other.box) < 0]
-        own = difference(person.signature, look)
-        for other in rivals:
-            others = difference(other.signature, look)
-            if own is not None and others is not None and abs(own - others) > CAPTURED_DIFFERENCE:
-                if others < own:
-                    return True
-            elif iou(box, other.box) > iou(box, person.box) + 0.1:
-                return True
-        return False
-
-    def _due(self, number: int) -> bool:
-        """Whether it is time for another look at somebody's clothes; if so, it counts as done."""
-        seconds = self._last_seconds or 0.0
-        due = not 0 <= seconds - self._looked_at.get(number, -np.inf) < LOOK_SECONDS
-        if due:
-            self._looked_at[number] = seconds
-        return due
 
     def nobody(self, seconds: float) -> None:
         """There was nobody to look at in the frame at `seconds`."""
@@ -239,15 +172,8 @@ class Tracker:
 
     def choose(self, number: int | None) -> bool:
         """Locks another person, or the next in view, from left to right, when None; False when there is none."""
-        in_view = sorted(
-            (person for person in self.crowd.people if person.hidden_since is None), key=lambda person: person.middle
-        )
-        if number is None:
-            ids = [person.id for person in in_view]
-            if not ids or ids == [self.rows[0]]:
-                return False
-            number = ids[(ids.index(self.rows[0]) + 1) % len(ids)] if self.rows[0] in ids else ids[0]
-        if number == self.rows[0] or self.crowd.get(number) is None:
+        number = self.crowd.next_in_view(self.rows[0]) if number is None else number
+        if number is None or number == self.rows[0] or self.crowd.get(number) is None:
             return False
         self._exchange(number)
         return True
@@ -281,11 +207,3 @@ class Tracker:
             if person.id not in self.rows and person.hidden_since is None and seconds - person.joints_at >= LOOK_SECONDS
         ]
         return min(waiting, key=lambda person: person.joints_at, default=None)
-
-
-def iou(first: Floats, second: Floats) -> float:
-    """Intersection over union of two boxes float32 [4+]."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    areas = (float(np.prod(np.clip(box[2:4] - box[:2], 0, None))) for box in (first, second))
-    return shared / max(sum(areas) - shared, 1e-6)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from onnx import ModelProto
 
 from engines import device as protocol
 from engines.device import Tensor
 from engines.errors import GpuError
+from engines.onnx_runtime import onnxruntime
 from tests.fixtures import open_graph
 
 GARBAGE = 0xA5
@@ -126,11 +126,14 @@ class FakeDevice:
         fails: what fails, and at which time of asking from 0: memory, host_memory, copy, enqueue, launch, record, wait,
             sync, capture.
         captures: False for a device that captures no graphs.
+        hangs: the same for what does not come back; `on_hang` is then called, which may wait as long as it likes.
     """
 
     seed: int = 0
     fails: dict[str, int] = field(default_factory=dict)
     captures: bool = True
+    hangs: dict[str, int] = field(default_factory=dict)
+    on_hang: Callable[[], None] = lambda: None
     name: str = "fake"
 
     def __post_init__(self) -> None:
@@ -196,6 +199,8 @@ class FakeDevice:
         """Counts a request, and fails it if it is the one, or if anything has failed before."""
         count = self.asked.get(what, 0)
         self.asked[what] = count + 1
+        if self.hangs.get(what) == count:
+            self.on_hang()
         if self.broken or self.fails.get(what) == count:
             self.broken = True
             raise GpuError(f"the GPU failed to {what}", "a working one is needed", "run again")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from onnx import ModelProto
 from torch import Tensor, nn
@@ -18,6 +17,8 @@ from engines.graphs.chain import Graphs, detect_graphs, encode_graph, pose_graph
 from engines.graphs.parts import save_sharing_weights
 from engines.manifest import Manifest, write_manifest
 from engines.networks.encoders import BonesEncoder, PaperEncoder
+from engines.onnx_runtime import onnxruntime
+from engines.options import MOST_PEOPLE
 
 Array = npt.NDArray[Any]
 
@@ -99,7 +100,7 @@ def tiny_graphs(frame_size: Size, image_size: Size, people: int, precision: str 
     torch.manual_seed(6)
     pose = torch_pose_network(PlantedPose(), people)
     return {
-        "detect": detect_graphs(BlobDetector(), frame_size, image_size, people, precision),
+        "detect": detect_graphs(BlobDetector(), frame_size, image_size, MOST_PEOPLE, precision),
         "pose": pose_graphs(pose, frame_size, people, precision, 0.3),
         "encode_bones": encode_graph(BonesEncoder(), people, 0.3),
         "encode_paper": encode_graph(PaperEncoder(), people, 0.3),

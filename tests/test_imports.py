@@ -11,13 +11,19 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-LIVE_ENGINES = ("errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "options", "skeleton")
+LIVE_ENGINES = (
+    "errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "onnx_runtime", "options", "skeleton",
+)  # fmt: skip
 """The modules of `engines` that the live loop uses."""
 
 NOT_LIVE = (
     "torch", "torchvision", "ultralytics", "onnx", "safetensors", "matplotlib", "scipy", "pycocotools", "calibration",
+    "aiohttp",
 )  # fmt: skip
-"""Packages of the build step and of training; a station that only runs has none of them."""
+"""Packages of the build step, of training and of `--serve`; a station that only runs has none of them."""
+
+ON_DEMAND = Path("realtime/web/server")
+"""The one module that is imported only when `--serve` asks for it."""
 
 NOT_AT_IMPORT = ("cuda", "tensorrt", "tensorrt_rtx")
 """Packages that touch the GPU; asked for only when a GPU is."""
@@ -40,7 +46,8 @@ print(json.dumps({"roots": roots, "threads": threading.active_count(), "same": b
 
 
 def live_modules() -> list[str]:
-    realtime = [f"realtime.{path.stem}" for path in (REPOSITORY / "realtime").glob("*.py") if path.stem != "__init__"]
+    paths = [path.relative_to(REPOSITORY).with_suffix("") for path in (REPOSITORY / "realtime").rglob("*.py")]
+    realtime = [".".join(path.parts) for path in paths if path.stem != "__init__" and path != ON_DEMAND]
     return sorted(realtime) + [f"engines.{name}" for name in LIVE_ENGINES]
 
 
@@ -106,3 +113,10 @@ def test_the_live_program_reaches_neither_the_build_step_nor_training() -> None:
     if not program.is_file():
         pytest.skip("needs run_live.py")
     assert not imported_roots(program) & {"calibration", "build_engines", *NOT_LIVE}
+
+
+def test_onnx_runtime_is_imported_where_its_telemetry_is_off() -> None:
+    folders = ("engines", "realtime", "calibration", "tests")
+    allowed = REPOSITORY / "engines" / "onnx_runtime.py"
+    direct = [path for folder in folders for path in files_of(folder) if "onnxruntime" in imported_roots(path)]
+    assert direct == [allowed]

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import build_engines
 import run_live
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 from engines.manifest import read_manifest
-from realtime import demo, session
+from realtime import demo, displays
 from realtime import live as live_wiring
 from realtime.frames import Picture
 from realtime.sources import LiveSource
@@ -453,7 +454,7 @@ def test_no_window_is_made_where_there_is_no_display_and_it_is_said_why(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(session, "Window", lambda *_: pytest.fail("a window, without a display"))
+    monkeypatch.setattr(displays, "open_window", lambda *_: pytest.fail("a window, without a display"))
     monkeypatch.setattr(sys, "platform", "linux")
     assert run_live.main(["--target", str(target), "--source", str(clip), "--max-frames", "3"]) == 0
     assert "No window: DISPLAY is not set." in capfd.readouterr().out
@@ -523,7 +524,11 @@ def started(*arguments: object, environment: dict[str, str] | None = None) -> "s
 
 @pytest.mark.parametrize(
     ("number", "code", "said"),
-    [(signal.SIGTERM, EXIT_TERMINATED, "terminated\n"), (signal.SIGINT, EXIT_INTERRUPTED, "stopped\n")],
+    [
+        (signal.SIGTERM, EXIT_TERMINATED, "terminated\n"),
+        (signal.SIGHUP, EXIT_TERMINATED, "terminated\n"),
+        (signal.SIGINT, EXIT_INTERRUPTED, "stopped\n"),
+    ],
 )
 def test_a_signal_in_the_middle_of_a_run_leaves_whole_files(
     tmp_path: Path, target: Path, clip: Path, tiny_engines: Path, number: int, code: int, said: str
@@ -582,6 +587,34 @@ def test_with_a_screen_it_opens_a_window_and_says_nothing_on_stderr(
         stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
     assert (process.returncode, stderr) == (0, "")
     assert "No window" not in stdout and "5 frames shown" in stdout
+
+
+def test_a_display_that_is_killed_in_the_middle_of_a_run_is_told_of_and_costs_only_the_window(
+    tmp_path: Path, target: Path, clip: Path, tiny_engines: Path
+) -> None:
+    results, record = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    with virtual_screen() as environment:
+        process = started(
+            "--target", target, "--source", clip, "--engines", tiny_engines, "--pace", "--results", results, "--record",
+            record, "--mute", "--max-frames", 100, environment=environment,
+        )  # fmt: skip
+        shown_on_screen(results)
+        os.kill(int(environment["XVFB_PID"]), signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+    assert (process.returncode, stderr) == (0, "")
+    assert stdout.count("The display was lost: the session goes on without a window.") == 1
+    _, *frames, summary = rows_of(results)
+    assert len(frames) == summary["shown"] == frames_in(record)
+    on_screen = ["shown" in row["moments_ms"] for row in frames]  # type: ignore[operator]
+    assert on_screen[0] and not on_screen[-1]
+
+
+def shown_on_screen(results: Path) -> None:
+    """Waits for a row of a frame that a window showed."""
+    ends = time.monotonic() + DEADLINE_SECONDS
+    while not (results.is_file() and '"shown": ' in results.read_text().partition("\n")[2]):
+        assert time.monotonic() < ends, "nothing was ever shown"
+        time.sleep(0.05)
 
 
 def test_in_a_process_of_its_own_a_fault_is_one_line_on_stderr(

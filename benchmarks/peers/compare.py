@@ -96,7 +96,8 @@ def rows(arguments: argparse.Namespace) -> dict[str, list[str]]:
 
 def measured(command: list[str]) -> dict[str, float]:
     """Runs one peer."""
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    quiet = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(command, cwd=HERE, env=quiet, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

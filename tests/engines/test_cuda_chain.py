@@ -8,16 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engines.cuda_chain import (
-    DEPTH,
-    HOST_FRAMES,
-    IN_TURN,
-    SIDE_BY_SIDE,
-    ChainOutput,
-    CudaChain,
-    DeviceChain,
-    Schedule,
-)
+from engines.cuda_chain import DEPTH, ChainOutput, CudaChain
+from engines.cuda_memory import HOST_FRAMES
+from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
+from engines.device_chain import DeviceChain
 from engines.errors import EXIT_GPU, GpuError
 from engines.execution import ChainInfo, CpuChain, Targets, read_chain
 from engines.graphs.chain import Graphs
@@ -110,7 +104,7 @@ def one_by_one(
     left, state, results = [nobody] * anchor_age, np.zeros((PEOPLE, 17, 4), np.float32), []
     for picture, looks in zip(pictures, detect, strict=True):
         boxes = chain.detect(picture, left[-anchor_age][0, :4]) if looks else left[-1]
-        pose = chain.pose(picture, boxes, state if smoothing else np.zeros_like(state), 0.04)
+        pose = chain.pose(picture, boxes[:PEOPLE], state if smoothing else np.zeros_like(state), 0.04)
         encoded = chain.encode(pose.joints, targets)
         left, state = [*left, pose.next_boxes], pose.state
         results.append((boxes, pose.keypoints, pose.joints, pose.next_boxes, encoded.distance, encoded.score))
@@ -121,7 +115,14 @@ def assert_same(outputs: list[ChainOutput], wanted: list[tuple[Floats, ...]]) ->
     assert len(outputs) == len(wanted)
     for index, (output, numbers) in enumerate(zip(outputs, wanted, strict=True)):
         pose, encoded = output.pose, output.encoded
-        seen = (output.boxes, pose.keypoints, pose.joints, pose.next_boxes, encoded.distance, encoded.score)
+        seen = (
+            output.boxes[: len(numbers[0])],
+            pose.keypoints,
+            pose.joints,
+            pose.next_boxes,
+            encoded.distance,
+            encoded.score,
+        )
         for one, other in zip(seen, numbers, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4, err_msg=f"frame {index}")
 
@@ -193,6 +194,38 @@ def test_what_cannot_be_captured_is_enqueued(
         engines["pose"].is_capturable = True
 
 
+@pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "enqueue"])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
+def test_each_frame_is_compared_with_the_targets_it_was_given(
+    info: ChainInfo,
+    engines: dict[str, FakeEngine],
+    targets: Targets,
+    pictures: Frames,
+    schedule: Schedule,
+    graphs: bool,
+) -> None:
+    other = Targets(targets.joints[::-1] * 0.5, targets.counts * np.float32([[1], [0], [1]]), targets.width * 2)
+    given = [None, None, other, None, targets, other, targets, None]
+    meant = [targets, targets, other, other, targets, other, targets, targets]
+    outputs, buffers = [], []
+    with opened(info, engines, targets, FakeDevice(seed=2), schedule, graphs=graphs) as chain:
+        allocated = chain._device.allocated  # type: ignore[attr-defined]
+        for picture, change in zip(pictures, given, strict=True):
+            if chain.in_flight == DEPTH:
+                outputs.append(chain.collect())
+                chain.frames.give_back(buffers.pop(0))
+            buffers.append(begin(chain, picture, targets=change))
+        while chain.in_flight:
+            outputs.append(chain.collect())
+        assert chain._device.allocated == allocated  # type: ignore[attr-defined]
+    cpu = CpuChain(info, sampling="graph", threads=1)
+    for output, rows in zip(outputs, meant, strict=True):
+        wanted = cpu.encode(output.pose.joints, rows)
+        np.testing.assert_allclose(output.encoded.distance, wanted.distance, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(output.encoded.score, wanted.score, rtol=1e-4, atol=1e-3)
+    assert not np.allclose(cpu.encode(outputs[0].pose.joints, other).score, outputs[0].encoded.score)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
 def test_the_host_can_say_whom_to_stay_with(
@@ -227,7 +260,7 @@ def test_stages_side_by_side_race_without_their_events(
     info: ChainInfo, engines: dict[str, FakeEngine], targets: Targets, pictures: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(info, engines, targets, FakeDevice(), SIDE_BY_SIDE) as chain:
-        monkeypatch.setattr(type(chain._streams[0]), "wait", lambda *_: None)
+        monkeypatch.setattr(type(chain._stages.streams[0]), "wait", lambda *_: None)
         with pytest.raises(RaceError):
             begin(chain, pictures[0])
 
@@ -285,7 +318,7 @@ def test_engines_one_call_at_a_time_agree_with_a_cpu_and_are_closed(
     cpu = CpuChain(info, sampling="graph", threads=1)
     boxes = chain.detect(pictures[0], np.zeros(4, np.float32))
     state = np.zeros((PEOPLE, 17, 4), np.float32)
-    pose, wanted = (one.pose(pictures[0], boxes, state, 0.0) for one in (chain, cpu))
+    pose, wanted = (one.pose(pictures[0], boxes[:PEOPLE], state, 0.0) for one in (chain, cpu))
     np.testing.assert_allclose(boxes, cpu.detect(pictures[0], np.zeros(4, np.float32)), rtol=1e-5)
     for one, other in zip(vars(pose).values(), vars(wanted).values(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
 from engines.graphs.detect import CANDIDATES, SUPPRESSION_IOU, SUPPRESSION_ROUNDS, DetectPost, Suppression
 from engines.graphs.parts import export_part
+from engines.onnx_runtime import onnxruntime
 from tests.fixtures import BINS, STRIDES, open_graph, run
 
 Floats = npt.NDArray[np.float32]

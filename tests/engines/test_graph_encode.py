@@ -2,13 +2,13 @@
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
 from engines.graphs.chain import encode_graph
 from engines.networks.encoders import BonesEncoder, PaperEncoder, paper_adjacency
+from engines.onnx_runtime import onnxruntime
 from engines.skeleton import JOINT_INDEX
 from tests.fixtures import open_graph, run
 

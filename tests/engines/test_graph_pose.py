@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 import torch
 
 from engines.graphs.parts import export_part
 from engines.graphs.pose import CUTOFF_PER_SPEED, LEAST_SECONDS, MIN_CUTOFF_HZ, SPEED_CUTOFF_HZ, PosePost
+from engines.onnx_runtime import onnxruntime
 from engines.skeleton import JOINT_INDEX, KEYPOINTS, joints_from_keypoints
 from tests.fixtures import open_graph, run
 

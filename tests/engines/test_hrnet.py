@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -9,6 +8,7 @@ from engines.errors import EngineError
 from engines.networks.hrnet import HRNET_CONFIGS, HRNet, hrnet
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
+from engines.onnx_runtime import onnxruntime
 
 COMPACT = HRNET_CONFIGS["hrnet_compact"]
 IMAGE = torch.rand(1, 3, 256, 192, generator=torch.Generator().manual_seed(0)) * 4 - 2

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from engines.errors import EXIT_ENGINE, EngineError
 from engines.graphs.parts import NETWORK, audit_types, export_part, join, save_sharing_weights, tensor_types, to_float16
+from engines.onnx_runtime import onnxruntime
 from tests.fixtures import open_graph, run
 
 

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from engines.errors import EngineError
 from engines.networks.yolov5_compact import FlatYoloCompact, YoloCompact, YoloConfig, load_yolov5_compact
+from engines.onnx_runtime import onnxruntime
 
 IMAGE = torch.rand(1, 3, 192, 320, generator=torch.Generator().manual_seed(0))
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 
 from engines import device as protocol
-from engines.cuda_chain import DEPTH, IN_TURN, SIDE_BY_SIDE, CudaChain, Schedule
+from engines.cuda_chain import DEPTH, CudaChain
 from engines.cuda_device import CudaDevice
+from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device import Tensor
 from engines.execution import Targets
 from engines.tensorrt_engine import contract

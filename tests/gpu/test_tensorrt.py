@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from engines.build import BuildEvents, BuildRequest, Network, Prepared, write_engine
-from engines.cuda_chain import IN_TURN, SIDE_BY_SIDE, CudaChain, DeviceChain, Schedule
+from engines.cuda_chain import CudaChain
+from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
+from engines.device_chain import DeviceChain
 from engines.errors import EngineError
 from engines.execution import CpuChain, Targets, read_chain
 from engines.gpu import GpuState, choose_backend

@@ -1,5 +1,6 @@
 """Stand-ins for time, sources, engines and executors: they follow a script and fail on demand."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,10 +20,11 @@ import pytest
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.manifest import Manifest
 from engines.skeleton import JOINTS, joints_from_keypoints
-from realtime.frames import Capture, Frame, FrameBuffers, Picture
+from realtime.frames import Capture, Frame, FrameBuffers, Picture, Room, no_room
 from realtime.pose import Target
 from realtime.results import SCORED, FrameResult
 from realtime.scoring import score_from_distance
+from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
@@ -78,18 +80,23 @@ def without_rights(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def virtual_screen() -> Iterator[dict[str, str]]:
-    """Xvfb, a screen without a screen; gives the environment in which programs find it."""
+def virtual_screen(size: str = "640x480", folder: Path | None = None) -> Iterator[dict[str, str]]:
+    """Xvfb, a screen without a screen, which can be looked at in `folder`.
+
+    Gives the environment in which programs find it, and its process (XVFB_PID).
+    """
     if shutil.which("Xvfb") is None:
         pytest.skip("needs Xvfb, a screen without a screen; it is not installed")
     read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24"], pass_fds=[write])
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24"]
+    command += ["-fbdir", str(folder)] if folder else []
+    server = subprocess.Popen(command, pass_fds=[write])
     os.close(write)
     try:
         number = os.read(read, 16).decode().strip()
         assert number, "Xvfb did not start"
         environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
-        yield environment | {"DISPLAY": f":{number}"}
+        yield environment | {"DISPLAY": f":{number}", "XVFB_PID": str(server.pid)}
     finally:
         server.terminate()
         server.wait(DEADLINE_SECONDS)
@@ -159,7 +166,7 @@ class FakeSource:
         self.reads = 0
         self.closed = False
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         index = self.reads
         self._before_read(index)
         if index == self._count or stop.is_set():
@@ -180,6 +187,7 @@ class FakeExecutor:
         depth: frames held before one is given.
         on_submit: told the index of each frame that begins; it may wait, check or raise.
         on_collect: the same, before its result is given.
+        watchdog: told while results are waited for.
     """
 
     buffers: FrameBuffers | None = None
@@ -190,8 +198,9 @@ class FakeExecutor:
         *,
         on_submit: Callable[[int], None] = lambda index: None,
         on_collect: Callable[[int], None] = lambda index: None,
+        watchdog: Watchdog | None = None,
     ) -> None:
-        self.depth = depth
+        self.depth, self.watchdog = depth, watchdog
         self._on_submit, self._on_collect = on_submit, on_collect
         self.held: deque[Frame] = deque()
         self.most_held = 0
@@ -205,7 +214,8 @@ class FakeExecutor:
 
     def collect(self) -> FrameResult:
         frame = self.held.popleft()
-        self._on_collect(frame.index)
+        with self.watchdog.waiting() if self.watchdog else contextlib.nullcontext():
+            self._on_collect(frame.index)
         return result_of(frame.index, captured_ns=frame.captured_ns, seconds=frame.seconds)
 
 

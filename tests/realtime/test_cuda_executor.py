@@ -9,22 +9,27 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engines.cuda_chain import IN_TURN, SIDE_BY_SIDE, CudaChain, DeviceChain, Schedule
-from engines.errors import EXIT_GPU, GpuError
-from engines.execution import ChainInfo, read_chain
+from engines.cuda_chain import CudaChain
+from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
+from engines.device import ABANDONED
+from engines.device_chain import DeviceChain
+from engines.errors import EXIT_GPU, GpuError, GpuHangError
+from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.graphs.chain import Graphs
 from engines.tensorrt_engine import contract
-from realtime.cuda_executor import NO_TARGET, CudaExecutor
+from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
-from realtime.frames import Capture
+from realtime.frames import Capture, Room, no_room
 from realtime.opening import opened_executor
-from realtime.pipeline import Pipeline, Shown
+from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.pose import Target
-from realtime.results import NO_PERSON
+from realtime.results import NO_PERSON, FrameResult
+from realtime.scoring import target_rows
 from realtime.verdict import Judge
+from realtime.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fake_device import FakeDevice, FakeEngine
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
-from tests.realtime.fakes import FakeClock, FakeSource, finished, standing_joints
+from tests.realtime.fakes import FakeClock, FakeSource, finished, standing_joints, wait_for
 
 FRAME, IMAGE = (180, 320), (96, 160)
 PICTURES = [bright_blob(FRAME, 60 + 6 * index, 90, 24) for index in range(16)]
@@ -52,8 +57,8 @@ def engines(networks: dict[str, Graphs], info: ChainInfo) -> dict[str, FakeEngin
 class BlobSource(FakeSource):
     """A blob that walks."""
 
-    def read(self, stop: threading.Event) -> Capture | None:
-        capture = super().read(stop)
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
+        capture = super().read(stop, room)
         if capture is None:
             return None
         return Capture(PICTURES[(self.reads - 1) % len(PICTURES)], capture.seconds, capture.captured_ns)
@@ -72,14 +77,17 @@ def loop(info: ChainInfo, engines: dict[str, FakeEngine]) -> Callable[..., Pipel
         schedule: Schedule = IN_TURN,
         target: Target | None = TARGET,
         detect_every: int | None = None,
+        clock: FakeClock | None = None,
+        silence_ms: float = STALE_MS,
     ) -> Pipeline:
         for engine in engines.values():
             engine.device = device
         judge = Judge(info, target)
-        chain = CudaChain(info, device, engines, judge.rows or NO_TARGET, schedule=schedule)
+        chain = CudaChain(info, device, engines, device_rows(judge), schedule=schedule)
         tracker = DeviceTracker(1, detect_every=detect_every)
-        executor = CudaExecutor(chain, judge, tracker, device.attach)
-        return Pipeline(source, executor, FRAME, FakeClock())
+        clock = clock or FakeClock()
+        executor = CudaExecutor(chain, judge, tracker, device.attach, watchdog=Watchdog(clock))
+        return Pipeline(source, executor, FRAME, clock, silence_ms=silence_ms)
 
     return opened
 
@@ -168,12 +176,106 @@ def test_a_gpu_that_fails_ends_the_loop_with_exit_code_5_and_what_was_computed_b
     assert ledger.shown == len(shown)
 
 
+@pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
+@pytest.mark.parametrize("what", ["copy", "launch", "sync"])
+def test_a_gpu_that_hangs_ends_the_loop_with_exit_code_5_and_nothing_of_it_is_closed(
+    loop: Callable[..., Pipeline], what: str, live: bool
+) -> None:
+    device, clock, released = FakeDevice(), FakeClock(), threading.Event()
+    pipeline = loop(device, BlobSource(None if live else 40, live=live, clock=clock), clock=clock, silence_ms=20)
+    device.hangs = {what: device.asked.get(what, 0) + 7}
+    shown: list[Shown] = []
+
+    def hang() -> None:
+        clock.advance(LIMIT_SECONDS + 0.1)
+        wait_for(released)
+
+    device.on_hang = hang
+
+    def work() -> None:
+        chain = pipeline._executor._chain  # type: ignore[attr-defined]
+        with pytest.raises(GpuHangError, match=r"not answered for 5\.1 s.*--backend onnx") as caught, chain:
+            shown.extend(one for one in pipeline.run() if not one.repeated)
+        assert caught.value.exit_code == EXIT_GPU
+
+    try:
+        finished(work)
+    finally:
+        released.set()
+    assert shown or live
+    ledger = pipeline.ledger
+    assert ledger.captured == ledger.shown + ledger.dropped and ledger.in_flight == 0
+    assert ledger.shown == len(shown)
+    assert device.contexts > 0  # left alone: to free anything would wait for the GPU
+    assert ABANDONED.pop() is pipeline._executor._chain  # type: ignore[attr-defined]
+
+
 def test_without_a_target_there_is_a_person_and_no_score(loop: Callable[..., Pipeline]) -> None:
     results = []
     pipeline = loop(FakeDevice(), BlobSource(3), target=None)
     finished(lambda: results.extend(one.result for one in pipeline.run()))
     assert [result.reason for result in results] == ["no target"] * 3
     assert all(result.score is None and result.box is not None for result in results)
+
+
+def test_the_next_pose_of_a_routine_counts_from_the_next_submitted_frame_on(
+    loop: Callable[..., Pipeline], info: ChainInfo
+) -> None:
+    looked: list[FrameResult] = []
+    finished(lambda: looked.extend(one.result for one in loop(FakeDevice(), BlobSource(12)).run()))
+    unseen = tuple({name for result in looked for name in result.missing})
+    assert 0 < len(unseen) < 12
+    joints = standing_joints()
+    joints[[7, 8], 1] -= 60  # an arm up
+    first_pose = Target("Standing", (320, 180), standing_joints(), ignore=unseen)
+    second = Target("Arm up", (320, 180), joints, ignore=unseen, match_mirrored=True)
+    pipeline = loop(FakeDevice(seed=4), BlobSource(12), target=first_pose)
+    results = []
+
+    def work() -> None:
+        for one in pipeline.run():
+            results.append(one.result)
+            if one.result.frame == 4:
+                pipeline._executor.aim(second)  # type: ignore[attr-defined]
+
+    finished(work)
+    names = [result.target for result in results]
+    first = names.index("Arm up")
+    assert 5 <= first <= 8  # those under way are judged by what they were compared with
+    assert names == ["Standing"] * first + ["Arm up"] * (12 - first)
+    cpu = CpuChain(info, sampling="graph", threads=1)
+    for result in results:
+        rows = target_rows(first_pose if result.target == "Standing" else second)
+        assert result.joints is not None and result.score is not None
+        wanted = cpu.encode(result.joints[None], rows).score[0]
+        assert result.score == pytest.approx(wanted.max(), abs=1e-3)
+        assert result.mirrored == bool(wanted.argmax())
+    assert results[first].score != pytest.approx(results[first - 1].score, abs=0.5)
+
+
+def test_another_person_is_chosen_on_the_device_too(
+    loop: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = np.maximum(bright_blob(FRAME, 70, 90, 20), bright_blob(FRAME, 250, 90, 20))
+    monkeypatch.setattr("tests.realtime.test_cuda_executor.PICTURES", [pair])
+    pipeline = loop(FakeDevice(seed=6), BlobSource(16))
+    seen: list[tuple[int, float]] = []
+
+    def work() -> None:
+        for one in pipeline.run():
+            result = one.result
+            assert result.box is not None
+            seen.append((result.person, float(result.box[0] + result.box[2]) / 2))
+            if result.frame == 5:
+                far = max(result.others, key=lambda other: abs(float(other.box[0] + other.box[2]) / 2 - seen[0][1]))
+                pipeline._executor.choose(far.id)  # type: ignore[attr-defined]
+
+    finished(work)
+    people = [person for person, _ in seen]
+    first = next(index for index, person in enumerate(people) if person != people[0])
+    assert 6 <= first <= 9 and set(people[first:]) == {people[first]}
+    assert max(x for _, x in seen[first:]) - min(x for _, x in seen[first:]) < 10
+    assert abs(seen[first][1] - seen[0][1]) > 60
 
 
 def test_nobody_in_view_is_said(loop: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,94 +6,224 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from realtime.device_tracking import DevicePlan, DeviceTracker
+from engines.execution import PoseOutput
+from engines.skeleton import joints_from_keypoints
+from realtime.device_tracking import EMPTY, DevicePlan, DeviceTracker
+from realtime.people import iou
+from tests.realtime.fakes import bounds, standing
 
 Floats = npt.NDArray[np.float32]
-ANNA = (100, 20, 200, 170, 0.9)
-BERT = (205, 20, 300, 170, 0.9)
-NOBODY = (0, 0, 0, 0, 0)
+FPS = 25
+ROWS = 8
+RED, BLUE = (40, 40, 200), (200, 60, 30)
+GROUND = (120, 120, 120)
 
 
-def rows(*people: Sequence[float]) -> Floats:
-    boxes = np.zeros((2, 5), np.float32)
-    for row, box in zip(boxes, people, strict=False):
-        row[:] = box
-    return boxes
+def body(x: float, confidence: float = 0.9) -> Floats:
+    return np.array([x - 50, 100, x + 50, 400, confidence], np.float32)
+
+
+class Device:
+    """Does with boxes what the graphs do: row 0 is who overlaps the anchor, the last frame's `next_boxes[0]`."""
+
+    def __init__(self, people: int) -> None:
+        self.people = people
+        self.left = np.zeros((people, 5), np.float32)
+
+    def run(self, plan: DevicePlan, found: Sequence[Floats], bodies: Sequence[Floats]) -> tuple[Floats, PoseOutput]:
+        """`found` by the detector, the surest first; `bodies` front to back: a skeleton is on the first that fits."""
+        boxes = np.zeros((ROWS, 5), np.float32)
+        if plan.detect:
+            anchor = self.left[0] if plan.override is None else plan.override[0]
+            rows = list(found)
+            if anchor.any():
+                near = max(rows, key=lambda box: iou(box, anchor), default=None)
+                first = near if near is not None and iou(near, anchor) >= 0.2 else np.zeros(5, np.float32)
+                rows = [first] + [box for box in rows if box is not first]
+            boxes[: len(rows)] = rows
+        else:
+            boxes[: self.people] = self.left
+        keypoints = np.zeros((self.people, 17, 3), np.float32)
+        self.left = np.zeros((self.people, 5), np.float32)
+        for row, box in enumerate(boxes[: self.people]):
+            if box.any() and bodies:
+                seen = max(bodies, key=lambda one: iou(box, one) > 0.35)
+                keypoints[row] = standing(seen[:4], float(seen[4]))
+                self.left[row] = bounds(keypoints[row])
+        state = np.zeros((self.people, 17, 4), np.float32)
+        return boxes, PoseOutput(keypoints, joints_from_keypoints(keypoints), self.left.copy(), state)
 
 
 class Play:
-    """Frames 40 ms apart, two in flight, each looking where the tracker says; `seen` is what the detector finds."""
+    """Frames with two in flight. `on` has where the scored skeleton is in each frame, x px, or None."""
 
-    def __init__(self, **options: object) -> None:
-        self.tracker = DeviceTracker(2, **options)  # type: ignore[arg-type]
-        self.count = 0
+    def __init__(self, people: int = 2, **options: object) -> None:
+        self.tracker = DeviceTracker(people, **options)  # type: ignore[arg-type]
+        self.device = Device(people)
         self.plans: list[DevicePlan] = []
-        self.accepted: list[bool] = []
-        self.waiting: list[tuple[float, Floats]] = []
+        self.on: list[float | None] = []
+        self.about: list[int | None] = []
+        self.hidden: list[bool] = []
+        self.waiting: list[tuple[float, DevicePlan, Floats, PoseOutput, npt.NDArray[np.uint8]]] = []
 
-    def frame(self, *seen: Sequence[float], wait_seconds: float = 0.04) -> DevicePlan:
-        seconds = self.count * wait_seconds
-        self.count += 1
-        self.plans.append(self.tracker.plan(seconds))
-        self.waiting.append((seconds, rows(*seen)))
+    def frame(
+        self,
+        *bodies: Floats,
+        found: Sequence[Floats] | None = None,
+        colours: Sequence[tuple[int, int, int]] = (),
+        seconds: float | None = None,
+    ) -> DevicePlan:
+        """`bodies` front to back; all of them are found, the first the surest, unless `found` says otherwise."""
+        now = len(self.plans) / FPS if seconds is None else seconds
+        plan = self.tracker.plan(now)
+        self.plans.append(plan)
+        picture = np.full((480, 1280, 3), GROUND, np.uint8)
+        for box, colour in reversed(list(zip(bodies, colours, strict=False))):
+            x1, y1, x2, y2 = np.maximum(box[:4], 0).astype(int)
+            picture[y1:y2, x1:x2] = colour
+        self.waiting.append((now, plan, *self.device.run(plan, bodies if found is None else found, bodies), picture))
         if len(self.waiting) == 2:
             self.collect()
-        return self.plans[-1]
+        return plan
 
     def collect(self) -> None:
-        seconds, boxes = self.waiting.pop(0)
-        self.accepted.append(self.tracker.accept(seconds, boxes, boxes))
+        seconds, plan, boxes, pose, picture = self.waiting.pop(0)
+        order = self.tracker.accept(seconds, plan, boxes, pose, picture)
+        self.about.append(self.tracker.rows[0])
+        self.hidden.append(self.tracker.hidden)
+        self.on.append(None if order[0] == EMPTY else float(pose.keypoints[order[0], :, 0].mean()))
+
+
+ANNA, BERT = body(300), body(900)
 
 
 def test_while_the_person_is_seen_the_device_needs_nothing_from_the_host() -> None:
     play = Play()
-    for step in range(6):
-        plan = play.frame((100 + 5 * step, 20, 200 + 5 * step, 170, 0.9), BERT)
-        assert plan.detect and plan.override is None
-        assert plan.seconds == pytest.approx(0.04 if step else 0.0)
-    assert all(play.accepted)
+    for step in range(12):
+        play.frame(body(300 + 5 * step), BERT)
+    assert all(plan.detect for plan in play.plans)
+    assert [plan.override for plan in play.plans[4:]] == [None] * 8
+    assert [plan.seconds for plan in play.plans] == pytest.approx([0.0] + [1 / FPS] * 11)
+    assert set(play.about) == {0} and None not in play.on
 
 
 def test_a_lost_person_is_looked_for_where_they_were_and_nobody_else_takes_their_place() -> None:
     play = Play()
-    for _ in range(3):
+    for _ in range(6):
         play.frame(ANNA, BERT)
-    play.frame(NOBODY, BERT)
-    play.frame(BERT)  # ran without an anchor: the device has none after a frame without Anna
-    plan = play.frame(NOBODY, BERT)
-    assert plan.override is not None and plan.override[0, :4].tolist() == list(ANNA[:4])
-    plan = play.frame(ANNA, BERT)
-    assert plan.override is not None
-    play.frame(ANNA, BERT)
-    assert play.frame(ANNA, BERT).override is None
-    assert play.accepted == [True, True, True, True, False, True, True, True]
+    for _ in range(5):
+        play.frame(BERT)
+    for _ in range(4):
+        play.frame(ANNA, BERT)
+    play.collect()
+    assert play.on[6:11] == [None] * 5
+    assert all(where is not None and abs(where - 300) < 20 for where in play.on[:6] + play.on[11:])
+    told = [plan.override for plan in play.plans[8:12]]
+    assert all(boxes is not None and iou(boxes[0], ANNA) > 0.5 for boxes in told)
 
 
 def test_after_a_second_anybody_may_be_chosen() -> None:
     play = Play()
-    play.frame(ANNA)
-    play.frame(NOBODY)
-    plans = [play.frame(NOBODY, wait_seconds=0.3) for _ in range(6)]
-    freed = [plan for plan in plans if plan.override is not None and not plan.override.any()]
-    assert len(freed) == 1 and plans[-1].override is None
-    play.frame(BERT, wait_seconds=0.3)
-    play.collect()
-    assert play.accepted[-1]
+    for _ in range(6):
+        play.frame(ANNA, BERT)
+    for _ in range(FPS + 10):
+        play.frame(BERT)
+    freed = [plan for plan in play.plans if plan.override is not None and not plan.override.any()]
+    assert len(freed) == 1
+    assert play.about[-1] == 1 and play.on[-1] == pytest.approx(900, abs=20)
 
 
 def test_pictures_that_stand_alone_have_no_past() -> None:
     play = Play(stills=True)
-    for seen in (ANNA, BERT, ANNA):
-        plan = play.frame(seen)
+    for index, seen in enumerate((ANNA, BERT, ANNA)):
+        plan = play.frame(seen, seconds=float(index))
         assert plan.detect and plan.seconds == 0.0
         assert plan.override is not None and not plan.override.any()
-    assert all(play.accepted)
+    play.collect()
+    assert play.on == pytest.approx([300, 900, 300], abs=20)
 
 
 def test_with_detect_every_the_detector_rests_while_the_pose_is_sure() -> None:
     play = Play(detect_every=3)
-    plans = [play.frame(ANNA) for _ in range(9)]
-    assert [plan.detect for plan in plans] == [True, True, False, False, True, False, False, True, False]
-    play.frame((100, 20, 200, 170, 0.4))
+    for _ in range(9):
+        play.frame(ANNA)
+    assert [plan.detect for plan in play.plans] == [True, True, False, False, True, False, False, True, False]
+    play.frame(body(300, 0.4))
     play.frame(ANNA)
     assert play.frame(ANNA).detect
+    assert set(play.about) == {0}
+
+
+# ---- another person
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_the_chosen_person_reaches_the_device_as_its_anchor_and_stays_there(people: int) -> None:
+    play = Play(people)
+    for _ in range(6):
+        play.frame(ANNA, BERT)
+    assert play.tracker.choose(None)
+    for _ in range(8):
+        play.frame(ANNA, BERT)
+    play.collect()
+    told = play.plans[6].override
+    assert told is not None and iou(told[0], BERT) > 0.5
+    assert play.plans[-1].override is None  # from here on the device knows itself
+    assert play.about == [0] * 6 + [1] * 8  # what was under way is still about Anna
+    assert play.on[:6] == pytest.approx([300] * 6, abs=20) and play.on[6:] == pytest.approx([900] * 8, abs=20)
+
+
+def test_choosing_goes_round_and_by_id_and_says_when_there_is_nobody() -> None:
+    play = Play(1)
+    assert not play.tracker.choose(None)
+    for _ in range(4):
+        play.frame(ANNA, BERT)
+    assert play.tracker.choose(None) and play.tracker.choose(None)  # to Bert and back
+    assert play.tracker.choose(1)
+    assert not play.tracker.choose(1) and not play.tracker.choose(17)
+
+
+def test_everybody_keeps_their_row_whatever_the_detector_thinks_of_them() -> None:
+    play = Play(3)
+    cara = body(600)
+    for index in range(10):
+        play.frame(ANNA, *([BERT, cara] if index % 2 else [cara, BERT]))
+    play.collect()
+    rows = play.tracker.rows
+    assert rows[0] == 0 and None not in rows
+    play.frame(ANNA, BERT)
+    play.collect()
+    assert play.tracker.rows.count(None) == 1 and rows.index(2) == play.tracker.rows.index(2)
+
+
+# ---- crossings
+
+WALKS: dict[str, tuple[tuple[float, float], tuple[float, float], int]] = {
+    "stands while another passes": ((640, 200), (0, 12), 70),
+    "stands while another runs past": ((640, 100), (0, 28), 40),
+    "opposite directions": ((250, 1000), (10, -10), 70),
+    "overtaken": ((400, 150), (4, 13), 70),
+    "overtakes": ((150, 400), (13, 4), 70),
+}
+
+
+@pytest.mark.parametrize("people", [1, 2])
+@pytest.mark.parametrize("front", [0, 1], ids=["in front", "behind"])
+@pytest.mark.parametrize("way", list(WALKS))
+def test_the_lock_is_on_the_same_person_after_a_crossing(way: str, front: int, people: int) -> None:
+    starts, speeds, frames = WALKS[way]
+    play = Play(people)
+    near: list[int] = []
+    for index in range(frames):
+        places = [start + speed * index for start, speed in zip(starts, speeds, strict=True)]
+        bodies = [body(place) for place in places]
+        order = [front, 1 - front]
+        seen = [bodies[one] for one in order]
+        found = seen[:1] if iou(*seen) >= 0.6 else bodies  # one before the other is one to the detector
+        play.frame(*seen, found=found, colours=[(RED, BLUE)[one] for one in order])
+        if play.on and play.on[-1] is not None:
+            shown = [start + speed * (len(play.on) - 1) for start, speed in zip(starts, speeds, strict=True)]
+            near.append(int(np.argmin([abs(play.on[-1] - place) for place in shown])))
+    assert near[0] == 0 and 1 not in near
+    assert len(near) > frames // 2 and play.on[-1] is not None
+    assert any(play.hidden) or front == 0

@@ -8,9 +8,9 @@ import pytest
 
 from engines.execution import PoseOutput
 from engines.skeleton import joints_from_keypoints
-from realtime.people import best_pairs
+from realtime.people import best_pairs, iou
 from realtime.signature import difference, signature, torso_of_box
-from realtime.tracking import Tracker, iou
+from realtime.tracking import Tracker
 from tests.realtime.fakes import bounds, standing
 
 Floats = npt.NDArray[np.float32]

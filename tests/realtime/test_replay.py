@@ -13,13 +13,14 @@ from engines.execution import ChainInfo, EncodeOutput, Targets, open_session
 from engines.graphs.chain import encode_graph
 from engines.manifest import read_manifest
 from engines.networks.encoders import BonesEncoder
+from realtime.displays import Outputs
 from realtime.executor import CpuExecutor
 from realtime.pipeline import Pipeline
 from realtime.recording import read_recording
 from realtime.replay import Agreement, ReplaySource
 from realtime.results import FrameResult
 from realtime.routine import single
-from realtime.session import Outputs, run_session
+from realtime.session import run_session
 from realtime.tracking import Tracker
 from tests.fixtures import write_engines
 from tests.realtime.fakes import (
@@ -133,6 +134,7 @@ def test_an_unknown_hash_ends_with_4(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("realtime.live.QUICKSTART", tmp_path / "quickstart")
     assert replay(recorded, tmp_path) == EXIT_ENGINE
     stderr = capsys.readouterr().err
     assert stderr.count("\n") == 1 and "no ONNX graph of that hash" in stderr and "build_engines.py" in stderr

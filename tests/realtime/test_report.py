@@ -11,7 +11,7 @@ import pytest
 
 from engines.errors import EXIT_BAD_INPUT
 from realtime import report
-from realtime.pipeline import Ledger
+from realtime.mailbox import Ledger
 from realtime.recording import read_recording
 from realtime.results import FrameResult, frame_row
 from realtime.routine import Routine, RoutineState, Step

@@ -1,6 +1,7 @@
 """One run: whatever ends it, its files are whole and tell the same story."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 from engines.errors import SourceError
-from realtime import session
+from realtime import displays, screen
+from realtime.displays import Outputs, with_moments
 from realtime.executor import CpuExecutor
-from realtime.frames import Picture
-from realtime.pipeline import Ledger, Pipeline
+from realtime.frames import Capture, Picture, Room, no_room
+from realtime.mailbox import Ledger
+from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_from_object
 from realtime.results import MOMENTS, FrameResult
-from realtime.session import Outputs, Statistics, latency_line, run_session, session_row, summary_row, with_moments
+from realtime.session import Statistics, latency_line, run_session, session_row, summary_row
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
     FRAME_SIZE,
@@ -129,6 +132,7 @@ class FakeWindow:
     shown: list[Picture]
     leaves_after = 3
     closed = False
+    lost = ""
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         FakeWindow.shown, FakeWindow.closed = [], False
@@ -145,7 +149,7 @@ class FakeWindow:
 
 
 def test_who_leaves_the_window_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "Window", FakeWindow)
+    monkeypatch.setattr(displays, "open_window", FakeWindow)
     ledger, _ = run(FakeSource(None), replace(outputs_in(tmp_path), window=True))
     assert len(FakeWindow.shown) == 3 and FakeWindow.closed
     *frames, summary = rows_of(tmp_path / "out.jsonl")[1:]
@@ -155,15 +159,81 @@ def test_who_leaves_the_window_ends_the_run(tmp_path: Path, monkeypatch: pytest.
     assert FakeWindow.shown[0].shape == (FRAME_SIZE[1], FRAME_SIZE[0], 3)
 
 
+def test_a_display_that_is_lost_takes_only_the_window_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LostWindow(FakeWindow):
+        def show(self, picture: Picture) -> bool:
+            self.lost = "" if super().show(picture) else "the display was lost"
+            return not self.lost
+
+    said: list[str] = []
+    monkeypatch.setattr(displays, "open_window", LostWindow)
+    ledger, _ = run(FakeSource(8), replace(outputs_in(tmp_path), window=True, say=said.append))
+    assert (said, len(LostWindow.shown), LostWindow.closed) == (["the display was lost"], 3, True)
+    *frames, summary = rows_of(tmp_path / "out.jsonl")[1:]
+    assert len(frames) == summary["shown"] == ledger.shown == frames_in(tmp_path / "out.mp4") == 8
+    assert ["shown" in row["moments_ms"] for row in frames] == [True, True] + [False] * 6  # type: ignore[operator]
+
+
+class ColouredSource(FakeSource):
+    """The same frames as `FakeSource` at the same times, in noise of one colour."""
+
+    def __init__(self, count: int, colour: tuple[int, int, int]) -> None:
+        super().__init__(count)
+        self._colour, self._noise = np.array(colour), np.random.default_rng(0)
+
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
+        capture = super().read(stop, room)
+        if capture is None:
+            return None
+        noise = self._noise.integers(0, 60, capture.image.shape)
+        return replace(capture, image=np.clip(self._colour + noise, 0, 255).astype(np.uint8))
+
+
+def pictures_in(path: Path) -> list[Picture]:
+    video, found = cv2.VideoCapture(str(path)), []
+    while (picture := video.read()[1]) is not None:
+        found.append(picture.astype(np.uint8))
+    video.release()
+    return found
+
+
+def test_a_skeleton_recording_is_the_same_whatever_the_camera_sees(tmp_path: Path) -> None:
+    recordings, seen = [], []
+    for name, colour in (("red", (0, 0, 190)), ("green", (0, 190, 0))):
+        skeleton, record = tmp_path / f"{name}.avi", tmp_path / f"{name}_seen.avi"
+        run(ColouredSource(6, colour), Outputs(record=record, skeleton=skeleton))
+        recordings.append(np.stack(pictures_in(skeleton)))
+        seen.append(np.stack(pictures_in(record)))
+    assert recordings[0].shape == (6, FRAME_SIZE[1], FRAME_SIZE[0], 3)
+    assert np.array_equal(*recordings), "a pixel of the picture is in it"
+    assert np.abs(seen[0].astype(int) - seen[1]).max() > 100, "the pictures themselves differ"
+    assert recordings[0].max() > 200 and np.median(recordings[0]) < 60, "a skeleton on a dark ground"
+
+
+def test_a_skeleton_recording_alone_draws_nothing_over_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_over: list[float] = []
+    draw = screen.draw_overlay
+
+    def noted(ground: Picture, *rest: object) -> Picture:
+        drawn_over.append(float(ground.max()))
+        return draw(ground, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(screen, "draw_overlay", noted)
+    run(ColouredSource(3, (0, 0, 190)), Outputs(skeleton=tmp_path / "out.mp4"))
+    assert len(drawn_over) == 3 and max(drawn_over) < 100 and frames_in(tmp_path / "out.mp4") == 3
+
+
 def test_without_outputs_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
-    monkeypatch.setattr(session, "Window", lambda *_: pytest.fail("opened for nobody"))
+    monkeypatch.setattr(screen, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
+    monkeypatch.setattr(displays, "open_window", lambda *_: pytest.fail("opened for nobody"))
     ledger, _ = run(FakeSource(5), Outputs())
     assert ledger.shown == 5
 
 
 def test_results_alone_need_no_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
+    monkeypatch.setattr(screen, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
     run(FakeSource(5), Outputs(results=tmp_path / "out.jsonl"))
     assert len(rows_of(tmp_path / "out.jsonl")) == 7
 
@@ -176,7 +246,7 @@ def test_a_source_without_frames_has_a_first_row_and_a_last(tmp_path: Path) -> N
 def test_a_row_tells_each_moment_of_its_picture_up_to_the_screen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "Window", FakeWindow)
+    monkeypatch.setattr(displays, "open_window", FakeWindow)
     run(FakeSource(2), Outputs(results=tmp_path / "out.jsonl", window=True))
     first, second = rows_of(tmp_path / "out.jsonl")[1:-1]
     assert list(first["moments_ms"]) == list(MOMENTS)  # type: ignore[call-overload]

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from realtime.pipeline import Ledger
+from realtime.mailbox import Ledger
 from realtime.session import Statistics
 from realtime.status import StatusLine, status_text, summary_table
 from tests.realtime.fakes import result_of

@@ -5,7 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from engines.execution import PoseOutput
-from realtime.tracking import DETECT_EVERY_AUTO, LEAST_TRACK_CONFIDENCE, Tracker, iou
+from realtime.people import iou
+from realtime.recognition import LEAST_TRACK_CONFIDENCE
+from realtime.tracking import DETECT_EVERY_AUTO, Tracker
 
 Floats = npt.NDArray[np.float32]
 

@@ -1,0 +1,158 @@
+"""Everything that shows a frame: the window, browsers, the recordings. Knows no results file and no network."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from engines.execution import ChainInfo
+from realtime.brush import ground
+from realtime.frames import Picture
+from realtime.pipeline import Pipeline, Shown, late
+from realtime.results import STALE, FrameResult
+from realtime.screen import Screen, old_screen, screen_of
+from realtime.sinks import QUIT_KEYS, Recorder
+from realtime.station import Station
+from realtime.web.hub import Hub
+from realtime.web.words import page_words
+from realtime.window_process import ScreenWindow, open_window
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go; None for nowhere.
+
+    Args:
+        record: a video of what the window shows.
+        results: one JSON object a frame.
+        window: whether there is one.
+        hub: where browsers get pictures and rows.
+        skeleton: a video of the same without any pixel of the source.
+        say: tells the user of what is lost on the way.
+    """
+
+    record: Path | None = None
+    results: Path | None = None
+    window: bool = False
+    hub: Hub | None = None
+    skeleton: Path | None = None
+    say: Callable[[str], None] = lambda sentence: None
+
+
+class Displays:
+    """The open displays of one session. Use as a context manager.
+
+    Args:
+        outputs: which there are.
+        station: what the person sees and steers.
+        info: of the engines.
+        fps: of the recordings.
+    """
+
+    def __init__(self, outputs: Outputs, station: Station, info: ChainInfo, fps: float) -> None:
+        self._outputs, self._station, self._info, self._fps = outputs, station, info, fps
+        self._hub = outputs.hub
+        self._recorder: Recorder | None = None
+        self._skeleton: Recorder | None = None
+        self._window: ScreenWindow | None = None
+
+    def __enter__(self) -> Self:
+        """Opens them."""
+        size = self._info.frame_size
+        with contextlib.ExitStack() as stack:
+            if self._outputs.record:
+                self._recorder = stack.enter_context(Recorder(self._outputs.record, size, self._fps))
+            if self._outputs.skeleton:
+                self._skeleton = stack.enter_context(
+                    Recorder(self._outputs.skeleton, size, self._fps, "--record-skeleton")
+                )
+                self._ground = ground(size)
+            if self._outputs.window:
+                self._window = stack.enter_context(open_window("posemirror", size))
+                self._window.on_key = self._station.press
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Completes the recordings and closes the window."""
+        self._stack.__exit__(kind, error, trace)
+
+    def is_left(self) -> bool:
+        """Acts on the keys that came from browsers; whether one of them was to leave."""
+        keys = self._hub.keys() if self._hub else []
+        for key in keys:
+            self._station.press(key)
+        return any(key in QUIT_KEYS for key in keys)
+
+    def show_again(self, shown: Shown) -> bool:
+        """Shows the last frame of a source that has gone silent; False once the user wants to leave."""
+        looked_at = self._hub is not None and self._hub.wanted
+        if not self._window and not looked_at:
+            return True
+        screen = old_screen(shown.image, shown.result, self._station.mirror)
+        picture = screen.over(shown.image)
+        if looked_at:
+            self._offer(picture, screen, shown.result)
+        return self._in_window(picture)
+
+    def show(
+        self, image: Picture, result: FrameResult, pipeline: Pipeline, latency: Callable[[], str]
+    ) -> tuple[FrameResult, bool]:
+        """Draws one frame for everybody who looks.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            result: of that frame.
+            pipeline: knows how old it is.
+            latency: gives the line to show when asked for.
+
+        Returns:
+            The result with the moments of its display, marked stale if it became too old meanwhile; and False once the
+            user wants to leave.
+        """
+        looked_at = self._hub is not None and self._hub.wanted
+        seen = bool(self._window or self._recorder or looked_at)
+        if not seen and not self._skeleton:
+            return with_moments(result, {}), True
+        screen = screen_of(image, result, self._station, self._info, latency())
+        picture = screen.over(image) if seen else None
+        if result.status != STALE and pipeline.too_old(result):  # while it was drawn
+            result = late(result, pipeline.age_ms(result))
+            screen = screen_of(image, result, self._station, self._info, latency())
+            picture = screen.over(image) if seen else None
+        moments, stays = {"drawn": pipeline.age_ms(result)}, True
+        if picture is not None and looked_at:
+            self._offer(picture, screen, result)
+        if picture is not None and self._window:
+            stays = self._in_window(picture)
+            if self._window:
+                moments["shown"] = pipeline.age_ms(result)
+        if picture is not None and self._recorder:
+            self._recorder.write(picture)
+        if self._skeleton:
+            self._skeleton.write(screen.over(self._ground))
+        if not stays:
+            self._window = None  # its user left; the frames still in flight go to the files
+        return with_moments(result, moments), stays
+
+    def _offer(self, picture: Picture, screen: Screen, result: FrameResult) -> None:
+        if self._hub:
+            self._hub.offer(picture, page_words(screen.view, result))
+
+    def _in_window(self, picture: Picture) -> bool:
+        """Shows a picture in the window; one whose display is lost is told of once, and the session goes on."""
+        stays = self._window is None or self._window.show(picture)
+        if self._window and self._window.lost:
+            self._outputs.say(self._window.lost)
+            self._window, stays = None, True
+        return stays
+
+
+def with_moments(result: FrameResult, moments_ms: dict[str, float]) -> FrameResult:
+    """The result with the moments of its display; the last of them is its age."""
+    age_ms = max([result.age_ms, *moments_ms.values()])
+    return replace(result, age_ms=age_ms, moments_ms=result.moments_ms | moments_ms)

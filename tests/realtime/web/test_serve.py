@@ -1,0 +1,260 @@
+"""`--serve` on the command line: faults are said before the camera opens; keys, rows and pictures of a whole run."""
+
+import asyncio
+import json
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+import run_live
+from realtime import live as live_wiring
+from realtime import screen
+from realtime.live_options import parser
+from realtime.pose import read_target
+from realtime.web.address import Address
+from tests.fixtures import the_sentence
+from tests.realtime.fakes import (
+    FRAME_SIZE,
+    FakeChain,
+    FakeSource,
+    finished,
+    target_json,
+    valid_rows,
+)
+from tests.realtime.web.clients import close_code, connected, next_words, within_deadline
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command line for engines without networks and no display; signals stay as they are."""
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (FakeChain(), "nothing at all"))
+    monkeypatch.setattr(run_live.signal, "signal", lambda *_: None)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "pose.json").write_text(json.dumps(target_json()))
+    return ["--target", str(tmp_path / "pose.json"), "--mute"]
+
+
+@pytest.fixture
+def no_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_wiring, "chosen_source", lambda *_: pytest.fail("the camera was opened"))
+
+
+@pytest.mark.usefixtures("no_camera")
+def test_a_port_in_use_is_said_before_the_camera_opens(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert run_live.main([*words, "--serve", str(other.getsockname()[1])]) == 2
+    assert "is in use" in the_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("no_camera")
+def test_a_host_of_another_machine_is_said_before_the_camera_opens(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_live.main([*words, "--serve", "203.0.113.7:8080"]) == 2
+    assert "no address of this machine" in the_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("no_camera")
+def test_a_missing_web_library_is_said_before_the_camera_opens(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, "realtime.web.server", raising=False)
+    assert run_live.main([*words, "--serve", "0"]) == 2
+    said = the_sentence(capsys.readouterr().err)
+    assert "aiohttp" in said and "[serve]" in said
+
+
+@pytest.mark.usefixtures("no_camera")
+@pytest.mark.parametrize("text", ["", "port", "99999", "::1:80"])
+def test_a_bad_address_is_said_before_the_camera_opens(
+    words: list[str], capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_live.main([*words, "--serve", text])
+    assert end.value.code == 2
+    assert f"argument --serve: {text!r} is no address" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_camera")
+@pytest.mark.parametrize("line", ["serve = 65536", 'serve = "x:y"', "serve = true"])
+def test_a_bad_address_in_a_settings_file_is_one_sentence(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "station.toml").write_text(line)
+    assert run_live.main([*words, "--settings", str(tmp_path / "station.toml")]) == 2
+    assert "station.toml: serve" in the_sentence(capsys.readouterr().err)
+
+
+def test_help_tells_of_the_mirror_in_its_group() -> None:
+    text = parser().format_help().partition("screen and sound:")[2]
+    assert "--serve [HOST:]PORT" in text.partition("files:")[0]
+    assert parser().parse_args(["--demo", "--serve", "8080"]).serve == Address("127.0.0.1", 8080)
+
+
+class Station:
+    """A run of the command line in a thread, with the address that it printed."""
+
+    def __init__(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        self.code: int | None = None
+        self.said = ""
+        self._capsys = capsys
+        self._thread = threading.Thread(target=self._run, args=(words,))
+        self._thread.start()
+
+    def _run(self, words: list[str]) -> None:
+        self.code = run_live.main(words)
+
+    def url(self) -> str:
+        """As soon as it was printed."""
+        while self._thread.is_alive():
+            self.said += self._capsys.readouterr().out
+            found = re.search(r"Browser: (http://[^/\s]+)/\S*\n", self.said)
+            if found:
+                return found[1]
+        raise AssertionError(self.said)
+
+    def ended(self) -> int | None:
+        """Its exit code, when it has come to its end."""
+        finished(self._thread.join)
+        self.said += self._capsys.readouterr().out
+        return self.code
+
+
+def endless(monkeypatch: pytest.MonkeyPatch, before_read: Callable[[int], None] = lambda index: None) -> None:
+    monkeypatch.setattr(live_wiring, "chosen_source", lambda *_: FakeSource(None, before_read=before_read))
+
+
+def test_a_program_reads_the_rows_of_the_results_file_and_a_page_ends_the_session(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The camera waits for both before it gives its first frame, so that none is missed; and for each picture seen."""
+    looking, seen = threading.Event(), threading.Semaphore(4)
+
+    def before_read(index: int) -> None:
+        assert looking.wait(20)
+        seen.acquire(timeout=20)
+
+    endless(monkeypatch, before_read)
+    rows: list[str] = []
+    frames: list[object] = []
+
+    async def talk() -> None:
+        url = await asyncio.to_thread(station.url)
+        async with connected(url, "/results") as program, connected(url, "/mirror") as page:
+            rows.append(await program.receive_str())
+            looking.set()
+            for _ in range(20):
+                told = await next_words(page)
+                frames.append(told["frame"])
+                assert told["target"] == "Standing" and told["status"] == "scored"
+                seen.release()
+            await page.send_json({"key": "q"})
+            for _ in range(50):
+                seen.release()
+            async for message in program:
+                rows.append(message.data)
+            await close_code(page)
+
+    results = tmp_path / "out.jsonl"
+    station = Station([*words, "--headless", "--serve", "0", "--results", str(results)], capsys)
+    try:
+        within_deadline(talk)
+    finally:
+        looking.set()
+        seen.release(100)
+    assert station.ended() == 0
+    assert results.read_text(encoding="utf-8").splitlines() == rows
+    assert [row["type"] for row in valid_rows(results.read_text())] == [
+        "session",
+        *["frame"] * (len(rows) - 2),
+        "summary",
+    ]
+    assert frames == sorted(frames) and len(set(frames)) == 20  # type: ignore[type-var]
+
+
+def test_while_nobody_looks_nothing_is_drawn(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "draw_overlay", lambda *_: pytest.fail("drawn for nobody"))
+    monkeypatch.setattr(live_wiring, "chosen_source", lambda *_: FakeSource(30))
+    assert run_live.main([*words, "--headless", "--serve", "0"]) == 0
+    assert "30 frames shown" in capsys.readouterr().out
+
+
+def test_the_pages_keys_do_what_the_windows_do(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mirror flips the picture, help is drawn, pause says so, each in a picture that comes soon after the key."""
+    endless(monkeypatch)
+    hints: list[object] = []
+
+    async def talk() -> None:
+        url = await asyncio.to_thread(station.url)
+        async with connected(url, "/mirror") as page:
+            assert (await next_words(page))["hint"] == ""
+            await page.send_json({"key": " "})
+            while not hints or not hints[-1]:
+                hints.append((await next_words(page))["hint"])
+            await page.send_json({"key": "p"})
+            while hints[-1]:
+                hints.append((await next_words(page))["hint"])
+            await page.send_json({"key": "q"})
+            await close_code(page)
+
+    station = Station([*words, "--headless", "--serve", "0"], capsys)
+    within_deadline(talk)
+    assert station.ended() == 0
+    assert "Paused: press space to go on" in hints and hints[-1] == ""
+
+
+def test_a_touch_on_the_page_counts_down_and_captures_a_target(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The camera gives a frame for each picture that was seen, so that none of the countdown is missed."""
+    seen = threading.Semaphore(8)
+    endless(monkeypatch, lambda index: None if seen.acquire(timeout=20) else pytest.fail("nobody looks"))
+    monkeypatch.chdir(tmp_path)
+    shown: list[object] = []
+
+    async def talk() -> None:
+        url = await asyncio.to_thread(station.url)
+        async with connected(url, "/mirror") as page:
+            await page.send_json({"key": "c"})
+            while "Captured" not in shown:
+                told = await next_words(page)
+                seen.release()
+                shown.append(told["countdown"] or told["hint"])
+            await page.send_json({"key": "q"})
+            seen.release(100)
+            await close_code(page)
+
+    station = Station([*words, "--headless", "--serve", "0"], capsys)
+    try:
+        within_deadline(talk)
+    finally:
+        seen.release(1000)
+    assert station.ended() == 0
+    assert [one for one, _ in groupby(filter(None, shown))] == ["5", "4", "3", "2", "1", "Captured"]
+    assert "Wrote captured_1.json" in station.said
+    assert read_target(tmp_path / "captured_1.json").joints.shape == (15, 3)
+
+
+def test_a_host_that_others_reach_comes_with_a_token_in_the_address(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_wiring, "chosen_source", lambda *_: FakeSource(1, size=FRAME_SIZE))
+    said = []
+    for _ in range(2):
+        assert run_live.main([*words, "--headless", "--serve", "0.0.0.0:0"]) == 0
+        said.append(re.search(r"Browser: http://[0-9.]+:\d+/\?token=([\w-]{22})\n", capsys.readouterr().out))
+    assert said[0] and said[1] and said[0][1] != said[1][1]
