@@ -162,13 +162,6 @@ def labels_recipe(poses: LabelledPoses, settings: FamilySettings) -> BatchLoss:
     return loss
 
 
-def with_bones(encoder: GradedEncoder, scale: float) -> GradedEncoder:
-    """An encoder that learnt beside the bones, with bones of another length: longer, near matches are told apart."""
-    finished = GradedEncoder(**{**encoder.settings, "bone_scale": scale})  # type: ignore[arg-type]
-    finished.load_state_dict(encoder.state_dict())
-    return finished.eval()
-
-
 def beside_bones(encoder: GradedEncoder, xy: npt.NDArray[np.float32]) -> GradedEncoder:
     """A trained graded encoder with the bones beside the strongest directions of what it learnt.
 

@@ -32,7 +32,6 @@ from calibration.recipes import (
     labelled,
     labels_recipe,
     paper_recipe,
-    with_bones,
 )
 from calibration.synthetic.families import FamilySettings
 from calibration.synthetic.graded_pairs import GradedSettings
@@ -48,13 +47,11 @@ PAPER_EPOCHS = 50
 HELD_OUT_SHARE = 5
 GRADED_STEPS = 3500
 LABELS_STEPS = 1200
-FINAL_BONES = 2.0
-"""Length of the bones in `graded-labels` after training, where it is 1 while it learns."""
 
 NEW_ENCODER: dict[str, Callable[[], nn.Module]] = {
     "graded": GradedEncoder,
     "graded-mlp": lambda: GradedEncoder(graph=False, hidden=(256, 176)),
-    "graded-labels": lambda: GradedEncoder(bone_scale=1.0),
+    "graded-labels": lambda: GradedEncoder(bones_first=True),
     "paper": PaperEncoder,
     "mlp": MlpEncoder,
 }
@@ -145,9 +142,8 @@ def run(arguments: argparse.Namespace) -> list[Trained]:
             except DeadEncoderError as error:
                 progress.console.print(f"seed {seed} skipped: {error}")
             else:
-                if isinstance(encoder, GradedEncoder):
-                    labels = arguments.encoder == "graded-labels"
-                    encoder = with_bones(encoder, FINAL_BONES) if labels else beside_bones(encoder, poses.xy)
+                if isinstance(encoder, GradedEncoder) and not encoder.bones_first:
+                    encoder = beside_bones(encoder, poses.xy)
                     history = history.extended(schedule.steps, history.loss[-1], validate(encoder))
                 finished.append(_write(folder, arguments, schedule, encoder, history, training, probe))
                 progress.console.print(f"seed {seed}: {finished[-1].validation}")
