@@ -110,6 +110,17 @@ def open_engine(
     warnings = check_fits(manifest, directory, gpu, trt.__version__)
     check_files(manifest, directory)
     path = directory / manifest.engine_file
+    runtime, engine = read_engine(path.read_bytes(), path, trt, gpu)
+    check_tensors(engine_tensors(engine, trt), manifest, directory)
+    return TensorRtEngine(runtime, engine, contract(manifest), trt, device), warnings
+
+
+def read_engine(content: bytes, path: Path, trt: ModuleType, gpu: GpuState) -> tuple[Any, Any]:
+    """TensorRT's runtime and engine from the bytes of the file `path`, whose hash has been checked.
+
+    Raises:
+        EngineError: no working driver, or bytes that TensorRT cannot read.
+    """
     faults: list[str] = []
     logger = collecting_logger(trt, faults)
     try:
@@ -120,16 +131,15 @@ def open_engine(
             "a working NVIDIA driver is needed",
             "check nvidia-smi, or give engines built with --backend onnx",
         ) from error
-    engine = runtime.deserialize_cuda_engine(path.read_bytes())
+    engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         reason = " ".join(", ".join(faults[-2:]).split())[:300] or "no reason given"
         raise EngineError(
             f"{trt.__name__} {trt.__version__} cannot read {path} ({reason})",
             f"an engine built by this version for compute capability {gpu.compute_capability} is needed",
-            rebuild(directory),
+            rebuild(path.parent),
         )
-    check_tensors(engine_tensors(engine, trt), manifest, directory)
-    return TensorRtEngine(runtime, engine, contract(manifest), trt, device), warnings
+    return runtime, engine
 
 
 def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
