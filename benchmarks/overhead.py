@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from engines.execution import CpuChain, read_chain
 from engines.host_sampling import letterbox
 from realtime.executor import CpuExecutor, find_pose
-from realtime.frames import Capture, MonotonicClock
+from realtime.frames import Capture, MonotonicClock, Room, no_room
 from realtime.pipeline import Pipeline
 from realtime.pose import target_from_joints
 from realtime.results import frame_row
@@ -41,7 +41,7 @@ class MemorySource:
         self.frames, self.fps, self.size = frames, fps, (frames[0].shape[1], frames[0].shape[0])
         self.next = 0
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         if self.next == len(self.frames):
             return None
         self.next += 1

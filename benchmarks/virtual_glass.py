@@ -26,7 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from realtime import glass_to_glass
-from realtime.frames import Capture, Picture
+from realtime.frames import Capture, Picture, Room, no_room
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0
 WITHIN_MS = 1000 / FPS
@@ -45,7 +45,7 @@ class FramebufferCamera:
         self.delay, self.began, self.looks = delay, time.monotonic(), 0
         self.pictures: deque[tuple[float, Picture]] = deque()
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         while not stop.is_set():
             look_at = self.began + self.looks / FPS
             hand_over_at = self.pictures[0][0] + self.delay if self.pictures else look_at + 1e9

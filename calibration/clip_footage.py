@@ -19,7 +19,7 @@ from pathlib import Path
 from calibration.datasets.action_quality import Clip
 from engines.errors import SourceError
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, MonotonicClock, Picture, decode_picture
+from realtime.frames import Capture, MonotonicClock, Picture, Room, decode_picture, no_room
 from realtime.pose import is_picture
 from realtime.sources import Source, open_source
 
@@ -111,7 +111,7 @@ class VideoPart:
         self.name, self.size, self.fps = video.name, video.size, video.fps
         self.given = 0
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `realtime.sources.Source`.
 
         Raises:
@@ -122,7 +122,7 @@ class VideoPart:
         for _ in range(self._skipped):
             self._video.read(stop)
         self._skipped = 0
-        capture = self._video.read(stop)
+        capture = self._video.read(stop, room)
         if capture is None and self._count is not None:
             raise SourceError(
                 f"{self.name} ends {self._count - self.given} frames before the clip does",
@@ -165,7 +165,7 @@ class PictureSequence:
         height, width = self._decoded(self._paths[0]).shape[:2]
         self.size = (width, height)
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `realtime.sources.Source`."""
         if self._next == len(self._paths):
             return None

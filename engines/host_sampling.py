@@ -30,11 +30,12 @@ def letterbox(
     if (fit.height, fit.width) != image_size:
         image[:] = grey
     inside = image[fit.top : fit.top + fit.height, fit.left : fit.left + fit.width]
-    interpolation = cv2.INTER_NEAREST if fit.scale == 1 else cv2.INTER_LINEAR
-    if exact and (picture.shape[0] % fit.height or picture.shape[1] % fit.width):
+    if fit.scale == 1:
+        inside[:] = picture
+    elif exact and (picture.shape[0] % fit.height or picture.shape[1] % fit.width):
         inside[:] = np.rint(cv2.resize(picture.astype(np.float32), (fit.width, fit.height)))
     else:
-        inside[:] = cv2.resize(picture, (fit.width, fit.height), interpolation=interpolation)
+        cv2.resize(picture, (fit.width, fit.height), dst=inside, interpolation=cv2.INTER_LINEAR)
     return image
 
 

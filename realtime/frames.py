@@ -2,12 +2,15 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from engines.geometry import Size
 
 Picture = npt.NDArray[np.uint8]
 
@@ -61,6 +64,18 @@ class FrameBuffers(Protocol):
 
     def give_back(self, picture: Picture) -> None:
         """Ends the use of a frame."""
+
+
+Room = Callable[[Size], Picture | None]
+"""Where to decode a picture of (height, width) px to, uint8 [h, w, 3]; None where no such memory is waiting for it.
+
+To be asked when a picture is there and not before: to make room, a live source's older picture is given up.
+"""
+
+
+def no_room(size: Size) -> Picture | None:
+    """For pictures that may lie anywhere."""
+    return None
 
 
 def decode_picture(data: bytes) -> Picture | None:

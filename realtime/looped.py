@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, Clock
+from realtime.frames import Capture, Clock, Room, no_room
 from realtime.sources import Source
 
 
@@ -28,13 +28,13 @@ class LoopedSource:
         self._index = -1
         self._started_ns = 0
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `realtime.sources.Source`; None only once `stop` is set."""
-        capture = self._source.read(stop)
+        capture = self._source.read(stop, room)
         if capture is None and not stop.is_set():
             self._source.close()
             self._source = self._reopen()
-            capture = self._source.read(stop)
+            capture = self._source.read(stop, room)
         if capture is None:
             return None
         self._index += 1

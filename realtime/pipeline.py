@@ -13,6 +13,8 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from engines.errors import GpuHangError, SourceError
 from engines.geometry import Size
 from engines.host_sampling import letterbox
@@ -98,6 +100,7 @@ class Pipeline:
         self._room = threading.Semaphore(1)  # results that the caller has not asked for yet
         self._stop = threading.Event()
         self._source_error: BaseException | None = None
+        self._buffer: Picture | None = None
 
     def run(self) -> Generator[Shown]:
         """Results in order, until the source ends, `max_frames` is reached or the caller leaves.
@@ -220,7 +223,7 @@ class Pipeline:
         most = None if self._source.live else self._max_frames  # a live source goes on: frames may yet be dropped
         while not self._stop.is_set() and index != most:
             self._reading_since_ns = self._clock.now_ns()
-            capture = self._source.read(self._stop)
+            capture = self._source.read(self._stop, self._room_for)
             self._reading_since_ns = None
             if capture is None:
                 return
@@ -228,12 +231,35 @@ class Pipeline:
             seconds = capture.seconds if index == 0 else max(seconds, capture.seconds)
             captured_ns = min(capture.captured_ns, self._clock.now_ns())
             duplicate = repeats.same_again(capture.image)
-            image, buffer = capture.image, self._mailbox.buffer()
-            if buffer is not None or image.shape[:2] != self._frame_size:
-                image = letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
+            image = self._placed(capture.image)
             if not self._mailbox.put(Frame(image, index, seconds, captured_ns, capture.frozen, duplicate=duplicate)):
                 return
             index += 1
+
+    def _room_for(self, size: Size) -> Picture | None:
+        """Where a source may decode a picture to, so that it needs no copy; None for one that has to be fitted."""
+        if size != self._frame_size:
+            return None
+        self._reading_since_ns = None  # it is not the source that is waited for
+        buffer = self._next_buffer()
+        self._reading_since_ns = self._clock.now_ns()
+        return buffer
+
+    def _next_buffer(self) -> Picture | None:
+        """The buffer for the next frame; the same until a frame goes off in it: a picture may turn out broken."""
+        if self._buffer is None:
+            self._buffer = self._mailbox.buffer()
+        return self._buffer
+
+    def _placed(self, image: Picture) -> Picture:
+        """A captured picture where the executor wants it, fitted to the frame's size."""
+        buffer, self._buffer = self._next_buffer(), None
+        if buffer is None:
+            fits = image.shape[:2] == self._frame_size
+            return image if fits else letterbox(image, self._frame_size, grey=BAR_GREY)
+        if np.may_share_memory(image, buffer):
+            return buffer
+        return letterbox(image, self._frame_size, grey=BAR_GREY, into=buffer)
 
     def _compute(self) -> None:
         """The worker; what the executor raises reaches the caller at once."""

@@ -21,7 +21,7 @@ from engines.onnx_runtime import onnxruntime
 from realtime import scoring
 from realtime.brush import ground
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, Clock, Frame, FrameBuffers
+from realtime.frames import Capture, Clock, Frame, FrameBuffers, Room, no_room
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
 from realtime.sources import USUAL_FPS
@@ -93,7 +93,7 @@ class ReplaySource:
         self._next = 0
         self._started_ns = 0
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `realtime.sources.Source`."""
         if self._next == len(self._times) or stop.is_set():
             return None

@@ -20,7 +20,7 @@ from engines.errors import SourceError
 from realtime.camera_settings import CameraState, CameraWish, known_modes, set_camera
 from realtime.cameras import known_cameras
 from realtime.capture_clock import FILE, CaptureClock
-from realtime.frames import Capture, Clock, Picture, decode_picture
+from realtime.frames import Capture, Clock, Picture, Room, decode_picture, no_room
 from realtime.pose import PICTURE_SUFFIXES
 from realtime.repeats import Repeats
 
@@ -58,8 +58,8 @@ class Source(Protocol):
     def capture_clock(self) -> str:
         """See above; a camera may lose the belief in its driver's clock."""
 
-    def read(self, stop: threading.Event) -> Capture | None:
-        """The next picture, or None at the end; blocks, at most until `stop` is set."""
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
+        """The next picture, or None at the end; blocks, at most until `stop` is set. It may lie in `room`."""
 
     def close(self) -> None:
         """Gives back the device or file."""
@@ -133,6 +133,13 @@ def open_source(
     return VideoSource(text, clock, pace=pace)
 
 
+def retrieved(video: cv2.VideoCapture, size: tuple[int, int], room: Room) -> Picture | None:
+    """The picture that was grabbed, of (width, height) px, decoded into what `room` gives; None when it is broken."""
+    memory = room((size[1], size[0]))
+    image: Picture | None = (video.retrieve() if memory is None else video.retrieve(memory))[1]
+    return image
+
+
 class VideoSource:
     """A video file. Every frame in turn; with `pace` as a camera would give them, each at its own time."""
 
@@ -158,10 +165,10 @@ class VideoSource:
         self._seconds = -1.0
         self._started_ns: int | None = None
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `Source`."""
-        image, self._first = self._first if self._first is not None else self._video.read()[1], None
-        if image is None:
+        image, self._first = self._first, None
+        if image is None and not self._video.grab():
             return None
         self._index += 1
         told = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -174,7 +181,9 @@ class VideoSource:
                 self._started_ns = now - round(self._seconds * 1e9)
             due_ns = self._started_ns + round(self._seconds * 1e9)
             self._clock.wait((due_ns - now) / 1e9, stop)
-        return Capture(image, self._seconds, self._clock.now_ns())
+        due_ns = self._clock.now_ns()
+        image = retrieved(self._video, self.size, room) if image is None else image
+        return None if image is None else Capture(image, self._seconds, due_ns if self.live else self._clock.now_ns())
 
     def close(self) -> None:
         """See `Source`."""
@@ -218,7 +227,7 @@ class StillSource:
             )
         return image
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `Source`."""
         if self._next == len(self._paths):
             return None
@@ -291,7 +300,7 @@ class LiveSource:
         video.release()
         return None
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         """See `Source`. None once `stop` is set.
 
         Raises:
@@ -305,7 +314,7 @@ class LiveSource:
                 grabbed = self._video if self._video is not None and self._video.grab() else None
                 now = self._clock.now_ns()
                 captured_ns = self._stamps.stamp(grabbed, now) if grabbed else now
-                image = grabbed.retrieve()[1] if grabbed else None
+                image = retrieved(grabbed, self.size, room) if grabbed else None
             if whole(image):
                 return self._capture(image, captured_ns)
             lost_ns, reads = now if lost_ns is None else lost_ns, reads + 1

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from realtime.demo import TARGET
 from realtime.displays import Outputs
-from realtime.frames import Capture, MonotonicClock
+from realtime.frames import Capture, MonotonicClock, Room, no_room
 from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.session import run_session
@@ -27,7 +27,7 @@ class ClipSource:
     def __init__(self, frames: Iterator[np.ndarray], size: tuple[int, int]) -> None:
         self.frames, self.size, self.index = frames, size, -1
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         picture = next(self.frames, None)
         self.index += 1
         return None if picture is None else Capture(picture, self.index / self.fps, time.monotonic_ns())

@@ -20,7 +20,7 @@ import pytest
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.manifest import Manifest
 from engines.skeleton import JOINTS, joints_from_keypoints
-from realtime.frames import Capture, Frame, FrameBuffers, Picture
+from realtime.frames import Capture, Frame, FrameBuffers, Picture, Room, no_room
 from realtime.pose import Target
 from realtime.results import SCORED, FrameResult
 from realtime.scoring import score_from_distance
@@ -166,7 +166,7 @@ class FakeSource:
         self.reads = 0
         self.closed = False
 
-    def read(self, stop: threading.Event) -> Capture | None:
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
         index = self.reads
         self._before_read(index)
         if index == self._count or stop.is_set():

@@ -19,7 +19,7 @@ from engines.graphs.chain import Graphs
 from engines.tensorrt_engine import contract
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
-from realtime.frames import Capture
+from realtime.frames import Capture, Room, no_room
 from realtime.opening import opened_executor
 from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.pose import Target
@@ -57,8 +57,8 @@ def engines(networks: dict[str, Graphs], info: ChainInfo) -> dict[str, FakeEngin
 class BlobSource(FakeSource):
     """A blob that walks."""
 
-    def read(self, stop: threading.Event) -> Capture | None:
-        capture = super().read(stop)
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
+        capture = super().read(stop, room)
         if capture is None:
             return None
         return Capture(PICTURES[(self.reads - 1) % len(PICTURES)], capture.seconds, capture.captured_ns)

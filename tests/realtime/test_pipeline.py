@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError, SourceError
-from realtime.frames import Capture
+from realtime.frames import Capture, Room, no_room
 from realtime.mailbox import Ledger, Mailbox
 from realtime.pipeline import JOIN_SECONDS, STALE_MS, Pipeline, Shown
 from realtime.results import SCORED, STALE, PersonResult
@@ -213,12 +213,12 @@ def test_a_caller_who_leaves_frees_a_source_that_waits_for_its_next_frame() -> N
     waiting = threading.Event()
 
     class Silent(FakeSource):
-        def read(self, stop: threading.Event):  # type: ignore[no-untyped-def]
+        def read(self, stop: threading.Event, room: Room = no_room):  # type: ignore[no-untyped-def]
             if self.reads == 1:
                 waiting.set()
                 wait_for(stop, "the stop")
                 return None
-            return super().read(stop)
+            return super().read(stop, room)
 
     with pytest.raises(ZeroDivisionError):
         Watched().run(Silent(None, live=True), FakeExecutor(), lambda one: raised(ZeroDivisionError(), after=waiting))
@@ -464,7 +464,7 @@ def test_the_same_picture_twice_is_told_of(monkeypatch: pytest.MonkeyPatch) -> N
     source = FakeSource(5)
     read = source.read
 
-    def repeating(stop: threading.Event) -> Capture | None:
+    def repeating(stop: threading.Event, room: Room) -> Capture | None:
         capture = read(stop)
         if capture is not None:
             capture.image[:] = next(greys)

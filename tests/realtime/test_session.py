@@ -15,7 +15,7 @@ from engines.errors import SourceError
 from realtime import displays, screen
 from realtime.displays import Outputs, with_moments
 from realtime.executor import CpuExecutor
-from realtime.frames import Capture, Picture
+from realtime.frames import Capture, Picture, Room, no_room
 from realtime.mailbox import Ledger
 from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_from_object
@@ -181,8 +181,8 @@ class ColouredSource(FakeSource):
         super().__init__(count)
         self._colour, self._noise = np.array(colour), np.random.default_rng(0)
 
-    def read(self, stop: threading.Event) -> Capture | None:
-        capture = super().read(stop)
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
+        capture = super().read(stop, room)
         if capture is None:
             return None
         noise = self._noise.integers(0, 60, capture.image.shape)
