@@ -60,7 +60,7 @@ function say(words) {
   if (part("moves").textContent !== words.moves.join("")) {
     part("moves").replaceChildren(...words.moves.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   }
-  put("lines", words.lines.join("   "));
+  put("lines", words.lines.join(" · "));
 }
 
 // An old picture is never shown as if it were live.

@@ -150,7 +150,7 @@ def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
     on_page = [(one["lines"], one["target"]) for one in told if one["phase"] == "hold" and one["lines"]]  # not late
     numbers = {name: index + 1 for index, name in enumerate(POSES)}
     assert [place for place, _ in groupby(on_page)] == [
-        (f"Pose {numbers[name]} of 3   Round {number} of 2", name) for number, name in rounds
+        (f"Pose {numbers[name]} of 3 · Round {number} of 2", name) for number, name in rounds
     ]
     for name in POSES:
         assert {"2", "1"} <= {one["inside"] for one in told if (one["phase"], one["target"]) == ("hold", name)}
