@@ -5,9 +5,11 @@
 For each clip: a target is made from one of its frames (`--at`, a share of its length); the clip is scored
 against it; the table counts frames.
 
-- whole: frames in which the detector, asked afresh about each frame, is sure (0.6) of a person who touches no edge.
+- whole: frames in which the detector, asked afresh about each frame, is sure (0.6) of a person who touches no edge. A
+  detector should not judge itself: `--judge DIR` takes that of other engines.
 - posed: the share of those that got a pose; waiting: the share in which the loop held on to the person it had just lost
   (1 s) while somebody else was whole in view; missed: all others.
+- scored: the share of the whole frames whose pose was scored (enough joints visible).
 - own: the score of the frame the target was made from; lowest: the least score in the clip.
 """
 
@@ -63,16 +65,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, help="engines whose detector says who is whole; default: --engines")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER)
     parser.add_argument("--only", default="*.mp4", help="which files of the folder")
     parser.add_argument("--at", type=float, default=0.5, help="where in the clip its target is, 0 to 1")
     parser.add_argument("--out", type=Path, default=Path("runs/clips"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    chain = CpuChain(read_chain(arguments.engines, arguments.encoder))
-    table = Table(
-        "clip", "frames", "whole", "posed", "waiting", "missed", "own", "lowest", title="Clips through the live loop"
-    )
+    chain = CpuChain(read_chain(arguments.judge or arguments.engines, arguments.encoder))
+    columns = ("clip", "frames", "whole", "posed", "waiting", "missed", "scored", "own", "lowest")
+    table = Table(*columns, title="Clips through the live loop")
     failed = False
     for clip in sorted(arguments.clips.glob(arguments.only)):
         images = frames_of(clip)
@@ -94,13 +96,14 @@ def main() -> int:
         options += ["--record", arguments.out / f"{clip.stem}.mp4", "--encoder", arguments.encoder]
         code = run_live.main([str(option) for option in options])
         if code:
-            table.add_row(clip.stem, str(len(images)), *["-"] * 5, f"exit {code}")
+            table.add_row(clip.stem, str(len(images)), *["-"] * 6, f"exit {code}")
             failed = True
             continue
         rows = [json.loads(line) for line in results.read_text().splitlines()][1:-1]
         whole = [row for row, image in zip(rows, images, strict=True) if whole_person_in(chain, image)]
         posed = sum(row["joints"] is not None for row in whole) / max(len(whole), 1)
         waiting = sum(waits(row, rows) for row in whole) / max(len(whole), 1)
+        scored = sum(row["score"] is not None for row in whole) / max(len(whole), 1)
         scores = [row["score"] for row in rows if row["score"] is not None]
         own = rows[own_frame]["score"] or 0.0
         failed |= own < 95
@@ -108,9 +111,9 @@ def main() -> int:
             clip.stem,
             str(len(rows)),
             str(len(whole)),
-            *(f"{share:.1%}" for share in (posed, waiting, 1 - posed - waiting)),
+            *(f"{share:.1%}" for share in (posed, waiting, 1 - posed - waiting, scored)),
             f"{own:.1f}",
-            f"{min(scores):.1f}",
+            f"{min(scores):.1f}" if scores else "-",
         )
     Console(width=140).print(table)
     return int(failed)

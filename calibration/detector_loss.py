@@ -21,7 +21,7 @@ class Predictions:
         strides: `float32 [A, 1]`, px.
         distances: `float32 [N, A, 4, reg_max]`, box logits.
         person: `float32 [N, A]`, class logits.
-        boxes: `float32 [N, A, 4]`, x1, y1, x2, y2 px.
+        boxes: `float32 [N, A, 4]`, x1, y1, x2, y2 px; without gradient.
     """
 
     points: Tensor
@@ -48,10 +48,16 @@ def joined(levels: list[tuple[Tensor, Tensor]], strides: tuple[int, ...], reg_ma
     place, size = torch.cat(points), torch.cat(sizes)
     distances = torch.cat([box.float().flatten(2) for box, _ in levels], 2).mT.unflatten(2, (4, reg_max))  # type: ignore[no-untyped-call]
     person = torch.cat([level.float().flatten(1) for _, level in levels], 1)
-    bins = torch.arange(reg_max, device=place.device, dtype=torch.float32)
-    sides = (distances.softmax(-1) @ bins) * size  # [N, A, 4]
-    boxes = torch.cat([place - sides[..., :2], place + sides[..., 2:]], -1)
+    with torch.no_grad():
+        boxes = decoded(distances, place, size)
     return Predictions(place, size, distances, person, boxes)
+
+
+def decoded(distances: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+    """Boxes `[..., 4]`, px, of box logits `[..., 4, bins]` at points `[..., 2]` of levels of strides `[..., 1]`."""
+    bins = torch.arange(distances.shape[-1], device=distances.device, dtype=torch.float32)
+    sides = (distances.softmax(-1) @ bins) * strides
+    return torch.cat([points - sides[..., :2], points + sides[..., 2:]], -1)
 
 
 def ciou(first: Tensor, second: Tensor) -> Tensor:
@@ -89,26 +95,29 @@ def assigned(predictions: Predictions, boxes: Tensor, present: Tensor, reg_max: 
     Returns:
         Person of each cell `int64 [N, A]`, whether it has one `bool [N, A]`, and the class target `float32 [N, A]`.
     """
+    images, slots = present.nonzero(as_tuple=True)  # P persons, without the padding
+    wanted = boxes[images, slots]
+    cells = predictions.boxes.shape[:2]
     reach = (reg_max - 1) * predictions.strides[:, 0]
-    far = torch.cat(
-        [
-            predictions.points[None, None] - boxes[:, :, None, :2],
-            boxes[:, :, None, 2:] - predictions.points[None, None],
-        ],
-        -1,
-    ).amax(-1)  # [N, M, A]
-    possible = inside(predictions.points, boxes) & present[..., None] & (far < reach)
-    overlap = ciou(predictions.boxes[:, None], boxes[:, :, None]).clamp(0) * possible
-    alignment = predictions.person.sigmoid()[:, None].sqrt() * overlap.pow(6) + 1e-9 * possible
-    best = alignment.topk(min(CANDIDATES, alignment.shape[2]), -1)
-    chosen = torch.zeros_like(alignment).scatter_(2, best.indices, (best.values > 0).float()) > 0
+    points = predictions.points
+    near, far = points - wanted[:, None, :2], wanted[:, None, 2:] - points
+    sides = torch.maximum(near, far).amax(-1)  # [P, A]
+    possible = (torch.minimum(near, far).amin(-1) > 0) & (sides < reach)
+    overlap = ciou(predictions.boxes[images], wanted[:, None]).clamp(0) * possible
+    alignment = predictions.person.sigmoid()[images].sqrt() * overlap.pow(6) + 1e-9 * possible
+    best = alignment.topk(min(CANDIDATES, alignment.shape[1]), -1)
+    chosen = torch.zeros_like(alignment).scatter_(1, best.indices, (best.values > 0).float()) > 0
     overlap_chosen = torch.where(chosen, overlap, -1.0)
-    person = overlap_chosen.argmax(1)  # a cell wanted by several goes to the one it fits best
-    positive = chosen.any(1)
-    own = chosen & (torch.arange(boxes.shape[1], device=boxes.device)[None, :, None] == person[:, None])
+    most = torch.full(cells, -1.0, device=boxes.device)
+    most.scatter_reduce_(0, images[:, None].expand_as(overlap_chosen), overlap_chosen, "amax")
+    own = chosen & (overlap_chosen == most[images])  # a cell wanted by several goes to the one it fits best
     alignment, overlap = alignment * own, overlap * own
-    scaled = alignment / (alignment.amax(2, keepdim=True) + 1e-9) * overlap.amax(2, keepdim=True)
-    return person, positive, scaled.amax(1)
+    scaled = alignment / (alignment.amax(1, keepdim=True) + 1e-9) * overlap.amax(1, keepdim=True)
+    person, target = torch.zeros(cells, dtype=torch.long, device=boxes.device), torch.zeros_like(most)
+    rows, columns = own.nonzero(as_tuple=True)
+    person[images[rows], columns] = slots[rows]
+    target[images[rows], columns] = scaled[rows, columns]
+    return person, most >= 0, target
 
 
 def detector_losses(
@@ -130,16 +139,17 @@ def detector_losses(
     losses = {"class_loss": CLASS_WEIGHT * (classes * counted).sum() / total}
     wanted = boxes.gather(1, person[..., None].expand(-1, -1, 4))[positive]
     weight = target[positive]
-    overlap = ciou(predictions.boxes[positive], wanted)
-    losses["box_loss"] = BOX_WEIGHT * ((1 - overlap) * weight).sum() / total
     points, strides = (
         value.expand(len(target), -1, -1)[positive] for value in (predictions.points, predictions.strides)
     )
+    distances = predictions.distances[positive]
+    overlap = ciou(decoded(distances, points, strides), wanted)
+    losses["box_loss"] = BOX_WEIGHT * ((1 - overlap) * weight).sum() / total
     sides = torch.cat([points - wanted[:, :2], wanted[:, 2:] - points], -1) / strides
     sides = sides.clamp(0, reg_max - 1.01)
     low = sides.long()
     share = sides - low
-    logits = predictions.distances[positive].flatten(0, 1)
+    logits = distances.flatten(0, 1)
     cost = F.cross_entropy(logits, low.flatten(), reduction="none").view_as(sides) * (1 - share)
     cost = cost + F.cross_entropy(logits, low.flatten() + 1, reduction="none").view_as(sides) * share
     losses["distance_loss"] = DISTANCE_WEIGHT * (cost.mean(-1) * weight).sum() / total

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from calibration.crops import FloatArray
 from calibration.detector_loss import detector_losses, joined
 from calibration.evaluate_detector import DetectorEvaluation, scaled_rgb
-from calibration.scenes import DOUBTFUL_CONFIDENCE, SURE_CONFIDENCE, SceneAugmentation, SceneSet, augmented_scene
+from calibration.scene_views import SceneAugmentation, SceneSample, training_sample
+from calibration.scenes import DOUBTFUL_CONFIDENCE, INPUT_SIZE, SURE_CONFIDENCE, Scene, SceneSet
 from engines.networks.yolov5_compact import YoloCompact
 
 LEFT_OUT = frozenset({"coco_mini"})
@@ -24,7 +25,7 @@ class SceneBatch:
     """B training examples, px of the input.
 
     Attributes:
-        pictures: `uint8 [B, 192, 320, 3]`, BGR.
+        pictures: `uint8 [B, h, w, 3]`, BGR.
         boxes: `float32 [B, M, 4]`, padded.
         present: `bool [B, M]`.
         ignored: `float32 [B, I, 4]`, padded with zeros.
@@ -56,16 +57,29 @@ class DetectorTask:
     Args:
         crops: the folder with `scenes_train` and `scenes_holdout`.
         augmentation: how far scenes are changed.
-        batch_size: scenes a step.
+        batch_size: pictures a step.
         seed: of everything random.
+        size: width and height of the pictures trained on, px.
+        more: stems of further sets of scenes.
+        most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
     """
 
     name = "detector"
 
     def __init__(
-        self, crops: Path, augmentation: SceneAugmentation | None = None, batch_size: int = 16, seed: int = 0
+        self,
+        crops: Path,
+        augmentation: SceneAugmentation | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        size: tuple[int, int] = INPUT_SIZE,
+        more: Sequence[Path] = (),
+        most_batches: int | None = None,
     ) -> None:
-        self.scenes = SceneSet(crops / "scenes_train", LEFT_OUT)
+        sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
+        self.scenes: list[Scene] = [scene for one in sets for scene in one.scenes]
+        self.hashes = {name: value for one in sets for name, value in one.hashes.items()}
+        self.size, self.most_batches = size, most_batches
         self.evaluation = DetectorEvaluation(crops)
         self.augmentation = augmentation or SceneAugmentation()
         self.batch_size, self.seed = batch_size, seed
@@ -76,18 +90,25 @@ class DetectorTask:
 
     def batches(self, epoch: int) -> int:
         """Whole batches in an epoch; the last part of one is left out."""
-        return len(self.scenes) // self.batch_size
+        whole = len(self.scenes) // self.batch_size
+        return min(whole, self.most_batches or whole)
 
     def batch(self, epoch: int, index: int) -> SceneBatch:
         """Batch `index` of an epoch, the same whenever asked."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.scenes))
         rng = np.random.default_rng((self.seed, epoch, index))
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-        samples = [augmented_scene(self.scenes.scenes[scene], self.augmentation, rng) for scene in chosen]
+        samples = [self.sample(int(scene), rng) for scene in chosen]
         boxes, present = padded([sample.boxes for sample in samples])
         ignored, _ = padded([sample.ignored for sample in samples])
         pictures = torch.from_numpy(np.stack([sample.picture for sample in samples]))
         return SceneBatch(pictures, boxes, present, ignored)
+
+    def sample(self, index: int, rng: np.random.Generator) -> SceneSample:
+        """A picture of one scene, or of it and up to three others in strips."""
+        others = int(rng.integers(1, 4)) if rng.random() < self.augmentation.strips else 0
+        chosen = [index, *(int(other) for other in rng.integers(len(self.scenes), size=others))]
+        return training_sample([self.scenes[one] for one in chosen], self.augmentation, rng, self.size)
 
     def losses(self, network: nn.Module, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
         """Class, box and distance terms."""
@@ -107,11 +128,12 @@ class DetectorTask:
     def record(self) -> dict[str, Any]:
         """Hashes and settings."""
         return {
-            "data_sha256": self.scenes.hashes | self.evaluation.hashes,
+            "data_sha256": self.hashes | self.evaluation.hashes,
             "left_out": sorted(LEFT_OUT),
             "scenes": len(self.scenes),
             "sure_confidence": SURE_CONFIDENCE,
             "doubtful_confidence": DOUBTFUL_CONFIDENCE,
             "augmentation": asdict(self.augmentation),
             "batch_size": self.batch_size,
+            "size": list(self.size),
         }

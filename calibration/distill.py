@@ -22,6 +22,7 @@ from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
 from calibration.pose_task import PoseTask
 from calibration.report import print_detector_table, print_pose_table
+from calibration.scenes import INPUT_SIZE
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.state_dicts import read_state_dict
@@ -30,13 +31,21 @@ TABLE_COLUMNS = 170
 """Width of the tables where the output is no terminal."""
 
 
-def window_size(text: str) -> tuple[int, int]:
-    """`96x128` to (96, 128): width and height of the pictures trained on."""
+def scene_size(text: str) -> tuple[int, int]:
+    """`160x96` to (160, 96): width and height of the pictures trained on, multiples of 32."""
     try:
         width, height = (int(part) for part in text.split("x"))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT") from None
-    if width % 32 or height % 32 or width * 4 != height * 3:
+    if width < 32 or height < 32 or width % 32 or height % 32:
+        raise argparse.ArgumentTypeError(f"{text} has sides that are no multiples of 32 (160x96, 320x192)")
+    return width, height
+
+
+def window_size(text: str) -> tuple[int, int]:
+    """`96x128` to (96, 128): as `scene_size`, and 3:4."""
+    width, height = scene_size(text)
+    if width * 4 != height * 3:
         raise argparse.ArgumentTypeError(f"{text} is not 3:4 with sides that are multiples of 32 (96x128, 192x256)")
     return width, height
 
@@ -53,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
         train.add_argument("--init", type=Path, help="begin with these weights (.safetensors, .pth)")
         train.add_argument("--seed", type=int, default=0)
-        train.add_argument("--batch", type=int, default=32 if name == "pose" else 16)
+        train.add_argument("--batch", type=int, default=32)
         train.add_argument("--learning-rate", type=float, default=2e-3)
         train.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
         train.add_argument("--decay", type=float, default=0.3, help="last part of the run with a falling learning rate")
@@ -62,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--threads", type=int, default=0, help="CPU threads of the network; 0: all")
         train.add_argument("--loaders", type=int, default=1, help="threads that make batches")
         train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        if name == "detector":
+            train.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
+            train.add_argument("--most-batches", type=int, metavar="N", help="of an epoch; default: all scenes")
+            train.add_argument(
+                "--more-scenes", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
+            )
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
             train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
@@ -101,7 +116,14 @@ def train(options: argparse.Namespace, console: Console) -> None:
     initial = read_state_dict(options.init) if options.init else None
     device = torch.device(options.device)
     if options.command == "detector":
-        task = DetectorTask(options.crops, batch_size=options.batch, seed=options.seed)
+        task = DetectorTask(
+            options.crops,
+            batch_size=options.batch,
+            seed=options.seed,
+            size=options.size,
+            more=options.more_scenes,
+            most_batches=options.most_batches,
+        )
         Trainer(task, settings, options.out, device, options.resume, initial).train(console)
         return
     cache = options.cache or options.out

@@ -18,6 +18,8 @@ WHOLE_SIDE = 0.15
 """Of the picture's longer side: persons smaller than this need not be found."""
 EDGE_PX = 2
 SUPPRESSION_IOU = 0.5
+FALSE_PERSONS = 0.05
+"""An image; the recall that counts is the one at this rate."""
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
 
@@ -100,11 +102,19 @@ class DetectorEvaluation:
             false += int((~near.any(1)).sum()) if len(teacher) else len(sure)
         return hits / max(wanted, 1), false / len(self.teacher)
 
+    def at_false_persons(self, found: list[FloatArray], most: float = FALSE_PERSONS) -> tuple[float, float]:
+        """The recall at the lowest confidence with fewer than `most` false persons an image, and that confidence."""
+        for threshold in np.arange(THRESHOLDS[0], 1, 0.01):
+            recall, false = self.at_threshold(found, float(threshold))
+            if false < most:
+                return recall, float(threshold)
+        return 0.0, 1.0
+
     def metrics(self, network: YoloCompact, device: torch.device) -> dict[str, float]:
-        """Recall and false persons at each threshold."""
+        """Recall at the rate of false persons that is allowed; recall and false persons at each threshold."""
         network.eval()
         found = self.detections(network, device)
-        rows = {}
+        rows = dict(zip(("recall", "confidence"), self.at_false_persons(found), strict=True))
         for threshold in THRESHOLDS:
             rows[f"recall_{threshold}"], rows[f"false_{threshold}"] = self.at_threshold(found, threshold)
         return rows

@@ -9,7 +9,8 @@ from calibration.detector_loss import assigned, ciou, detector_losses, joined
 from calibration.detector_task import DetectorTask, padded
 from calibration.distill_training import Trainer, TrainSettings
 from calibration.evaluate_detector import DetectorEvaluation, iou_table, suppressed, whole_persons
-from calibration.scenes import Scene, SceneAugmentation, SceneSet, augmented_scene, letterboxed
+from calibration.scene_views import SceneAugmentation, View, draw, moved_boxes, training_sample, without_people
+from calibration.scenes import Scene, SceneSet, letterboxed
 
 STRIDES = (8, 16, 32)
 REG_MAX = 8
@@ -84,14 +85,17 @@ def test_letterbox_maps_picture_corners_into_the_input() -> None:
     assert fitted[96, 160].tolist() == [255, 255, 255]
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_boxes_move_with_the_scene(seed: int) -> None:
+PLAIN = SceneAugmentation(strips=0, background=0, degrade=0, colour=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("size", [(320, 192), (160, 96)])
+def test_boxes_move_with_the_scene(seed: int, size: tuple[int, int]) -> None:
     picture = np.zeros((234, 416, 3), np.uint8)
     picture[60:160, 150:230] = 255
     boxes = np.array([[150, 60, 230, 160, 0.9]], np.float32)
-    settings = SceneAugmentation(degrade=0, colour=0)
-    rng = np.random.default_rng(seed)
-    sample = augmented_scene(Scene(picture, boxes, "drawn"), settings, rng)
+    sample = training_sample([Scene(picture, boxes, "drawn")], PLAIN, np.random.default_rng(seed), size)
+    assert sample.picture.shape == (size[1], size[0], 3)
     bright = np.argwhere(sample.picture.min(-1) > 220)
     if len(sample.boxes) and len(bright) > 50 and sample.picture[0, 0].min() < 200:
         rows, columns = bright[:, 0], bright[:, 1]
@@ -102,10 +106,41 @@ def test_boxes_move_with_the_scene(seed: int) -> None:
         assert abs(rows.max() + 1 - y2) < 3
 
 
+def test_a_mirrored_view_mirrors_its_boxes_too() -> None:
+    picture = np.zeros((100, 200, 3), np.uint8)
+    picture[20:60, 10:50] = 255
+    view = View(np.array([0.4, 0.4], np.float32), np.array([6, 3], np.float32), True)
+    boxes, left = moved_boxes(np.array([[10, 20, 50, 60, 0.9]], np.float32), view, (90, 50))
+    assert boxes[0].tolist() == pytest.approx([90 - 26, 11, 90 - 10, 27]) and left[0] == pytest.approx(1)
+    bright = np.argwhere(draw(picture, view, np.zeros((50, 90, 3), np.uint8)).min(-1) > 128)
+    assert abs(bright.min(0) - [11, 64]).max() <= 1 and abs(bright.max(0) - [26, 79]).max() <= 1
+
+
+def test_strips_lie_side_by_side_and_keep_their_own_persons() -> None:
+    settings = SceneAugmentation(person=1, person_height=(0.5, 0.5), background=0, degrade=0, colour=0)
+    boxes = np.array([[150, 60, 180, 160, 0.9]], np.float32)
+    scenes = [Scene(np.full((234, 416, 3), value, np.uint8), boxes, "drawn") for value in (90, 240)]
+    sample = training_sample(scenes, settings, np.random.default_rng(3))
+    assert len(sample.boxes) == 2
+    for box, value in zip(sample.boxes, (90, 240), strict=True):
+        row, column = int(box[[1, 3]].mean()), int(box[[0, 2]].mean())
+        assert np.all(sample.picture[row, column] == value)
+
+
+def test_a_background_is_a_part_beside_every_box() -> None:
+    picture = np.zeros((100, 200, 3), np.uint8)
+    picture[:, 120:] = 200
+    scene = Scene(picture, np.array([[30, 0, 80, 100, 0.9], [70, 10, 110, 90, 0.11]], np.float32), "drawn")
+    empty = without_people(scene)
+    assert empty is not None and empty.shape == (100, 90, 3)
+    assert without_people(Scene(picture, np.array([[5, 5, 195, 95, 0.5]], np.float32), "drawn")) is None
+
+
 def test_doubtful_boxes_are_ignored_and_hopeless_ones_background() -> None:
     boxes = np.array([[20, 20, 120, 200, 0.9], [150, 20, 220, 200, 0.3], [300, 20, 400, 200, 0.1]], np.float32)
-    settings = SceneAugmentation(scale=(0.9, 0.9), degrade=0, colour=0)
-    sample = augmented_scene(Scene(np.zeros((234, 416, 3), np.uint8), boxes, "x"), settings, np.random.default_rng(1))
+    settings = SceneAugmentation(scale=(0.9, 0.9), person=0, strips=0, background=0, degrade=0, colour=0)
+    scene = Scene(np.zeros((234, 416, 3), np.uint8), boxes, "x")
+    sample = training_sample([scene], settings, np.random.default_rng(1))
     assert len(sample.boxes) == 1
     assert len(sample.ignored) == 1
 
@@ -134,11 +169,19 @@ def test_recall_and_false_persons_are_counted_against_the_teacher(tiny_crops: Pa
     assert iou_table(stray, perfect[0])[0, 0] < 0.5
     assert evaluation.at_threshold([stray] * 4, 0.5) == (0.0, 1.0)
     assert evaluation.at_threshold([np.zeros((0, 5), np.float32)] * 4, 0.5) == (0.0, 0.0)
+    both = [np.concatenate([boxes, stray]) for boxes in perfect]
+    assert evaluation.at_false_persons(perfect) == (1.0, pytest.approx(0.2))
+    recall, confidence = evaluation.at_false_persons(both)
+    assert confidence > 0.8 and recall == evaluation.at_threshold(perfect, confidence)[0]
 
 
 def test_the_detector_learns_drawn_persons(tiny_crops: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    task = DetectorTask(tiny_crops, SceneAugmentation(scale=(0.9, 1.1), degrade=0, colour=0), batch_size=4)
+    task = DetectorTask(
+        tiny_crops,
+        SceneAugmentation(scale=(0.9, 1.1), person=0, strips=0, background=0, degrade=0, colour=0),
+        batch_size=4,
+    )
     settings = TrainSettings(epochs=3, warmup_steps=2, learning_rate=4e-3, average=0.8, evaluate_every=3)
     trainer = Trainer(task, settings, tmp_path, torch.device("cpu"))
     last = trainer.train(Console(quiet=True))

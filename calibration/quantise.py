@@ -1,0 +1,143 @@
+"""Int8 forms (u8 activations, s8 weights) of the compact networks, quantised by ONNX Runtime. Trains nothing.
+
+python -m calibration.quantise pose --weights calibration/runs/pose_compact.safetensors --out runs/int8/pose.onnx
+
+The ranges of activations come from training pictures. The last convolutions (heatmaps, visibility, boxes, classes) stay
+float32. It prints what a picture costs in both forms; `calibration.distill evaluate` says what is lost, and
+`build_engines.py --pose runs/int8/pose.onnx` builds engines with it.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from rich.console import Console
+
+from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray
+from calibration.detector_task import LEFT_OUT
+from calibration.evaluate_detector import scaled_rgb
+from calibration.evaluate_pose import normalised
+from calibration.scenes import SceneSet, letterboxed
+from engines.exits import documented_exits
+from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
+from engines.graphs.parts import export_part
+from engines.networks.loading import load_detector, load_pose_network
+
+OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
+LAST = ("final_layer", "visibility", "/box/", "/person/")
+"""Parts of the names of convolutions whose outputs are what is asked for."""
+TIMED, REPEATS = 10, 5
+
+
+class Pictures:
+    """What ONNX Runtime asks for pictures: one a call, then None."""
+
+    def __init__(self, pictures: FloatArray) -> None:
+        self._rows: Iterator[FloatArray] = iter(pictures)
+
+    def get_next(self) -> dict[str, FloatArray] | None:
+        """The network's next input."""
+        row = next(self._rows, None)
+        return None if row is None else {NETWORK_INPUT: row[None]}
+
+
+def pose_pictures(crops: Path, count: int) -> FloatArray:
+    """Windows of training crops as the pose network sees them, `float32 [N, 3, 256, 192]`."""
+    people = CropSet(crops / "train")
+    chosen = np.random.default_rng(0).choice(len(people), min(count, len(people)), replace=False)
+    (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
+    windows = [people.picture(int(one))[top : top + height, left : left + width] for one in chosen]
+    return np.asarray(normalised(torch.from_numpy(np.stack(windows))).numpy(), np.float32)
+
+
+def detector_pictures(crops: Path, count: int) -> FloatArray:
+    """Training scenes as the detector sees them, `float32 [N, 3, 192, 320]`."""
+    scenes = SceneSet(crops / "scenes_train", LEFT_OUT).scenes
+    chosen = np.random.default_rng(0).choice(len(scenes), min(count, len(scenes)), replace=False)
+    fitted = np.stack([letterboxed(scenes[one].picture)[0] for one in chosen])
+    return np.asarray(scaled_rgb(torch.from_numpy(fitted)).numpy(), np.float32)
+
+
+def exported(kind: str, weights: Path, pictures: FloatArray) -> onnx.ModelProto:
+    """The float32 network as an ONNX graph for one picture."""
+    example = {NETWORK_INPUT: torch.from_numpy(pictures[:1])}
+    if kind == "pose":
+        return export_part(load_pose_network(weights), example, [HEATMAPS])
+    return export_part(load_detector(weights), example, ["box_logits", "class_logits"])
+
+
+def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path) -> None:
+    """Writes the int8 form of a network to `out`."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, prepared = Path(scratch) / "plain.onnx", Path(scratch) / "prepared.onnx"
+        onnx.save_model(model, plain)
+        quant_pre_process(os.fspath(plain), os.fspath(prepared), skip_symbolic_shape=True)
+        nodes = onnx.load(prepared).graph.node
+        kept = [node.name for node in nodes if any(part in node.name for part in LAST)]
+        kept += [node.name for node in nodes if node.op_type == "Concat" and node.name.count("/") == 1]  # of the levels
+        quantize_static(
+            os.fspath(prepared),
+            os.fspath(out),
+            Pictures(pictures),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(OPERATORS),
+            nodes_to_exclude=kept,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+
+
+def cpu_ms(model: bytes, pictures: FloatArray) -> float:
+    """CPU time of one picture on one thread, ms: the least of a few rounds."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    rounds = []
+    for _ in range(REPEATS + 1):
+        started = time.process_time()
+        for row in pictures[:TIMED]:
+            session.run(None, {NETWORK_INPUT: row[None]})
+        rounds.append((time.process_time() - started) / len(pictures[:TIMED]) * 1e3)
+    return min(rounds[1:])
+
+
+@documented_exits()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Quantises one network. Returns the exit code."""
+    options = argparse.ArgumentParser(prog="python -m calibration.quantise", description=__doc__.splitlines()[0])
+    options.add_argument("kind", choices=("pose", "detector"))
+    options.add_argument("--weights", type=Path, required=True, help=".safetensors of the network")
+    options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with training pictures")
+    options.add_argument("--pictures", type=int, default=128, help="that the ranges are taken from")
+    options.add_argument("--out", type=Path, required=True, help="the .onnx file")
+    given = options.parse_args(arguments)
+    taken = pose_pictures if given.kind == "pose" else detector_pictures
+    pictures = taken(given.crops, given.pictures)
+    model = exported(given.kind, given.weights, pictures)
+    quantised(model, pictures, given.out)
+    before, after = cpu_ms(model.SerializeToString(), pictures), cpu_ms(given.out.read_bytes(), pictures)
+    size = given.out.stat().st_size / 1e6
+    Console().print(
+        f"{given.out}: {size:.1f} MB, {after:.2f} CPU-ms a picture, float32 {before:.2f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
