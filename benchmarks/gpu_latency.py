@@ -1,37 +1,44 @@
 """Latency and throughput of the chain on a GPU, with ratios that need no absolute clock. Needs a GPU.
 
-    python benchmarks/gpu_latency.py --engines engines/built --clip CLIP
+    python benchmarks/gpu_latency.py --engines engines/built --clip CLIP [--graphs DIR]
 
 Starts: `submit` of a frame that already lies in pinned memory; stops: `collect` has returned its numbers. Device times
 come from events around the work on its stream. Decoding, drawing and writing are not in it. Repeats take turns, so that
 a drift of the clocks meets all variants alike; figures are medians over the repeats.
 
-HAS NEVER RUN: no GPU was at hand when it was written.
+With `--graphs DIR` (the same networks as ONNX graphs of the same precision) it also measures what the graphs take off
+the host: the bare networks are cut out of them, compiled, and run with OpenCV and NumPy around them (`host_chain.py`).
+
+HAS NEVER RUN on a GPU: none was at hand when it was written. `make test` runs it on a fake one.
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import cv2
 import numpy as np
+import onnx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.host_chain import NETWORK_INPUT, OUTPUTS, HostChain, Run, bare_network, frames_of
 from engines.cuda_chain import DEPTH, CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE
-from engines.device_chain import DeviceChain
-from engines.errors import PosemirrorError
-from engines.execution import Targets, read_chain
-from engines.gpu import find_gpu
-from engines.host_sampling import crop, letterbox
-from engines.tensorrt_engine import open_tensorrt
+from engines.device import Device, Engine
+from engines.device_chain import DeviceChain, bound
+from engines.errors import BadInputError, EngineError, PosemirrorError
+from engines.execution import ChainInfo, Targets, read_chain
+from engines.gpu import GpuState, find_gpu
+from engines.tensorrt_build import BuildSettings, build_engine, import_tensorrt, parse_compute_capability
+from engines.tensorrt_engine import TensorRtEngine, engine_tensors, open_tensorrt, read_engine
 
 VARIANTS = {
     "in turn, graph": {"schedule": IN_TURN, "graphs": True},
@@ -40,14 +47,6 @@ VARIANTS = {
 }
 SECONDS_BETWEEN_FRAMES = 1 / 30
 WARM_UP, REPEATS = 50, 5
-
-
-def frames_of(clip: Path, size: tuple[int, int], count: int) -> list[np.ndarray]:
-    width, height = size
-    video, frames = cv2.VideoCapture(str(clip)), []
-    while len(frames) < count and (image := video.read()[1]) is not None:
-        frames.append(letterbox(image, (height, width), grey=0))
-    return frames
 
 
 def alone_ms(chain: DeviceChain, name: str, targets: int, count: int) -> float:
@@ -113,26 +112,87 @@ def two_in_flight(chain: CudaChain, frames: list[np.ndarray], count: int) -> dic
     return {"frames_a_second": count / seconds, "host_cpu_ms": cpu_seconds / count * 1e3}
 
 
-def host_sampling_ms(chain: DeviceChain, frames: list[np.ndarray], count: int) -> float:
-    """What OpenCV takes for both networks' pictures, on the host, a frame: the part that the graphs take over."""
-    width, height = chain.info.manifests["detect"].image_size
-    boxes = np.array([[400, 100, 800, 700, 1.0]] * chain.info.people, np.float32)
-    times = []
-    for index in range(count):
-        frame = frames[index % len(frames)]
+def on_gpu(chain: DeviceChain, graphs: Path, gpu: GpuState, closing: contextlib.ExitStack) -> Run:
+    """The bare networks of `graphs`, compiled as the engines of the chain were.
+
+    Raises:
+        EngineError: other networks or another precision.
+    """
+    info = read_chain(graphs, chain.info.encoder)
+    require_same(chain.info, info)
+    trt, own = import_tensorrt(chain.info.backend), chain.info.backend == "tensorrt"
+    capability = None if own else parse_compute_capability(gpu.compute_capability)
+    engines: dict[str, Engine] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in OUTPUTS:
+            path = Path(scratch) / f"{name}.onnx"
+            onnx.save_model(bare_network(info, name), path)
+            content = build_engine(path, trt, compute_capability=capability, settings=BuildSettings())
+            runtime, engine = read_engine(content, path, trt, gpu)
+            engines[name] = TensorRtEngine(runtime, engine, engine_tensors(engine, trt), trt, chain.device)
+            closing.callback(engines[name].close)
+    return as_run(chain.device, engines, closing)
+
+
+def as_run(device: Device, engines: Mapping[str, Engine], closing: contextlib.ExitStack) -> Run:
+    """Bare networks on a device as functions of their pictures."""
+    stream = device.stream(urgent=True)
+    runs = {name: bound(device, engine, 1, stream, closing) for name, engine in engines.items()}
+
+    def run(name: str, image: np.ndarray) -> list[np.ndarray]:
+        values = runs[name](**{NETWORK_INPUT: image})
+        return [values[output] for output in OUTPUTS[name]]
+
+    return run
+
+
+def require_same(info: ChainInfo, graphs: ChainInfo) -> None:
+    """Refuses graphs of other networks, or of another precision, than the engines."""
+    for name in OUTPUTS:
+        for what in ("network", "weights_sha256", "precision", "frame_size", "people"):
+            one, two = (getattr(some.manifests[name], what) for some in (info, graphs))
+            if one != two:
+                raise EngineError(
+                    f"--graphs has {name} with {what} {two}, --engines {one}",
+                    "both must hold the same networks at the same precision and size",
+                    f"run build_engines.py --backend onnx --precision {info.manifests[name].precision} "
+                    f"--out {graphs.directory}",
+                )
+
+
+def host_around(
+    chain: DeviceChain, run: Run, frames: list[np.ndarray], targets: Targets, count: int
+) -> dict[str, float]:
+    """All but the networks on the host, frame after frame; the encoder is the same engine on both sides."""
+    host = HostChain(chain.info, run)
+    whole_ms, cpu = [], 0.0
+    for index in range(WARM_UP + count):
+        cpu = time.thread_time() if index == WARM_UP else cpu
         started = time.perf_counter()
-        letterbox(frame, (height, width), exact=True)
-        crop(frame, boxes)
-        times.append((time.perf_counter() - started) * 1e3)
-    return statistics.median(times)
+        joints = host.joints(frames[index % len(frames)], chain.info.visible_confidence)[2]
+        chain.encode(joints, targets)
+        whole_ms.append((time.perf_counter() - started) * 1e3)
+    kept = sorted(whole_ms[WARM_UP:])
+    return {
+        "latency_ms_p50": statistics.median(kept),
+        "latency_ms_p95": kept[int(0.95 * (len(kept) - 1))],
+        "frames_a_second": 1e3 * count / sum(kept),
+        "host_cpu_ms": (time.thread_time() - cpu) / count * 1e3,
+    }
 
 
-def measured(chain: DeviceChain, frames: list[np.ndarray], targets: Targets, count: int) -> dict[str, object]:
+def measured(
+    chain: DeviceChain, frames: list[np.ndarray], targets: Targets, count: int, run: Run | None = None
+) -> dict[str, object]:
+    """All figures; `run` has the bare networks for the ablation."""
     names = ("detect", "pose", "encode")
     engines = {name: alone_ms(chain, name, len(targets.width), count) for name in names}
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     used: dict[str, bool] = {}
+    around: list[dict[str, float]] = []
     for _ in range(REPEATS):
+        if run is not None:
+            around.append(host_around(chain, run, frames, targets, count))
         for name, how in VARIANTS.items():
             with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
                 used[name] = running.uses_graphs
@@ -140,7 +200,7 @@ def measured(chain: DeviceChain, frames: list[np.ndarray], targets: Targets, cou
     median: Callable[[str, str], float] = lambda name, key: statistics.median(one[key] for one in runs[name])  # noqa: E731
     variants = {name: {key: median(name, key) for key in runs[name][0]} | {"graph": used[name]} for name in VARIANTS}
     in_turn, beside = variants["in turn, graph"], variants["side by side, graph"]
-    return {
+    figures: dict[str, object] = {
         "engines_alone_device_ms": engines,
         "variants": variants,
         "ratios": {
@@ -152,16 +212,43 @@ def measured(chain: DeviceChain, frames: list[np.ndarray], targets: Targets, cou
             * max(engines.values())
             / 1e3,
         },
-        "host pictures with OpenCV, ms a frame (not on the host when in the graphs)": host_sampling_ms(
-            chain, frames, count
-        ),
     }
+    if around:
+        outside = {key: statistics.median(one[key] for one in around) for key in around[0]}
+        figures["pre- and post-processing on the host"] = outside
+        figures["on the host / in the graphs"] = {key: outside[key] / in_turn[key] for key in outside}
+    return figures
+
+
+def report(
+    arguments: argparse.Namespace, chain: DeviceChain, gpu: GpuState, closing: contextlib.ExitStack
+) -> dict[str, object]:
+    """The figures, and what they were measured on."""
+    frames = frames_of(arguments.clip, chain.info.frame_size, 120)
+    if not frames:
+        raise BadInputError(f"{arguments.clip} holds no video", "a clip is needed", "give another --clip")
+    count = arguments.targets
+    targets = Targets(
+        np.ones((count, 15, 3), np.float32), np.ones((count, 15), np.float32), np.full(count, 0.3, np.float32)
+    )
+    run = on_gpu(chain, arguments.graphs, gpu, closing) if arguments.graphs else None
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "gpu": gpu.name,
+        "driver": gpu.driver,
+        "host": platform.processor() or platform.machine(),
+        "backend": chain.info.backend,
+        "engines": {name: one.network for name, one in chain.info.manifests.items()},
+    } | measured(chain, frames, targets, arguments.frames, run)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", type=Path, required=True)
     parser.add_argument("--clip", type=Path, required=True)
+    parser.add_argument(
+        "--graphs", type=Path, help="the same networks as ONNX graphs, for host pre- and post-processing"
+    )
     parser.add_argument("--encoder", default="graded")
     parser.add_argument("--targets", type=int, default=1)
     parser.add_argument("--frames", type=int, default=300, help="a repeat")
@@ -173,29 +260,11 @@ def main() -> int:
         return 4
     try:
         chain, warnings = open_tensorrt(read_chain(arguments.engines, arguments.encoder), gpu)
+        with chain, contextlib.ExitStack() as closing:
+            figures = report(arguments, chain, gpu, closing) | {"warnings": warnings}
     except PosemirrorError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    frames = frames_of(arguments.clip, chain.info.frame_size, 120)
-    if not frames:
-        print(f"error: {arguments.clip} holds no video; a clip is needed; give --clip", file=sys.stderr)
-        return 2
-    count = arguments.targets
-    targets = Targets(
-        np.ones((count, 15, 3), np.float32), np.ones((count, 15), np.float32), np.full(count, 0.3, np.float32)
-    )
-    try:
-        figures = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "gpu": gpu.name,
-            "driver": gpu.driver,
-            "host": platform.processor() or platform.machine(),
-            "backend": chain.info.backend,
-            "warnings": warnings,
-            "engines": {name: one.network for name, one in chain.info.manifests.items()},
-        } | measured(chain, frames, targets, arguments.frames)
-    finally:
-        chain.close()
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.out:

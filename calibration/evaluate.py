@@ -17,7 +17,7 @@ from torch import nn
 
 from calibration.baselines import CLASSICAL
 from calibration.datasets.outcomes import read_ski_jumps, read_speed21
-from calibration.evaluation import TestSet, measure, read_test_set
+from calibration.evaluation import SHORT_COLUMNS, TestSet, measure, read_test_set
 from calibration.methods import Method, classical_method, encoder_method
 from calibration.outcome_scores import spearman_with_interval
 from calibration.paper_rule import PAPER_ENCODERS, cross_validated
@@ -28,7 +28,7 @@ from engines.exits import documented_exits
 from engines.networks.encoders import PaperEncoder, load_encoder
 
 DATA = Path("../shared/data")
-COLUMNS = ("AUC", "R@1", "R@1 action", "bends", "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")
+COLUMNS = (*SHORT_COLUMNS, "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")
 COLLAPSE_SEEDS = 200
 RULE_FOLDS = 5
 RULE_STEPS = 2000
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--encoders", default="graded,paper,mlp", help="names or files, comma separated (%(default)s)")
     line.add_argument("--runs", type=Path, default=None, help="folder of calibration.train: mean and spread over seeds")
     line.add_argument("--actions", default="", help="only these Penn actions, comma separated")
+    line.add_argument("--short", action="store_true", help=f"only the columns {', '.join(SHORT_COLUMNS)}")
     line.add_argument("--no-classical", action="store_true", help="leave the classical distances out")
     line.add_argument("--no-collapse", action="store_true", help="leave the collapse rate out")
     line.add_argument("--out", type=Path, default=None, help="also write the table as Markdown")
@@ -79,12 +80,14 @@ def methods_of(arguments: argparse.Namespace) -> dict[str, list[Method]]:
     return rows
 
 
-def measure_rows(rows: dict[str, list[Method]], tests: TestSet) -> dict[str, list[dict[str, float]]]:
+def measure_rows(
+    rows: dict[str, list[Method]], tests: TestSet, short: bool = False
+) -> dict[str, list[dict[str, float]]]:
     """The numbers of every method of every row."""
     measured: dict[str, list[dict[str, float]]] = {}
     jobs = [(name, method) for name, methods in rows.items() for method in methods]
     for name, method in track(jobs, "measuring", console=Console(stderr=True)):
-        measured.setdefault(name, []).append(measure(method, tests))
+        measured.setdefault(name, []).append(measure(method, tests, short))
     return measured
 
 
@@ -99,11 +102,17 @@ def cell(values: Iterable[dict[str, float]], column: str) -> str:
     return f"{numbers[0]:.3f}"
 
 
+def columns_of(measured: dict[str, list[dict[str, float]]]) -> list[str]:
+    """The columns that were measured, in order."""
+    return [column for column in COLUMNS if all(column in entry for rows in measured.values() for entry in rows)]
+
+
 def markdown(measured: dict[str, list[dict[str, float]]]) -> str:
     """The table as Markdown."""
-    lines = ["| method | seeds | " + " | ".join(COLUMNS) + " |", "| --- " * (len(COLUMNS) + 2) + "|"]
+    columns = columns_of(measured)
+    lines = ["| method | seeds | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 2) + "|"]
     for name, values in measured.items():
-        cells = [cell(values, column) for column in COLUMNS]
+        cells = [cell(values, column) for column in columns]
         lines.append(f"| {name} | {len(values)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -111,10 +120,11 @@ def markdown(measured: dict[str, list[dict[str, float]]]) -> str:
 def show(measured: dict[str, list[dict[str, float]]], console: Console) -> None:
     """Prints the table."""
     table = Table(title="Poses of people and actions that no encoder was trained on (Penn Action)")
-    for column in ("method", "seeds", *COLUMNS):
+    columns = columns_of(measured)
+    for column in ("method", "seeds", *columns):
         table.add_column(column, no_wrap=True)
     for name, values in measured.items():
-        table.add_row(name, str(len(values)), *(cell(values, column) for column in COLUMNS))
+        table.add_row(name, str(len(values)), *(cell(values, column) for column in columns))
     console.print(table)
 
 
@@ -156,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
         show_rule(options.data, console)
         return EXIT_OK
     tests = read_test_set(options.data, tuple(filter(None, options.actions.split(","))))
-    measured = measure_rows(methods_of(options), tests)
+    measured = measure_rows(methods_of(options), tests, options.short)
     show(measured, console)
     if not options.no_collapse:
         rate = collapse_rate(PaperEncoder, torch.from_numpy(tests.poses.xy[:500]))

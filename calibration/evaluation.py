@@ -21,6 +21,7 @@ from realtime.scoring import score_from_distance
 POSES_PER_SEQUENCE = 10
 PAIRS = 20000
 PAPER_WIDTH = 0.3
+SHORT_COLUMNS = ("AUC", "R@1", "R@1 action", "bends")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +69,8 @@ def test_set(penn: PoseSet, speed: OutcomeSet, ski: OutcomeSet) -> TestSet:
     return TestSet(poses, pairs, bend_test(poses.xy, np.random.default_rng(3)), speed, ski)
 
 
-def measure(method: Method, tests: TestSet) -> dict[str, float]:
-    """Every number of the table for one method, by column name."""
+def measure(method: Method, tests: TestSet, short: bool = False) -> dict[str, float]:
+    """Every number of the table for one method, by column name; with `short`, those of SHORT_COLUMNS only."""
     poses, pairs = tests.poses, tests.pairs
     first, second = poses.xy[pairs.first], poses.xy[pairs.second]
     between = method.matrix(poses.xy)
@@ -80,6 +81,8 @@ def measure(method: Method, tests: TestSet) -> dict[str, float]:
         "R@1 action": recall_at_1(between, poses.action, poses.group),
         "bends": spearman(bent, tests.bends.degrees.astype(float)),
     }
+    if short:
+        return result
     result |= _robustness(method, first, second, pairs)
     result["mirror"] = _mirrored_share(method, poses.xy)
     result["drop 3"] = worst_score_change(method, poses.xy)

@@ -12,12 +12,18 @@ from calibration.limb_bends import BendSet, bend_test
 from calibration.losses import PAPER_MARGIN, contrastive_loss, cosine_distance, graded_loss, supervised_contrast
 from calibration.measures import area_under_curve, spearman
 from calibration.pairs import Pairs, label_pairs
-from calibration.synthetic.graded_pairs import GradedSettings, graded_batch
+from calibration.synthetic.families import FamilySettings, families
+from calibration.synthetic.graded_pairs import WEIGHT_FLOOR, GradedSettings, bent_pictures, dropped, graded_batch
 from calibration.training import BatchLoss, Validation
 from engines.networks.graded import HALF, KEPT, GradedEncoder
 
 PAPER_BATCH = 64
 PHASES = 4
+CONTRAST_BATCH, CONTRAST_EACH, CONTRAST_WEIGHT = 96, 4, 0.1
+"""Real poses in a batch of the supervised contrast, how many of them have one label, and what it weighs."""
+
+STRANGERS_WEIGHT, BENDS_WEIGHT = 0.5, 4.0
+"""What pairs of two families and bent limbs weigh, where pairs of one family weigh 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +126,38 @@ def graded_recipe(
             xy, labels = sampler.draw_labelled(contrast_batch, 4, generator)
             result = result + contrast * supervised_contrast(encoder(xy, torch.ones(len(xy), 15)), labels)
         return result
+
+    return loss
+
+
+def labels_recipe(poses: LabelledPoses, settings: FamilySettings) -> BatchLoss:
+    """Graded regression on families of synthetic people and bent limbs, plus supervised contrast over real labels.
+
+    Args:
+        poses: real poses; half of the bent pictures are made from them.
+        settings: what the synthetic pictures look like.
+    """
+    sampler = PairSampler(poses)
+
+    def loss(encoder: nn.Module, generator: torch.Generator) -> Tensor:
+        people = families(settings, generator)
+        chosen = torch.randint(0, len(sampler.xy), (settings.bends // 2,), generator=generator)
+        original = torch.cat([sampler.xy[chosen], people.xy[settings.bends // 2 : settings.bends]])
+        bent, wanted = bent_pictures(original, settings.bend_sharpness, generator)
+        bent_mask = dropped(len(original), settings.dropping, generator)
+        real, labels = sampler.draw_labelled(CONTRAST_BATCH, CONTRAST_EACH, generator)
+        real = real + torch.randn(real.shape, generator=generator) * settings.jitter
+        pictures = [people.xy, original, bent, real]
+        masks = [people.mask, bent_mask, bent_mask, torch.ones(real.shape[:2])]
+        embedding = encoder(torch.cat(pictures), torch.cat(masks)).split([len(part) for part in pictures])
+        distance = 1 - embedding[0] @ embedding[0].T
+        weight = 1 / (people.wanted + WEIGHT_FLOOR)
+        result = CONTRAST_WEIGHT * supervised_contrast(embedding[3], labels)
+        for pairs, counts in ((people.related, 1.0), (people.strangers, STRANGERS_WEIGHT)):
+            if pairs.any():
+                result = result + counts * graded_loss(distance[pairs], people.wanted[pairs], weight[pairs])
+        bends = cosine_distance(embedding[1], embedding[2])
+        return result + BENDS_WEIGHT * graded_loss(bends, wanted, 1 / (wanted + WEIGHT_FLOOR))
 
     return loss
 

@@ -52,15 +52,15 @@ def read_distances(path: Path, target: str | None = None) -> Floats64:
 
 def _frame_distances(path: Path, target: str | None) -> list[float]:
     distances = []
-    lines = require_file(path, "recording").read_text(encoding="utf-8").splitlines()
+    lines = require_file(path, "recording").read_bytes().splitlines()
     for number, line in enumerate(lines, 1):
         try:
             row: Any = json.loads(line)
             scored = row["type"] == "frame" and row["status"] == "scored"
             if scored and target in (None, row.get("target")):
                 distances.append(float(row["distance"]))
-        except (KeyError, TypeError, ValueError) as error:
-            seen = f"line {number}: {type(error).__name__} {error}"
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            seen = f"line {number}: {type(error).__name__}"
             raise malformed(path, seen, "one JSON object a line, as --results writes them") from error
     return distances
 

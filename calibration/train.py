@@ -24,7 +24,16 @@ from calibration.curves import draw_training
 from calibration.datasets.mpii import read_mpii_csv
 from calibration.datasets.penn import read_penn
 from calibration.datasets.poseset import PoseSet
-from calibration.recipes import PAPER_BATCH, beside_bones, graded_recipe, held_out_validation, labelled, paper_recipe
+from calibration.recipes import (
+    PAPER_BATCH,
+    beside_bones,
+    graded_recipe,
+    held_out_validation,
+    labelled,
+    labels_recipe,
+    paper_recipe,
+)
+from calibration.synthetic.families import FamilySettings
 from calibration.synthetic.graded_pairs import GradedSettings
 from calibration.training import BatchLoss, DeadEncoderError, History, Schedule, dead_channels, train
 from engines.download import file_sha256
@@ -33,14 +42,16 @@ from engines.exits import documented_exits
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder, save_encoder
 
 DATA = Path("../shared/data")
-RECIPES = ("graded", "graded-mlp", "paper", "mlp")
+RECIPES = ("graded", "graded-mlp", "graded-labels", "paper", "mlp")
 PAPER_EPOCHS = 50
 HELD_OUT_SHARE = 5
 GRADED_STEPS = 3500
+LABELS_STEPS = 1200
 
 NEW_ENCODER: dict[str, Callable[[], nn.Module]] = {
     "graded": GradedEncoder,
     "graded-mlp": lambda: GradedEncoder(graph=False, hidden=(256, 176)),
+    "graded-labels": lambda: GradedEncoder(bones_first=True),
     "paper": PaperEncoder,
     "mlp": MlpEncoder,
 }
@@ -63,14 +74,14 @@ class Trained:
 def parser() -> argparse.ArgumentParser:
     """The command line of training."""
     line = argparse.ArgumentParser(prog="python -m calibration.train", description=__doc__)
-    line.add_argument("encoder", choices=RECIPES, help="graded-mlp is graded without its graph, for comparison")
+    line.add_argument("encoder", choices=RECIPES, help="graded-mlp: without its graph; graded-labels: with labels")
     line.add_argument("--data", type=Path, default=DATA, help="folder with the annotation files (%(default)s)")
     line.add_argument("--dataset", choices=("mpii", "penn"), default="mpii", help="poses to train on (%(default)s)")
     line.add_argument("--leave-out", default="", help="actions kept out of training, comma separated; else every fifth")
     line.add_argument("--out", type=Path, default=Path("runs/encoders"), help="folder for runs (%(default)s)")
     line.add_argument("--seeds", type=int, default=1, help="how many seeds (%(default)s)")
     line.add_argument("--first-seed", type=int, default=0, help="the first of them (%(default)s)")
-    line.add_argument("--steps", type=int, default=None, help="batches; default: 50 epochs, or 3500 for graded")
+    line.add_argument("--steps", type=int, default=None, help="batches; default: 50 epochs, 3500 or 1200 for graded")
     line.add_argument("--learning-rate", type=float, default=None, help="default: 1e-4 as published, 2e-3 for graded")
     line.add_argument("--contrast", type=float, default=0.0, help="weight of the supervised contrast (%(default)s)")
     line.add_argument("--no-real", action="store_true", help="train graded on synthetic poses only")
@@ -91,7 +102,8 @@ def split_by_action(poses: PoseSet, left_out: tuple[str, ...]) -> tuple[PoseSet,
 def schedule_for(arguments: argparse.Namespace, poses: int, seed: int) -> Schedule:
     """As published for `paper` and `mlp` (Adam 1e-4, batch 64, 50 epochs); AdamW, one cycle for `graded`."""
     graded = arguments.encoder.startswith("graded")
-    steps = arguments.steps or (GRADED_STEPS if graded else PAPER_EPOCHS * (poses // PAPER_BATCH))
+    usual = {"graded-labels": LABELS_STEPS} if graded else {arguments.encoder: PAPER_EPOCHS * (poses // PAPER_BATCH)}
+    steps = arguments.steps or usual.get(arguments.encoder, GRADED_STEPS)
     rate = arguments.learning_rate or (2e-3 if graded else 1e-4)
     return Schedule(seed, steps, rate, 1e-3 if graded else 0.0, graded, max(steps // 12, 1))
 
@@ -105,7 +117,9 @@ def run(arguments: argparse.Namespace) -> list[Trained]:
     poses = labelled(training)
     validate = held_out_validation(labelled(kept_out))
     recipe: BatchLoss
-    if arguments.encoder.startswith("graded"):
+    if arguments.encoder == "graded-labels":
+        recipe = labels_recipe(poses, FamilySettings())
+    elif arguments.encoder.startswith("graded"):
         recipe = graded_recipe(None if arguments.no_real else poses, GradedSettings(), arguments.contrast)
     else:
         recipe = paper_recipe(poses)
@@ -128,7 +142,7 @@ def run(arguments: argparse.Namespace) -> list[Trained]:
             except DeadEncoderError as error:
                 progress.console.print(f"seed {seed} skipped: {error}")
             else:
-                if isinstance(encoder, GradedEncoder):
+                if isinstance(encoder, GradedEncoder) and not encoder.bones_first:
                     encoder = beside_bones(encoder, poses.xy)
                     history = history.extended(schedule.steps, history.loss[-1], validate(encoder))
                 finished.append(_write(folder, arguments, schedule, encoder, history, training, probe))

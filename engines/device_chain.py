@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.device import ABANDONED, Device, Engine
+from engines.device import ABANDONED, Device, Engine, Stream
 from engines.errors import GpuHangError
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 
@@ -70,28 +70,34 @@ class DeviceChain:
         """One execution of an engine."""
         self.device.attach()
         if (name, targets) not in self._runs:
-            self._runs[name, targets] = self._prepared(self.engines[name], targets)
+            self._runs[name, targets] = bound(self.device, self.engines[name], targets, self._stream, self._closing)
         return self._runs[name, targets](**inputs)
 
-    def _prepared(self, engine: Engine, targets: int) -> Callable[..., dict[str, npt.NDArray[Any]]]:
-        """Memory and a context for an engine, as a function of its inputs."""
-        tensors = engine.tensors
-        memory = {name: self.device.memory(tensor.nbytes(targets)) for name, tensor in tensors.items()}
-        staged = {name: self.device.host_memory(tensor.nbytes(targets)) for name, tensor in tensors.items()}
-        context = engine.context(memory, targets)
-        self._closing.callback(context.close)
 
-        def run(**inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-            for name, values in inputs.items():
-                staged[name].array(values.shape, tensors[name].dtype)[:] = values
-                self.device.copy(memory[name], staged[name], self._stream)
-            context.enqueue(self._stream)
-            outputs = {name: tensor for name, tensor in tensors.items() if not tensor.is_input}
-            for name in outputs:
-                self.device.copy(staged[name], memory[name], self._stream)
-            self._stream.sync()
-            return {
-                name: staged[name].array(tensor.sized(targets), tensor.dtype).copy() for name, tensor in outputs.items()
-            }
+def bound(
+    device: Device, engine: Engine, targets: int, stream: Stream, closing: contextlib.ExitStack
+) -> Callable[..., dict[str, npt.NDArray[Any]]]:
+    """An engine as a function of its inputs: host arrays in by name, all outputs back, one execution a call.
 
-        return run
+    `closing` gets what frees its context.
+    """
+    tensors = engine.tensors
+    memory = {name: device.memory(tensor.nbytes(targets)) for name, tensor in tensors.items()}
+    staged = {name: device.host_memory(tensor.nbytes(targets)) for name, tensor in tensors.items()}
+    context = engine.context(memory, targets)
+    closing.callback(context.close)
+
+    def run(**inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        for name, values in inputs.items():
+            staged[name].array(values.shape, tensors[name].dtype)[:] = values
+            device.copy(memory[name], staged[name], stream)
+        context.enqueue(stream)
+        outputs = {name: tensor for name, tensor in tensors.items() if not tensor.is_input}
+        for name in outputs:
+            device.copy(staged[name], memory[name], stream)
+        stream.sync()
+        return {
+            name: staged[name].array(tensor.sized(targets), tensor.dtype).copy() for name, tensor in outputs.items()
+        }
+
+    return run

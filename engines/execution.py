@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from engines.contract import check_tensors
+from engines.device import Tensor
 from engines.errors import EngineError
 from engines.host_sampling import crop, letterbox
 from engines.manifest import Manifest, check_files, read_manifest
@@ -121,13 +123,29 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
     # a pool that spins between frames would take its core from the other engines' pools
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for every status, with no common base
         raise EngineError(
             f"ONNX Runtime {onnxruntime.__version__} cannot open {path} ({type(error).__name__})",
             "a graph written by build_engines.py is needed",
             f"run build_engines.py --backend onnx --out {info.directory}",
         ) from error
+    check_tensors(session_tensors(session), manifest, info.directory, cut=cut)
+    return session
+
+
+def session_tensors(session: onnxruntime.InferenceSession) -> dict[str, Tensor]:
+    """What ONNX Runtime says of a graph's inputs and outputs; -1 for a size that is open."""
+    return {
+        value.name: Tensor(
+            value.name,
+            tuple(side if isinstance(side, int) else -1 for side in value.shape),
+            {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}.get(value.type, np.object_),
+            value in inputs,
+        )
+        for inputs in [session.get_inputs()]
+        for value in [*inputs, *session.get_outputs()]
+    }
 
 
 def read_chain(directory: Path, encoder: str) -> ChainInfo:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from engines import device as protocol
+from engines.contract import check_tensors, contract
 from engines.cuda_device import CudaDevice, CudaStream
 from engines.device import Tensor
 from engines.device_chain import DeviceChain
@@ -19,41 +20,7 @@ from engines.errors import EngineError, GpuError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState
 from engines.manifest import Manifest, check_files
-from engines.options import MOST_PEOPLE
 from engines.tensorrt_build import collecting_logger, import_tensorrt
-
-JOINT_COUNT, KEYPOINT_COUNT, EMBEDDING_SIZE = 15, 17, 50
-
-
-def contract(manifest: Manifest) -> dict[str, Tensor]:
-    """The tensors that an engine must have; see the README, "The three graphs"."""
-    width, height = manifest.frame_size
-    people, floats = manifest.people, np.float32
-    frame = Tensor("frame", (height, width, 3), np.uint8, True)
-    if manifest.name == "detect":
-        tensors = [frame, Tensor("anchor", (4,), floats, True), Tensor("boxes", (MOST_PEOPLE, 5), floats, False)]
-    elif manifest.name == "pose":
-        tensors = [
-            frame,
-            Tensor("boxes", (people, 5), floats, True),
-            Tensor("state", (people, KEYPOINT_COUNT, 4), floats, True),
-            Tensor("seconds", (1,), floats, True),
-            Tensor("keypoints", (people, KEYPOINT_COUNT, 3), floats, False),
-            Tensor("joints", (people, JOINT_COUNT, 3), floats, False),
-            Tensor("next_boxes", (people, 5), floats, False),
-            Tensor("next_state", (people, KEYPOINT_COUNT, 4), floats, False),
-        ]
-    else:
-        tensors = [
-            Tensor("joints", (people, JOINT_COUNT, 3), floats, True),
-            Tensor("targets", (-1, JOINT_COUNT, 3), floats, True),
-            Tensor("counts", (-1, JOINT_COUNT), floats, True),
-            Tensor("width", (-1,), floats, True),
-            Tensor("embedding", (people, EMBEDDING_SIZE), floats, False),
-            Tensor("distance", (people, -1), floats, False),
-            Tensor("score", (people, -1), floats, False),
-        ]
-    return {tensor.name: tensor for tensor in tensors}
 
 
 def rebuild(directory: Path) -> str:
@@ -110,6 +77,17 @@ def open_engine(
     warnings = check_fits(manifest, directory, gpu, trt.__version__)
     check_files(manifest, directory)
     path = directory / manifest.engine_file
+    runtime, engine = read_engine(path.read_bytes(), path, trt, gpu)
+    check_tensors(engine_tensors(engine, trt), manifest, directory)
+    return TensorRtEngine(runtime, engine, contract(manifest), trt, device), warnings
+
+
+def read_engine(content: bytes, path: Path, trt: ModuleType, gpu: GpuState) -> tuple[Any, Any]:
+    """TensorRT's runtime and engine from the bytes of the file `path`, whose hash has been checked.
+
+    Raises:
+        EngineError: no working driver, or bytes that TensorRT cannot read.
+    """
     faults: list[str] = []
     logger = collecting_logger(trt, faults)
     try:
@@ -120,16 +98,15 @@ def open_engine(
             "a working NVIDIA driver is needed",
             "check nvidia-smi, or give engines built with --backend onnx",
         ) from error
-    engine = runtime.deserialize_cuda_engine(path.read_bytes())
+    engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         reason = " ".join(", ".join(faults[-2:]).split())[:300] or "no reason given"
         raise EngineError(
             f"{trt.__name__} {trt.__version__} cannot read {path} ({reason})",
             f"an engine built by this version for compute capability {gpu.compute_capability} is needed",
-            rebuild(directory),
+            rebuild(path.parent),
         )
-    check_tensors(engine_tensors(engine, trt), manifest, directory)
-    return TensorRtEngine(runtime, engine, contract(manifest), trt, device), warnings
+    return runtime, engine
 
 
 def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
@@ -144,31 +121,6 @@ def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
         )
         for name in names
     }
-
-
-def check_tensors(seen: Mapping[str, Tensor], manifest: Manifest, directory: Path) -> None:
-    """Compares an engine's tensors with the contract.
-
-    Raises:
-        EngineError: naming the first that differs.
-    """
-    wanted = contract(manifest)
-    for name in sorted(set(seen) | set(wanted)):
-        one, other = (described(tensors.get(name)) for tensors in (seen, wanted))
-        if one != other:
-            raise EngineError(
-                f"{manifest.engine_file} has {name} as {one}",
-                f"its manifest needs {other}",
-                rebuild(directory),
-            )
-
-
-def described(tensor: Tensor | None) -> str:
-    """A tensor in words, for comparison and for the user."""
-    if tensor is None:
-        return "nothing"
-    shape = "x".join("T" if side == -1 else str(side) for side in tensor.shape)
-    return f"{'input' if tensor.is_input else 'output'} {np.dtype(tensor.dtype).name} {shape}"
 
 
 class TensorRtContext:

@@ -80,6 +80,7 @@ def no_room(size: Size) -> Picture | None:
 
 def decode_picture(data: bytes) -> Picture | None:
     """The picture in a JPEG, PNG or such, uint8 [h, w, 3] BGR; None for anything else, cut off or absurdly large."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it says would stand beside our sentence
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # empty, or larger than OpenCV's limits

@@ -238,7 +238,7 @@ def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextl
     """Tones and speech, unless nobody is to hear them; says what is missing."""
     if arguments.mute or arguments.headless:
         return None
-    sound = stack.enter_context(Sound())
+    sound = stack.enter_context(Sound(say=lambda sentence: console.print(f"Sound: {sentence}.", soft_wrap=True)))
     if sound.problem:
         console.print(f"Sound: {sound.problem}.", soft_wrap=True)
     return sound

@@ -55,6 +55,7 @@ class View:
         ghost: float32 [15, 3] px, the target in the user's size and place; None for none.
         moves: what to do, the most important first.
         hint: words over everything else, such as why there is no score.
+        praise: the hint is good news.
         cue: a short word in the place of moves.
         words_right: the column of words stands at the right, the person at the left.
         hold: the hold ring; None where nothing is to be held.
@@ -72,6 +73,7 @@ class View:
     ghost: Floats | None = None
     moves: tuple[Move, ...] = ()
     hint: str = ""
+    praise: bool = False
     cue: str = ""
     words_right: bool = False
     hold: HoldView | None = None
@@ -127,7 +129,7 @@ def draw_overlay(
     words = (view.cue,) if view.cue else tuple(move.words.capitalize() for move in view.moves)
     colours = (GOOD,) if view.cue else tuple(deviation_colour(move.degrees) for move in view.moves)
     draw_column(canvas, words, colours, view.words_right, scale)
-    draw_banner(canvas, hint_lines(view.hint), FAIR, scale)
+    draw_banner(canvas, hint_lines(view.hint), GOOD if view.praise else FAIR, scale)
     if view.countdown:
         draw_countdown(canvas, view.countdown, scale)
     if view.latency:

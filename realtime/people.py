@@ -23,6 +23,7 @@ HIDDEN_SECONDS = 5.0
 SPEED_SECONDS = 1.0
 BODY_SHARE = 0.3
 """The width of a body without its arms, in parts of its height."""
+WITHIN_SHARE, LIKE_HEIGHT = 0.75, 0.6
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
 LEARNING_RATE = 0.1
 SURE_AGAIN = 3
@@ -113,7 +114,17 @@ def middle_of(box: Floats) -> float:
 def apart(first: Floats, second: Floats) -> float:
     """How far two bodies are from touching, in heights of the larger; negative where one is before the other."""
     height = max(float(first[3] - first[1]), float(second[3] - second[1]), 1.0)
-    return abs(middle_of(first) - middle_of(second)) / height - BODY_SHARE
+    above = float(max(first[1], second[1]) - min(first[3], second[3]))  # one on a stage, the other below it
+    return max(abs(middle_of(first) - middle_of(second)) / height - BODY_SHARE, above / height)
+
+
+def same_body(first: Floats, second: Floats) -> bool:
+    """Whether two boxes may well be one body, found twice: of like heights, one nearly within the other."""
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
+    shared = float(np.prod(np.clip(high - low, 0, None)))
+    smaller = min(float(np.prod(box[2:4] - box[:2])) for box in (first, second))
+    heights = sorted(float(box[3] - box[1]) for box in (first, second))
+    return shared >= WITHIN_SHARE * smaller and heights[0] >= LIKE_HEIGHT * heights[1]
 
 
 def iou(first: Floats, second: Floats) -> float:
@@ -181,6 +192,8 @@ class Crowd:
     def share_out(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> dict[int, int]:
         """Whose box is whose: index of the box -> id. Those nobody is expected at belong to newcomers.
 
+        A newcomer does not begin within the box of another: the same body was found twice, and that box is nobody's.
+
         Args:
             seconds: of the frame.
             boxes: each float32 [5], as found by the detector.
@@ -191,7 +204,7 @@ class Crowd:
         pairs = best_pairs(costs, NOT_FOUND_COST)
         owners = {box: self.people[row].id for row, box in pairs.items()}
         for index, box in enumerate(boxes):
-            if index not in owners:
+            if index not in owners and not any(same_body(box, boxes[other]) for other in owners):
                 self.people.append(Person(self._next_id, box[:4].copy(), seconds, seconds))
                 owners[index] = self._next_id
                 self._next_id += 1

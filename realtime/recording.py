@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.errors import BadInputError
+from engines.options import MOST_SIDE_PX
 from engines.skeleton import JOINTS
 from realtime.pose import MAX_HOLD_SECONDS, Target, target_from_object
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult, PersonResult
@@ -92,7 +93,7 @@ def read_recording(path: Path) -> Recording:
         path=path,
         source=text(session.get("source"), f"{where}: source"),
         source_size=size_px(session.get("source_size"), f"{where}: source_size"),
-        frame_size=size_px(session.get("frame_size"), f"{where}: frame_size"),
+        frame_size=frame_size_px(session.get("frame_size"), f"{where}: frame_size"),
         backend=text(session.get("backend"), f"{where}: backend"),
         started=text(session.get("started"), f"{where}: started"),
         engines={name: text(value, f"{where}: engines.{name}") for name, value in hashes.items()},
@@ -115,6 +116,16 @@ def row_of(line: bytes, where: str) -> dict[str, object]:
         cut = "ends too early" if not line.endswith(b"\n") else "is not JSON"
         raise BadInputError(f"{where} {cut}", READABLE, "give such a file, or take that line out") from error
     return fields(row, where)
+
+
+def frame_size_px(value: object, where: str) -> tuple[int, int]:
+    """Width and height of fitted frames, which have to be drawn again."""
+    size = size_px(value, where)
+    if max(size) > MOST_SIDE_PX:
+        raise BadInputError(
+            f"{where} is {list(size)}", f"sides of at most {MOST_SIDE_PX} px are allowed", "correct that value"
+        )
+    return size
 
 
 def text(value: object, where: str) -> str:

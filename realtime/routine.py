@@ -77,10 +77,15 @@ def read_routine(path: Path, open_target: Callable[[Path], Target]) -> Routine:
         BadInputError: the file or one of its targets cannot be read or does not fit; file and field are named.
     """
     source = name_of(path)
-    entry = fields(read_json(path), source)
+    entry = fields(read_json(path, "a routine is JSON of poses (docs/routine.schema.json)"), source)
+    if "format" in entry and entry["format"] != FORMAT:
+        is_target = entry["format"] == "posemirror-target"
+        raise BadInputError(
+            f"{source}: format is {shown(entry['format'])}",
+            f'a routine has "{FORMAT}"',
+            "give it with --target" if is_target else "give another file, or correct that value",
+        )
     check_keys(entry, REQUIRED, OPTIONAL, source)
-    if entry["format"] != FORMAT:
-        raise BadInputError(f"{source}: format is {shown(entry['format'])}", f'a routine has "{FORMAT}"', "correct it")
     version = entry["version"]
     if isinstance(version, bool) or version != VERSION:
         raise BadInputError(f"{source}: version is {shown(version)}", f"version {VERSION} is read", "correct it")

@@ -93,7 +93,13 @@ def words_of(action: argparse.Action, value: object, where: str) -> list[str]:
         if not isinstance(value, bool):
             raise BadInputError(f"{where} is {value!a:.60}", "it is true or false", "correct that value")
         return [option] if value else []
+    if action.nargs == "?" and isinstance(value, bool):
+        return [option] if value else []
     if isinstance(value, list):
+        if isinstance(action, argparse._AppendAction):
+            return [word for one in value for word in words_of(action, one, where)]
+        if action.dest != "ignore":
+            raise BadInputError(f"{where} is {value!a:.60}", "it is one value", "take out the brackets")
         value = ",".join(str(one) for one in value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BadInputError(f"{where} is {value!a:.60}", "it is a text or a number", "correct that value")

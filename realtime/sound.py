@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
+import time
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ TONES = {
 
 PLAYERS: tuple[tuple[str, ...], ...] = (("paplay",), ("pw-play",), ("aplay", "-q"), ("afplay",))
 SPEAKERS: tuple[tuple[str, ...], ...] = (("spd-say", "--wait"), ("espeak-ng",), ("espeak",), ("say",))
+
+LONGEST_SECONDS = 20.0
+"""No tone and no sentence takes as long."""
 
 Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 
@@ -82,15 +86,25 @@ def first_found(commands: Sequence[tuple[str, ...]], find: Callable[[str], str |
 class Sound:
     """Plays and speaks through the system's programs; one tone and one sentence at a time. Use as a context manager.
 
-    A program that fails (there is no sound device) is not asked again.
+    A program that fails (there is no sound device, or it was removed) is told of and not asked again.
 
     Args:
         find: tells where a program is, or None.
         start: starts one.
+        say: tells the user of what is lost.
+        now: seconds of a clock.
     """
 
-    def __init__(self, *, find: Callable[[str], str | None] = shutil.which, start: Start = started) -> None:
-        self._start = start
+    def __init__(
+        self,
+        *,
+        find: Callable[[str], str | None] = shutil.which,
+        start: Start = started,
+        say: Callable[[str], None] = lambda sentence: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start, self._say, self._now = start, say, now
+        self._since: dict[str, float] = {}
         self.player, self.speaker = first_found(PLAYERS, find), first_found(SPEAKERS, find)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -129,16 +143,23 @@ class Sound:
 
     def _run(self, role: str, command: tuple[str, ...], last: str) -> tuple[str, ...] | None:
         """Starts a program, unless its last run is not over; gives None once it has failed."""
-        running = self._running.get(role)
+        running, failed = self._running.get(role), ""
         if running is not None and running.poll() is None:
-            return command
-        if running is not None and running.returncode != 0:
-            return None
-        try:
-            self._running[role] = self._start([*command, last])
-        except OSError:
-            return None
-        return command
+            if self._now() - self._since[role] < LONGEST_SECONDS:
+                return command
+            running.kill()
+            failed = f"has hung for {LONGEST_SECONDS:.0f} s"
+        elif running is not None and running.returncode:
+            failed = f"ended with {running.returncode}"
+        if not failed:
+            try:
+                self._running[role], self._since[role] = self._start([*command, last]), self._now()
+                return command
+            except OSError as error:
+                failed = f"could not be started ({error.strerror})"
+        what = "tones" if role == "player" else "speech"
+        self._say(f"{command[0]} {failed}, perhaps the sound device is gone: the session goes on without {what}")
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -190,6 +190,7 @@ class Station:
             ghost=ghost if not self._phase(DONE) else None,
             moves=() if hint else shown,
             hint=hint,
+            praise=self._phase(REST, DONE) and not (self._state and self._state.progress.paused),
             cue="Hold still" if self._phase(HOLD) and not hint else "",
             words_right=self._words_right,
             hold=hold_view(self._state) if self._state else None,
@@ -278,6 +279,11 @@ def recorded_progress(result: FrameResult, routine: Routine) -> Progress:
     return Progress(result.phase, result.repetition, steps[0] if steps else 0, result.hold_seconds)
 
 
+def held_words(times: int) -> str:
+    """How often a pose was held."""
+    return f"Held {times} times" if times > 1 else ("Not held yet", "Held once")[times]
+
+
 def hold_view(state: RoutineState) -> HoldView:
     """The ring, its number and the lines below it, from the progress of a routine."""
     progress, step = state.progress, state.step
@@ -285,7 +291,7 @@ def hold_view(state: RoutineState) -> HoldView:
     if len(state.routine.steps) > 1:
         lines.append(f"Pose {progress.step + 1} of {len(state.routine.steps)}")
     if state.routine.repetitions is None:
-        lines.append(f"Held {progress.repetition - 1} times")
+        lines.append(held_words(progress.repetition - 1))
     elif state.routine.repetitions > 1:
         lines.append(f"Round {progress.repetition} of {state.routine.repetitions}")
     share, inside = 0.0, ""

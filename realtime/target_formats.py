@@ -45,8 +45,8 @@ class Person:
     image: int | str | None = None
 
 
-def read_json(path: Path) -> object:
-    """The JSON of a user's file, read strictly: no NaN, no key twice, UTF-8, at most 16 MB.
+def read_json(path: Path, readable: str = READABLE) -> object:
+    """The JSON of a user's file, read strictly: no NaN, no key twice, UTF-8, at most 16 MB; `readable` is for errors.
 
     Raises:
         BadInputError: the file is missing, a directory, unreadable, too large, empty, truncated or not JSON.
@@ -56,11 +56,11 @@ def read_json(path: Path) -> object:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise BadInputError(f"{name_of(path)} could not be read ({reason})", READABLE, "give such a file") from error
+        raise BadInputError(f"{name_of(path)} could not be read ({reason})", readable, "give such a file") from error
     if len(data) > MAX_BYTES:
-        raise BadInputError(f"{name_of(path)} is larger than 16 MB", READABLE, "give a file of one pose")
+        raise BadInputError(f"{name_of(path)} is larger than 16 MB", readable, "give another file")
     if not data.strip():
-        raise BadInputError(f"{name_of(path)} is empty", READABLE, "write it again, or give another file")
+        raise BadInputError(f"{name_of(path)} is empty", readable, "write it again, or give another file")
     try:
         return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
@@ -73,8 +73,8 @@ def read_json(path: Path) -> object:
     except RecursionError:
         seen = "is nested too deeply"
     except ValueError as error:
-        seen = str(error)
-    raise BadInputError(f"{name_of(path)} {seen}", READABLE, "correct the file, or give another one")
+        seen = "holds a number of too many digits" if "digits" in str(error) else str(error)
+    raise BadInputError(f"{name_of(path)} {seen}", readable, "correct the file, or give another one")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -90,8 +90,9 @@ def _refuse_constant(text: str) -> object:
 
 
 def name_of(path: Path) -> str:
-    """A path that can be printed whatever bytes it holds."""
-    return str(path).encode(errors="backslashreplace").decode()
+    """A path that can be printed in one line, whatever bytes it holds."""
+    text = str(path).encode(errors="backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def shown(value: object) -> str:

@@ -82,12 +82,26 @@ def _dives(name: str, annotations: Path, folder: Path, suffix: str, fields: tupl
         if not isinstance(listed, list) or not listed:
             raise malformed(path, f"a {type(listed).__name__}, or empty", "a list of (video, number)")
         for key in listed:
-            if key not in content:
-                raise malformed(path, f"{key!r} is not annotated", f"keys of {annotations.name}")
+            try:
+                known = key in content
+            except TypeError:  # a list, for one, is no key
+                known = False
+            if not known:
+                raise malformed(path, f"{named(key)} is not annotated", f"keys of {annotations.name}")
             members[key] = part == "test"
         files.append(path)
     clips = tuple(_dive(annotations, key, content[key], fields, test) for key, test in members.items())
     return ClipSet(name, clips, {path.name: file_sha256(path) for path in files})
+
+
+def named(key: object) -> str:
+    """A key of the annotations in one short line."""
+    return one_line(f"{key!a:.60}")
+
+
+def one_line(text: object) -> str:
+    """What may be a repr or an error of several lines, in one."""
+    return " ".join(str(text).split())
 
 
 def _dive(path: Path, key: Any, entry: Mapping[str, Any], fields: tuple[str, ...], test: bool) -> Clip:
@@ -104,10 +118,11 @@ def _dive(path: Path, key: Any, entry: Mapping[str, Any], fields: tuple[str, ...
             tuple(float(judge) for judge in entry[judges]),
             test,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise malformed(path, f"{key!r}: {type(error).__name__} {error}", f"the fields {', '.join(fields)}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        seen = f"{named(key)}: {type(error).__name__} {one_line(error)}"
+        raise malformed(path, seen, f"the fields {', '.join(fields)}") from error
     if not (np.isfinite(clip.score) and clip.difficulty > 0):
-        raise malformed(path, f"{key!r}: score {clip.score}, difficulty {clip.difficulty}", "a finite score")
+        raise malformed(path, f"{named(key)}: score {clip.score}, difficulty {clip.difficulty}", "a finite score")
     return clip
 
 

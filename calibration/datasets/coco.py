@@ -1,12 +1,11 @@
 """COCO keypoint annotations. Knows COCO's JSON; the joints come from engines.skeleton."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calibration.datasets.poseset import PoseSet, malformed, require_file
+from calibration.datasets.poseset import PoseSet, load_json, malformed
 from engines.download import file_sha256
 from engines.skeleton import joints_from_keypoints
 
@@ -19,10 +18,7 @@ def read_coco(path: Path) -> PoseSet:
     Raises:
         BadInputError: the file is missing or not such an annotation file.
     """
-    try:
-        content: Any = json.loads(require_file(path, "COCO keypoints").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise malformed(path, f"not JSON ({error})", "a COCO annotation file") from error
+    content: Any = load_json(path, "COCO keypoints", "a COCO annotation file")
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise malformed(path, "no list named annotations", "COCO's annotations with keypoints")
     keypoints, pictures = [], []
@@ -30,7 +26,7 @@ def read_coco(path: Path) -> PoseSet:
         try:
             points = np.asarray(person["keypoints"], np.float32).reshape(17, 3)
             picture = int(person["image_id"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             seen = f"annotation {number}: {type(error).__name__} {error}"
             raise malformed(path, seen, "17 x 3 keypoints and an image_id for every annotation") from error
         if not np.isfinite(points).all():

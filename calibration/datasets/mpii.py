@@ -1,13 +1,12 @@
 """MPII Human Pose, as CSV (with activities) or as HRNet's JSON. Knows MPII's 16 joints; knows no encoder."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calibration.datasets.poseset import Booleans, Floats, PoseSet, malformed, require_file
+from calibration.datasets.poseset import Booleans, Floats, PoseSet, load_json, malformed, require_file
 from engines.download import file_sha256
 
 MPII_JOINTS = (
@@ -49,12 +48,15 @@ def read_mpii_csv(path: Path) -> PoseSet:
         BadInputError: the file or a column is missing, or a coordinate is not a number.
     """
     columns = [f"{joint}_{axis}" for joint in MPII_JOINTS for axis in "XY"]
-    with require_file(path, "MPII CSV").open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = sorted({*columns, "NAME", "Activity"} - set(reader.fieldnames or ()))
-        if missing:
-            raise malformed(path, f"no column {missing[0]!r}", "NAME, Activity and _X and _Y of MPII's 16 joints")
-        rows = list(reader)
+    try:
+        with require_file(path, "MPII CSV").open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            named, rows = set(reader.fieldnames or ()), list(reader)
+    except (ValueError, csv.Error) as error:
+        raise malformed(path, f"not CSV ({type(error).__name__})", "UTF-8 text with a header") from error
+    missing = sorted({*columns, "NAME", "Activity"} - named)
+    if missing:
+        raise malformed(path, f"no column {missing[0]!r}", "NAME, Activity and _X and _Y of MPII's 16 joints")
     xy = np.empty((len(rows), 16, 2), np.float32)
     for number, row in enumerate(rows):
         try:
@@ -74,10 +76,7 @@ def read_mpii_json(path: Path) -> PoseSet:
     Raises:
         BadInputError: the file is missing or not such a list.
     """
-    try:
-        people: Any = json.loads(require_file(path, "MPII JSON").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise malformed(path, f"not JSON ({error})", "a JSON list of people") from error
+    people: Any = load_json(path, "MPII JSON", "a JSON list of people")
     if not isinstance(people, list) or not people:
         raise malformed(path, f"a {type(people).__name__}, or empty", "a list of at least one person")
     xy = np.empty((len(people), 16, 2), np.float32)
@@ -88,7 +87,7 @@ def read_mpii_json(path: Path) -> PoseSet:
             xy[number] = np.asarray(person["joints"], np.float32)
             visible[number] = np.asarray(person["joints_vis"], np.float32) > 0
             names.append(str(person["image"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             seen = f"person {number}: {type(error).__name__} {error}"
             raise malformed(path, seen, "joints 16 x 2, joints_vis 16 and image") from error
     return _labelled("mpii_valid", path, xy, visible & np.all(xy > 0, axis=2), ["person"] * len(people), names)

@@ -55,7 +55,7 @@ def read_speed21(path: Path, frames: int = 16) -> OutcomeSet:
     Raises:
         BadInputError: the file is missing or an array does not have its shape.
     """
-    data = load_arrays(path, ("xy", "offsets", "time_seconds", "climber"), "SPEED21")
+    data = load_arrays(path, ("xy", "offsets", "time_seconds", "climber"), "SPEED21", texts=("climber",))
     xy, seconds = data["xy"].astype(np.float32), data["time_seconds"].astype(np.float64)
     if xy.ndim != 3 or xy.shape[1:] != (16, 2) or seconds.ndim != 1 or data["climber"].shape != seconds.shape:
         seen = f"xy of shape {xy.shape}, time_seconds of {seconds.shape}, climber of {data['climber'].shape}"

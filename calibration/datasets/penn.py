@@ -39,14 +39,15 @@ def read_penn(path: Path) -> PoseSet:
     Raises:
         BadInputError: the file is missing or an array does not have its shape.
     """
-    data = load_arrays(path, ("xy", "visible", "offsets", "action", "actions"), "Penn Action")
+    data = load_arrays(path, ("xy", "visible", "offsets", "action", "actions"), "Penn Action", texts=("actions",))
     xy, visible = data["xy"].astype(np.float32), data["visible"].astype(np.bool_)
     if xy.ndim != 3 or xy.shape[1:] != (13, 2) or visible.shape != xy.shape[:2]:
         raise malformed(path, f"xy of shape {xy.shape}, visible of {visible.shape}", "xy [N, 13, 2], visible [N, 13]")
     if not np.isfinite(xy).all():
         raise malformed(path, "a coordinate that is not finite", "finite px")
-    action = data["action"].astype(np.int64)
-    names = tuple(str(name) for name in data["actions"])
+    with np.errstate(invalid="ignore"):
+        action = data["action"].astype(np.int64)
+    names = tuple(str(name) for name in data["actions"].ravel())
     if action.ndim != 1 or (len(action) and not 0 <= action.min() <= action.max() < len(names)):
         raise malformed(path, f"an action outside 0..{len(names) - 1}", "an index into actions for every sequence")
     offsets = check_offsets(path, data["offsets"], len(xy), len(action))

@@ -1,7 +1,9 @@
 """Poses read from annotations: what every reader returns. Knows nothing of file formats or encoders."""
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,21 +76,41 @@ def malformed(path: Path, seen: str, allowed: str) -> BadInputError:
     return BadInputError(f"{path.name}: {seen}", f"the format needs {allowed}", f"download {path.name} again")
 
 
-def load_arrays(path: Path, names: tuple[str, ...], what: str) -> dict[str, npt.NDArray[np.generic]]:
-    """Named arrays of a `.npz`, never unpickled.
+def load_arrays(
+    path: Path, names: tuple[str, ...], what: str, *, texts: tuple[str, ...] = ()
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Named arrays of a `.npz`, never unpickled; of real numbers, or `texts`, which may hold either.
 
     Raises:
-        BadInputError: the file is missing, is not a `.npz`, lacks an array, or holds pickled objects.
+        BadInputError: the file is missing, is not a `.npz`, lacks an array, or holds another kind of array.
     """
     require_file(path, what)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive]
-            if missing:
-                raise malformed(path, f"no array named {', '.join(missing)}", f"the arrays {', '.join(names)}")
-            return {name: archive[name] for name in names}
-    except (ValueError, OSError) as error:
-        raise malformed(path, f"not a readable .npz ({error})", "a NumPy archive without pickled objects") from error
+            arrays = {name: archive[name] for name in names if name in archive}
+    except Exception as error:  # a broken archive makes zipfile, zlib and NumPy stumble anywhere
+        seen = f"not a readable .npz ({type(error).__name__})"
+        raise malformed(path, seen, "a NumPy archive without pickled objects") from error
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise malformed(path, f"no array named {', '.join(missing)}", f"the arrays {', '.join(names)}")
+    for name, array in arrays.items():
+        kind = array.dtype.kind if isinstance(array, np.ndarray) else "none"
+        if kind not in ("fiubU" if name in texts else "fiub"):
+            raise malformed(path, f"{name} is no array of numbers", "numbers in every array but that of names")
+    return arrays
+
+
+def load_json(path: Path, what: str, allowed: str) -> Any:
+    """A JSON file's content.
+
+    Raises:
+        BadInputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(require_file(path, what).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise malformed(path, f"not JSON ({type(error).__name__})", allowed) from error
 
 
 def check_offsets(path: Path, offsets: npt.NDArray[np.generic], frames: int, sequences: int) -> Integers:

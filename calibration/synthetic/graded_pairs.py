@@ -72,8 +72,8 @@ def graded_batch(settings: GradedSettings, generator: torch.Generator, real: Ten
     if real is not None:
         chosen = torch.randint(0, len(real), (settings.bends // 2,), generator=generator)
         original = torch.cat([real[chosen], original[settings.bends // 2 :]])
-    bent, bent_wanted = _bent_pictures(original, settings, generator)
-    mask = _dropped(len(first) + len(bent), settings.dropping, generator)
+    bent, bent_wanted = bent_pictures(original, settings.bend_sharpness, generator)
+    mask = dropped(len(first) + len(bent), settings.dropping, generator)
     return GradedBatch(
         torch.cat([first, original]),
         torch.cat([second, bent]),
@@ -94,9 +94,9 @@ def _two_bodies(settings: GradedSettings, generator: torch.Generator) -> tuple[T
     weights = torch.tensor(BONE_WEIGHTS)
     difference = ((1 - (body * second).sum(-1)) * weights).sum(1) / weights.sum()
     yaw, pitch = uniform(count, -math.pi, math.pi, g), normal(count, 8 * RADIANS, g)
-    picture = _photographed(body, yaw, pitch, g)
+    picture = photographed(body, yaw, pitch, g)
     yaw, pitch = yaw + normal(count, settings.yaw, g), pitch + normal(count, 6 * RADIANS, g)
-    other_picture = _photographed(second, yaw, pitch, g)
+    other_picture = photographed(second, yaw, pitch, g)
     noise = torch.randn(2, count, 15, 2, generator=g) * settings.jitter
     exponent = settings.sharpness * difference + settings.appearance * shape_difference(picture, other_picture)
     return picture + noise[0], other_picture + noise[1], 1 - torch.exp(-exponent)
@@ -108,7 +108,7 @@ def shape_difference(first: Tensor, second: Tensor) -> Tensor:
     return 1 - (shapes[0] * shapes[1]).sum(1)
 
 
-def _photographed(body: Tensor, yaw: Tensor, pitch: Tensor, generator: torch.Generator) -> Tensor:
+def photographed(body: Tensor, yaw: Tensor, pitch: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures of random people holding the poses: `float32 [N, 15, 2]`, y down, longer side of the box 1."""
     count, g = len(body), generator
     joints = joint_positions(body, random_lengths(count, g))
@@ -120,7 +120,7 @@ def _photographed(body: Tensor, yaw: Tensor, pitch: Tensor, generator: torch.Gen
     return picture / (picture.amax(1) - picture.amin(1)).amax(1)[:, None, None]
 
 
-def _bent_pictures(xy: Tensor, settings: GradedSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def bent_pictures(xy: Tensor, sharpness: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The pictures with one limb bent by up to 90 degrees and slightly disturbed, and the distance that deserves."""
     count, g = len(xy), generator
     moved = torch.zeros(len(LIMBS), 15)
@@ -134,9 +134,10 @@ def _bent_pictures(xy: Tensor, settings: GradedSettings, generator: torch.Genera
     turned = rotate_flat(bent - bent.mean(1, keepdim=True), uniform(count, -6, 6, g) * RADIANS)
     stretched = turned * torch.exp(torch.randn(count, 1, 2, generator=g) * 0.03)
     disturbed = stretched + torch.randn(count, 15, 2, generator=g) * 0.006
-    return disturbed, 1 - torch.exp(-settings.bend_sharpness * (1 - angle.cos()))
+    return disturbed, 1 - torch.exp(-sharpness * (1 - angle.cos()))
 
 
-def _dropped(count: int, dropping: float, generator: torch.Generator) -> Tensor:
+def dropped(count: int, dropping: float, generator: torch.Generator) -> Tensor:
+    """Masks `float32 [N, 15]`: in a share `dropping` of them one joint in five is 0."""
     drop = chance(count, dropping, generator)[:, None] & (torch.rand(count, 15, generator=generator) < 0.2)
     return 1 - drop.to(torch.float32)

@@ -2,6 +2,8 @@
 
 As shipped, the 28 numbers of the bones (directions, softened so that a bone seen end-on counts less) stand beside the
 22 strongest directions of the learnt embedding: the first tell near matches apart, the second look past the camera.
+With `bones_first` the bones are there from the start of training, and the network learns the other 22 numbers beside
+them, of any length: it decides pose by pose how much they weigh.
 
 Mirror symmetry is exact by construction. With f the network and M the mirror (x negated, left and right swapped), the
 learnt embedding is [f(p) + f(Mp), f(p) - f(Mp)]: mirroring p negates its second half and changes nothing else. Bones
@@ -39,6 +41,7 @@ class GradedEncoder(nn.Module):
         channels: features per joint in the two graph convolutions.
         hidden: widths of the linear maps after them.
         beside_bones: whether the bones take 28 of the 50 numbers, as shipped; without, all are learnt, as in training.
+        bones_first: whether the network learns 22 numbers beside the 28 of the bones from the start.
     """
 
     masked = True
@@ -55,9 +58,13 @@ class GradedEncoder(nn.Module):
         channels: int = 16,
         hidden: tuple[int, ...] = (192, 128),
         beside_bones: bool = False,
+        bones_first: bool = False,
     ) -> None:
         super().__init__()
         self.settings = {"graph": graph, "channels": channels, "hidden": list(hidden), "beside_bones": beside_bones}
+        if bones_first:
+            self.settings["bones_first"] = True
+        self.bones_first = bones_first
         self.register_buffer("first", torch.tensor([bone[0] for bone in BONES]), persistent=False)
         self.register_buffer("second", torch.tensor([bone[1] for bone in BONES]), persistent=False)
         self.register_buffer("bones", adjacency(self_loops=1), persistent=False)
@@ -75,7 +82,7 @@ class GradedEncoder(nn.Module):
         for units in hidden:
             layers += [nn.Linear(size, units), nn.GELU()]
             size = units
-        self.head = nn.Sequential(*layers, nn.Linear(size, HALF))
+        self.head = nn.Sequential(*layers, nn.Linear(size, 2 * KEPT if bones_first else HALF))
         self.kept = nn.ModuleList([nn.Linear(HALF, KEPT, bias=False) for _ in range(2)] if beside_bones else [])
 
     def forward(self, xy: Tensor, mask: Tensor) -> Tensor:
@@ -85,6 +92,10 @@ class GradedEncoder(nn.Module):
         mirror_mask = torch.index_select(mask, 1, self.mirrored)
         straight = self.network(pose, mask)
         mirrored = self.network(mirror_image, mirror_mask)
+        if self.bones_first:
+            bones = unit(self.soft_bones(pose, mask).flatten(1))
+            learnt = torch.cat([(straight + mirrored)[:, :KEPT], (straight - mirrored)[:, KEPT:]], 1)
+            return unit(torch.cat([bones, learnt], 1)) * extent
         learnt = unit(torch.cat([straight + mirrored, straight - mirrored], 1))
         if len(self.kept):
             even, odd = self.kept
@@ -99,7 +110,7 @@ class GradedEncoder(nn.Module):
         return bone / ((bone * bone).sum(2, keepdim=True) + BONE_SOFTENING**2).sqrt() * usable[..., None]
 
     def network(self, pose: Tensor, mask: Tensor) -> Tensor:
-        """The network f itself, of a centred pose [N, 15, 2] and its mask [N, 15]: `float32 [N, 25]`."""
+        """The network f itself, of a centred pose [N, 15, 2] and its mask [N, 15]: `float32 [N, 25]`, or [N, 22]."""
         usable = mask * torch.index_select(mask, 1, self.parent)
         bone = (torch.index_select(pose, 1, self.parent) - pose) * usable[..., None]
         length = (bone * bone).sum(2, keepdim=True).clamp(min=EPSILON * EPSILON).sqrt()

@@ -1,5 +1,6 @@
 """Reads weights files and puts them into networks, strictly. Knows names and shapes; executes and downloads nothing."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -66,7 +67,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch wonders aloud at a broken pickle
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader of a broken pickle can stumble anywhere: IndexError, TypeError, ...
         raise EngineError(f"{path} cannot be read as weights ({type(error).__name__})", allowed, next_step) from error
     nested = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None

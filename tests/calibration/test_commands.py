@@ -73,6 +73,13 @@ def test_evaluation_writes_one_table_of_encoders_and_classical_distances(data: P
     assert len(rows) == 2 + 1 + 7
 
 
+def test_a_short_table_has_four_columns(data: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.md"
+    line = ["--data", str(data), "--encoders", "bones", "--out", str(table), "--no-collapse", "--short"]
+    assert evaluate.main([*line, "--no-classical"]) == EXIT_OK
+    assert table.read_text().splitlines()[0] == "| method | seeds | AUC | R@1 | R@1 action | bends |"
+
+
 def test_evaluation_of_a_folder_without_runs_is_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

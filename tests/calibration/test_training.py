@@ -11,13 +11,23 @@ from calibration.datasets.poseset import PoseSet
 from calibration.losses import graded_loss, supervised_contrast
 from calibration.pairs import paper_pairs
 from calibration.paper_rule import paired_recipe
-from calibration.recipes import beside_bones, embed_all, graded_recipe, held_out_validation, labelled, paper_recipe
+from calibration.recipes import (
+    beside_bones,
+    embed_all,
+    graded_recipe,
+    held_out_validation,
+    labelled,
+    labels_recipe,
+    paper_recipe,
+)
+from calibration.synthetic.families import FamilySettings, families
 from calibration.synthetic.graded_pairs import GradedSettings, graded_batch
 from calibration.training import DeadEncoderError, Schedule, check_alive, dead_channels, train
 from engines.errors import BadInputError
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder
 
 SMALL = GradedSettings(pairs=24, bends=8)
+SMALL_FAMILIES = FamilySettings(families=6, members=4, bends=8)
 
 
 def two_actions(count: int = 60, seed: int = 0) -> PoseSet:
@@ -142,6 +152,34 @@ def test_synthetic_pairs_are_finite_and_their_wanted_distance_lies_in_0_to_1() -
     assert batch.wanted.min() >= 0
     assert batch.wanted.max() <= 1
     assert batch.mask.unique().tolist() == [0.0, 1.0]
+
+
+def test_families_are_finite_and_relatives_are_wanted_nearer_than_strangers() -> None:
+    people = families(FamilySettings(), torch.Generator().manual_seed(0))
+    assert torch.isfinite(people.xy).all()
+    assert people.wanted.min() >= 0
+    assert people.wanted.max() <= 1
+    assert torch.allclose(people.wanted, people.wanted.T)
+    assert people.wanted[people.related].mean() < 0.5 * people.wanted[people.strangers].mean()
+
+
+def test_a_picture_is_no_pair_with_itself_and_strangers_see_every_joint() -> None:
+    people = families(SMALL_FAMILIES, torch.Generator().manual_seed(1))
+    assert not people.related.diagonal().any()
+    assert people.related.sum() == 6 * 4 * 3
+    assert (people.mask[people.strangers.any(1)] == 1).all()
+
+
+def test_with_labels_actions_part_and_limbs_stay_graded() -> None:
+    poses = labelled(two_actions())
+    validate = held_out_validation(poses, count=100)
+    torch.manual_seed(0)
+    before = validate(GradedEncoder(bones_first=True).eval())
+    recipe, new = labels_recipe(poses, SMALL_FAMILIES), lambda: GradedEncoder(bones_first=True)
+    encoder, _ = train(new, recipe, no_validation, probe(), Schedule(0, 40, 2e-3, 1e-3, True, 40))
+    after = validate(encoder)
+    assert after["auc"] >= before["auc"]
+    assert after["bend_spearman"] > 0.8
 
 
 def test_the_graded_loss_of_hand_computed_distances() -> None:

@@ -24,6 +24,7 @@ for seed, (name, kind) in enumerate(
     {
         "graded": lambda: GradedEncoder(beside_bones=True),
         "graded, all learnt": GradedEncoder,
+        "graded-labels": lambda: GradedEncoder(bones_first=True),
         "graded-mlp": lambda: GradedEncoder(graph=False),
         "paper": PaperEncoder,
         "mlp": MlpEncoder,

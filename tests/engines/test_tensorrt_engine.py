@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines.contract import check_tensors, contract
 from engines.download import file_sha256
 from engines.errors import EXIT_ENGINE, EXIT_GPU, EngineError, GpuError, PosemirrorError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState, choose_backend
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
-from engines.tensorrt_engine import check_fits, check_tensors, contract, open_engine, open_tensorrt
+from engines.tensorrt_engine import check_fits, open_engine, open_tensorrt
 from tests.realtime.fakes import chain_info
 
 GPU = GpuState("NVIDIA RTX 4090", "8.9", "", "580.65.06")

@@ -17,13 +17,15 @@ import numpy as np
 import pytest
 
 from engines.errors import PosemirrorError
-from realtime import session
+from realtime import displays
+from realtime.displays import Outputs
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame, Picture
 from realtime.mailbox import Ledger
 from realtime.pipeline import STALE_MS, Pipeline
 from realtime.results import SCORED, STALE, FrameResult
-from realtime.session import Outputs, Screen, Statistics, run_session
+from realtime.screen import Screen
+from realtime.session import Statistics, run_session
 from realtime.sources import open_source
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
@@ -220,12 +222,12 @@ class Stage:
         self._written.set()
         self._busy_until_grab = 0
         self._ending = False
-        self._drawn: dict[int, tuple[Screen, FrameResult, int]] = {}
+        self._drawn: dict[int, tuple[Picture, Screen, FrameResult, int]] = {}
         self.ledger = Ledger()
         self._pipeline: Pipeline | None = None
         camera.on_grab, camera.on_picture = self._before_grab, self._given
         monkeypatch.setattr(cv2, "VideoCapture", camera)
-        monkeypatch.setattr(session, "Window", lambda *_: _Screen(self))
+        monkeypatch.setattr(displays, "open_window", lambda *_: _Screen(self))
         self._watch_drawing(monkeypatch)
 
     def _watch_drawing(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,17 +236,22 @@ class Stage:
         def watched(draw: Callable[..., Screen]) -> Callable[..., Screen]:
             def drawing(image: Picture, result: FrameResult, *arguments: object) -> Screen:
                 screen = draw(image, result, *arguments)
-                self._drawn[id(screen.picture)] = (screen, result, number_of(image))
-                return screen
+
+                def over(ground: Picture) -> Picture:
+                    picture = screen.over(ground)
+                    self._drawn[id(picture)] = (picture, screen, result, number_of(image))
+                    return picture
+
+                return Screen(over, screen.view)
 
             return drawing
 
-        for name in ("drawn", "old_screen"):
-            monkeypatch.setattr(session, name, watched(getattr(session, name)))
+        for name in ("screen_of", "old_screen"):
+            monkeypatch.setattr(displays, name, watched(getattr(displays, name)))
 
     def shown_on_screen(self, picture: Picture) -> bool:
         """The window's `show`."""
-        screen, result, number = self._drawn.pop(id(picture))
+        _, screen, result, number = self._drawn.pop(id(picture))
         live = result.status != STALE
         age_ms = (self.clock.now_ns() - result.captured_ns) / 1e6
         repeated = (result.reason or "").startswith("no new result")
@@ -324,7 +331,8 @@ class Stage:
         """
         source = open_source("0", self.clock, pace=False, reconnect_seconds=self._reconnect)
         target = standing_target()
-        executor = _Numbering(CpuExecutor(self.chain, target, Tracker(self.chain.info.people)), self)
+        executor = _Numbering(self.chain, target, Tracker(self.chain.info.people))
+        executor.stage = self
         pipeline = self._pipeline = Pipeline(
             source, executor, FRAME_SIZE[::-1], self.clock, silence_ms=REPEAT_MS, lost_seconds=self._reconnect
         )  # fmt: skip
@@ -378,24 +386,22 @@ class Stage:
         return {seen.words for seen in self.seen if first <= seen.seconds <= last and not seen.repeated}
 
 
-class _Numbering:
+class _Numbering(CpuExecutor):
     """An executor that tells the stage which picture belongs to which frame."""
 
-    def __init__(self, executor: CpuExecutor, stage: Stage) -> None:
-        self._executor, self._stage = executor, stage
-        self.depth, self.buffers = executor.depth, executor.buffers
-        self.collect = executor.collect
+    stage: Stage
 
     def submit(self, frame: Frame, *, wait_ms: float) -> None:
-        self._stage.numbers[frame.index] = number_of(frame.image)
-        self._stage.look()
-        self._executor.submit(frame, wait_ms=wait_ms)
+        self.stage.numbers[frame.index] = number_of(frame.image)
+        self.stage.look()
+        super().submit(frame, wait_ms=wait_ms)
 
 
 class _Screen:
     """Stands in for the window."""
 
     on_key: Callable[[int], None]
+    lost = ""
 
     def __init__(self, stage: Stage) -> None:
         self.show = stage.shown_on_screen

@@ -8,7 +8,7 @@ import pytest
 
 from engines.execution import PoseOutput
 from engines.skeleton import joints_from_keypoints
-from realtime.people import best_pairs, iou
+from realtime.people import apart, best_pairs, iou
 from realtime.signature import difference, signature, torso_of_box
 from realtime.tracking import Tracker
 from tests.realtime.fakes import bounds, standing
@@ -190,3 +190,35 @@ def test_pairs_are_exchanged_where_that_is_cheaper_in_all() -> None:
     assert best_pairs(np.array([[1.0, 2.0], [1.5, 9.0]]), 14.0) == {0: 1, 1: 0}
     assert best_pairs(np.array([[1.0, np.inf], [0.5, np.inf]]), 14.0) == {1: 0}
     assert best_pairs(np.zeros((0, 2)), 14.0) == {} and best_pairs(np.zeros((2, 0)), 14.0) == {}
+
+
+def detected(tracker: Tracker, index: int, *boxes: tuple[float, float, float, float, float]) -> Floats:
+    """One frame of these detections; gives the boxes that are looked into."""
+    found = np.zeros((8, 5), np.float32)
+    found[: len(boxes)] = boxes
+    tracker.plan(index / FPS)
+    tracker._since_detection = tracker.detect_every
+    return tracker.boxes_after_detection(found)
+
+
+def test_a_body_that_the_detector_finds_twice_is_one_person_and_hides_nobody() -> None:
+    tracker = Tracker(1)
+    wide, narrow = (380, 23, 534, 309, 0.26), (422, 51, 523, 314, 0.76)  # as a small detector found a man
+    for index, boxes in enumerate([(narrow, wide), (wide, narrow), (narrow,), (wide,), (narrow, wide)]):
+        assert detected(tracker, index, *boxes)[0].any()
+        assert len(tracker.crowd.people) == 1 and not tracker.hidden
+
+
+def test_a_child_before_an_adult_is_somebody() -> None:
+    tracker = Tracker(2)
+    detected(tracker, 0, (400, 50, 560, 550, 0.9), (440, 300, 520, 550, 0.8))
+    assert len(tracker.crowd.people) == 2
+
+
+def test_who_stands_below_a_stage_hides_nobody_on_it() -> None:
+    on_it, below = np.array([400, 10, 500, 300], np.float32), np.array([410, 360, 510, 660], np.float32)
+    assert apart(on_it, below) == pytest.approx(60 / 300)
+    tracker = Tracker(1)
+    detected(tracker, 0, (*on_it, 0.9), (*below, 0.9))
+    detected(tracker, 1, (*below, 0.9))
+    assert not tracker.hidden

@@ -167,6 +167,7 @@ BAD: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "no target": (changed(0, targets=[]), "targets is empty"),
     "a bad target": (changed(0, targets=[{"format": "x"}]), r"targets\[0\]: format is"),
     "a bad frame size": (changed(0, frame_size=[0, 5]), "frame_size is 0"),
+    "a frame too large to draw": (changed(0, frame_size=[65535, 65535]), "sides of at most 8192 px are allowed"),
     "a bad status": (changed(2, status="fine"), "status is \"fine\""),
     "too few joints": (changed(2, joints=[[1, 2, 3]]), "joints is a list of 1"),
     "joints that are none": (changed(2, joints=[["a", 2, 3]] * 15), r"joints\[0\] is \"a\""),

@@ -193,3 +193,10 @@ def test_a_routine_that_is_no_json_object_is_refused(tmp_path: Path, content: st
 def test_a_single_target_keeps_its_own_hold(tmp_path: Path) -> None:
     target: Target = standing_target(hold_seconds=9.0)
     assert single(target).steps[0].hold_seconds == 9
+
+
+def test_a_target_given_as_a_routine_is_known_for_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps(target_json()))
+    with pytest.raises(BadInputError, match="give it with --target"):
+        read_routine(path, lambda path: pytest.fail("not reached"))

@@ -73,3 +73,18 @@ def test_every_option_can_be_set_but_those_that_make_no_sense_in_a_file() -> Non
     names = options_of(parser())
     assert {"target", "mirror", "mute", "engines"} <= set(names)
     assert not {"help", "version", "settings"} & set(names)
+
+
+def test_an_option_that_may_stand_alone_can_be_true(tmp_path: Path) -> None:
+    assert parsed(tmp_path, "demo = true\nbenchmark = true\n")["benchmark"] == 300
+    assert parsed(tmp_path, "demo = true\nbenchmark = false\n")["benchmark"] is None
+
+
+def test_an_option_that_may_be_given_again_takes_a_list(tmp_path: Path) -> None:
+    found = parsed(tmp_path, 'demo = true\nfail_over = ["p95_ms=60", "cpu_ms=9"]\n')
+    assert found["fail_over"] == [("p95_ms", 60.0), ("cpu_ms", 9.0)]
+
+
+def test_any_other_option_takes_one_value(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="take out the brackets"):
+        parsed(tmp_path, 'target = ["a.json", "b.json"]\n')

@@ -101,6 +101,30 @@ def test_a_player_that_finds_no_sound_device_is_not_asked_again() -> None:
     assert len(machine.started) == 1
 
 
+def test_a_sound_device_that_is_removed_is_told_of_once_and_speech_goes_on() -> None:
+    machine, said = Machine("aplay", "espeak"), list[str]()
+    with Sound(find=machine.find, start=machine.start, say=said.append) as sound:  # type: ignore[arg-type]
+        sound.play("entered")
+        machine.code = 1
+        for _ in range(4):
+            sound.play("held")
+        machine.code = 0
+        for words in ("step back", "well done"):
+            sound.say(words)
+    assert said == ["aplay ended with 1, perhaps the sound device is gone: the session goes on without tones"]
+    assert [command[0] for command in machine.started] == ["aplay", "aplay", "espeak", "espeak"]
+
+
+def test_a_player_that_hangs_is_ended_and_told_of() -> None:
+    machine, said, clock = Machine("aplay", code=None), list[str](), iter([0.0, 5.0, 21.0])
+    with Sound(find=machine.find, start=machine.start, say=said.append, now=lambda: next(clock)) as sound:  # type: ignore[arg-type]
+        for _ in range(4):
+            sound.play("held")
+        assert sound._running["player"].killed  # type: ignore[attr-defined]
+    assert said == ["aplay has hung for 20 s, perhaps the sound device is gone: the session goes on without tones"]
+    assert len(machine.started) == 1
+
+
 def test_one_sentence_is_spoken_at_a_time() -> None:
     machine = Machine("espeak", code=None)
     with machine.sound() as sound:

@@ -10,7 +10,7 @@ from realtime.overlay import View
 from realtime.pose import Target, read_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, FrameResult
 from realtime.routine import Routine, Step
-from realtime.station import DONE_SECONDS, Station
+from realtime.station import DONE_SECONDS, Station, held_words
 from tests.realtime.fakes import FRAME_SIZE, result_of, standing_joints, standing_target
 
 BRIGHT = np.full((FRAME_SIZE[1], FRAME_SIZE[0], 3), 128, np.uint8)
@@ -94,6 +94,21 @@ def test_a_routine_ends_the_session_a_little_after_it_is_done() -> None:
     scene.frames(round(DONE_SECONDS * 10) + 1)
     assert scene.station.finished
     assert scene.heard.events.count("done") == 1
+
+
+def test_how_often_a_single_pose_was_held_is_said_in_plain_words() -> None:
+    assert [held_words(times) for times in range(3)] == ["Not held yet", "Held once", "Held 2 times"]
+
+
+def test_only_good_news_has_the_colour_of_good_news() -> None:
+    scene = Scene(two_poses())
+    scene.frames(12)
+    assert scene.view().hint.startswith("Well held") and scene.view().praise
+    scene.station.press(ord(" "))
+    assert scene.view().hint.startswith("Paused") and not scene.view().praise
+    scene.station.press(ord(" "))
+    scene.frames(10, score=None, status="no_person", joints=None)
+    assert scene.view().hint == "Step into view" and not scene.view().praise
 
 
 def test_while_ready_the_screen_says_what_to_move_and_while_holding_to_hold_still() -> None:
