@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.errors import PosemirrorError
 from engines.execution import ChainInfo, CpuChain, read_chain
-from engines.geometry import CROP_PADDING, HEATMAP_HEIGHT, HEATMAP_WIDTH, Size, fit_letterbox
+from engines.geometry import CROP_PADDING, HEATMAP_HEIGHT, HEATMAP_WIDTH, Size, fit_letterbox, top_of_parabola
 from engines.host_sampling import crop, letterbox
 from engines.onnx_runtime import onnxruntime
 from engines.options import MOST_PEOPLE
@@ -145,23 +145,22 @@ def suppressed(boxes: Floats, confidence: Floats) -> list[int]:
 
 
 def decoded(heatmaps: Floats, boxes: Floats) -> Floats:
-    """HRNet's decode of heatmaps [K, 17, 64, 48]: keypoints [K, 17, 3] in frame px; zeros where there is no box."""
+    """Heatmaps [K, 17, 64, 48] to keypoints [K, 17, 3] in frame px, as the graph does; zeros where there is no box."""
     people, count = heatmaps.shape[:2]
     best = heatmaps.reshape(people, count, -1).argmax(-1)
     row, column = np.divmod(best, HEATMAP_WIDTH)
     padded = np.pad(heatmaps, ((0, 0), (0, 0), (1, 1), (1, 1)))
     one, two = np.ogrid[:people, :count]
-    right, left = padded[one, two, row + 1, column + 2], padded[one, two, row + 1, column]
-    below, above = padded[one, two, row + 2, column + 1], padded[one, two, row, column + 1]
-    quarter = 0.25 * ((column > 1) & (column < HEATMAP_WIDTH - 1) & (row > 1) & (row < HEATMAP_HEIGHT - 1))
-    x = column + np.sign(right - left) * quarter - HEATMAP_WIDTH / 2
-    y = row + np.sign(below - above) * quarter - HEATMAP_HEIGHT / 2
+    peak = padded[one, two, row + 1, column + 1]
+    left, right = (peak - padded[one, two, row + 1, column + step] for step in (0, 2))
+    above, below = (peak - padded[one, two, row + step, column + 1] for step in (0, 2))
+    x = column + top_of_parabola(left, right, column, HEATMAP_WIDTH) - HEATMAP_WIDTH / 2
+    y = row + top_of_parabola(above, below, row, HEATMAP_HEIGHT) - HEATMAP_HEIGHT / 2
     size = boxes[:, 2:4] - boxes[:, :2]
     centre = (boxes[:, :2] + boxes[:, 2:4]) / 2
     window = np.maximum(size[:, :1], size[:, 1:] * HEATMAP_WIDTH / HEATMAP_HEIGHT) * CROP_PADDING
     step = window / HEATMAP_WIDTH
-    peak = np.clip(padded[one, two, row + 1, column + 1], 0, 1)
-    keypoints = np.stack([x * step + centre[:, :1], y * step + centre[:, 1:], peak], -1)
+    keypoints = np.stack([x * step + centre[:, :1], y * step + centre[:, 1:], np.clip(peak, 0, 1)], -1)
     return (keypoints * (size > 0).all(1)[:, None, None]).astype(np.float32)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, tar_pictures
 from engines.download import file_sha256
+from engines.geometry import top_of_parabola
 from engines.graphs.sampling import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageInput, Normalise
 from engines.skeleton import VISIBLE_CONFIDENCE
 
@@ -23,7 +24,7 @@ Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
 
 
 def decode(heatmaps: FloatArray) -> FloatArray:
-    """The published decode: the peak, and a quarter pixel toward its larger neighbour, except at the map's edge.
+    """The peak, and the top of the parabola through it and its two neighbours on each axis, as the pose graph does.
 
     Args:
         heatmaps: `float32 [N, K, h, w]`.
@@ -32,17 +33,19 @@ def decode(heatmaps: FloatArray) -> FloatArray:
         `float32 [N, K, 3]`: x, y in px of the 192x256 window, and the peak.
     """
     count, keypoints, height, width = heatmaps.shape
-    flat = heatmaps.reshape(count, keypoints, -1)
-    best = flat.argmax(-1)
+    best = heatmaps.reshape(count, keypoints, -1).argmax(-1)
     row, column = best // width, best % width
-    inner_row, inner_column = np.clip(row, 1, height - 2), np.clip(column, 1, width - 2)
     n, k = np.ogrid[:count, :keypoints]
-    x_step = np.sign(heatmaps[n, k, row, inner_column + 1] - heatmaps[n, k, row, inner_column - 1])
-    y_step = np.sign(heatmaps[n, k, inner_row + 1, column] - heatmaps[n, k, inner_row - 1, column])
-    x_step, y_step = x_step * (inner_column == column), y_step * (inner_row == row)
+    peak = heatmaps[n, k, row, column]
+
+    def falls(step_x: int, step_y: int) -> FloatArray:
+        y, x = np.clip(row + step_y, 0, height - 1), np.clip(column + step_x, 0, width - 1)
+        return np.asarray(peak - heatmaps[n, k, y, x])
+
+    x = column + top_of_parabola(falls(-1, 0), falls(1, 0), column, width)
+    y = row + top_of_parabola(falls(0, -1), falls(0, 1), row, height)
     scale = WINDOW_SIZE[0] / width
-    peak = np.take_along_axis(flat, best[..., None], -1)[..., 0]
-    return np.stack([(column + 0.25 * x_step) * scale, (row + 0.25 * y_step) * scale, peak], -1).astype(np.float32)
+    return np.stack([x * scale, y * scale, peak], -1).astype(np.float32)
 
 
 def normalised(pictures: Tensor) -> Tensor:

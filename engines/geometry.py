@@ -3,10 +3,14 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 LETTERBOX_GREY = 114
 CROP_HEIGHT, CROP_WIDTH = 256, 192
 CROP_PADDING = 1.25
 HEATMAP_HEIGHT, HEATMAP_WIDTH = 64, 48
+LEAST_FALL = 1e-9
 
 Size = tuple[int, int]
 """(height, width) in px."""
@@ -35,3 +39,14 @@ def network_size(frame: Size, longest: int) -> Size:
     scale = longest / max(frame)
     height, width = (math.ceil(round(side * scale) / 32) * 32 for side in frame)
     return height, width
+
+
+def top_of_parabola(
+    before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], cell: npt.NDArray[np.int64], cells: int
+) -> npt.NDArray[np.float32]:
+    """Where the top of a parabola lies, -0.5..0.5 from the highest of `cells` in a row, 0 where that is at an edge.
+
+    `before` and `after` are how far its neighbours are below it, 0 or more. No jump where two cells are equally high.
+    """
+    inside = (cell > 0) & (cell < cells - 1)
+    return np.asarray(inside * 0.5 * (before - after) / np.maximum(before + after, LEAST_FALL), np.float32)

@@ -75,7 +75,9 @@ def choose_backend(asked: str, gpu: GpuState, *, builds_for_other_gpu: bool = Fa
         return "onnx", "ONNX Runtime on the CPU, as asked"
     candidates = ("tensorrt_rtx",) if builds_for_other_gpu else ("tensorrt", "tensorrt_rtx")
     packages = [name for name in candidates if importlib.util.find_spec(name)]
+    mend = "check nvidia-smi"
     if not packages:
+        mend = "run pip install -c constraints.txt -e '.[build,gpu]'"
         reason = f"the package {candidates[0]} is not installed"
     elif builds_for_other_gpu:
         return packages[0], f"{packages[0]} for another GPU"
@@ -90,5 +92,5 @@ def choose_backend(asked: str, gpu: GpuState, *, builds_for_other_gpu: bool = Fa
     raise EngineError(
         f"TensorRT cannot be used here: {reason}",
         "an NVIDIA GPU with its driver, cuda-python and TensorRT are needed",
-        "run pip install 'posemirror[gpu]', or give --backend onnx",
+        f"{mend}, or give --backend onnx",
     )

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from engines.geometry import HEATMAP_HEIGHT, HEATMAP_WIDTH
+from engines.geometry import HEATMAP_HEIGHT, HEATMAP_WIDTH, LEAST_FALL
 from engines.graphs.sampling import crop_window
 from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES
 
@@ -24,8 +24,10 @@ FAR = 1e6
 def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
     """Heatmaps [K, 17, 64, 48] of `boxes` [K, 5] to keypoints [K, 17, 3] in frame px, confidence 0..1.
 
-    HRNet's published decode: the highest cell, a quarter cell toward the larger neighbour on each axis where 1 < cell <
-    last on both axes, times 4, no half-pixel offset.
+    HRNet's crop convention: cells times 4, no half-pixel offset. Within a cell, the top of the parabola through the
+    highest cell and its two neighbours on each axis, where both exist. HRNet's own step, a quarter cell toward the
+    larger neighbour, jumps by half a cell where two cells are equally high, so that any rounding before it moves the
+    keypoint; measured in docs/gpu.md.
     """
     people, count = heatmaps.shape[0], heatmaps.shape[1]
     cells = heatmaps.reshape(people, count, HEATMAP_HEIGHT * HEATMAP_WIDTH)
@@ -35,14 +37,18 @@ def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
     column = best - row * HEATMAP_WIDTH
     last = HEATMAP_HEIGHT * HEATMAP_WIDTH - 1
     neighbours = torch.stack([best - 1, best + 1, best - HEATMAP_WIDTH, best + HEATMAP_WIDTH], -1).clamp(0, last)
-    left, right, above, below = torch.gather(cells, 2, neighbours).unbind(-1)
-    inside_x, inside_y = (column > 1) & (column < HEATMAP_WIDTH - 1), (row > 1) & (row < HEATMAP_HEIGHT - 1)
-    quarter = (inside_x & inside_y).float() * 0.25
-    x = column.float() + torch.sign(right - left) * quarter - HEATMAP_WIDTH * 0.5
-    y = row.float() + torch.sign(below - above) * quarter - HEATMAP_HEIGHT * 0.5
+    falls = peak[..., None] - torch.gather(cells, 2, neighbours)  # from the peak to the left, right, above, below
+    x = column.float() + top_of_parabola(falls[..., 0], falls[..., 1], column, HEATMAP_WIDTH) - HEATMAP_WIDTH * 0.5
+    y = row.float() + top_of_parabola(falls[..., 2], falls[..., 3], row, HEATMAP_HEIGHT) - HEATMAP_HEIGHT * 0.5
     centre, width = crop_window(boxes)
     step = (width / HEATMAP_WIDTH)[:, None]
     return torch.stack([x * step + centre[:, :1], y * step + centre[:, 1:], peak.clamp(0, 1)], -1)
+
+
+def top_of_parabola(before: Tensor, after: Tensor, cell: Tensor, cells: int) -> Tensor:
+    """See `engines.geometry.top_of_parabola`."""
+    inside = ((cell > 0) & (cell < cells - 1)).float()
+    return inside * 0.5 * (before - after) / (before + after).clamp(min=LEAST_FALL)
 
 
 def bounds(points: Tensor, counts: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From heatmaps to smoothed keypoints and joints, against HRNet's decode and the One Euro filter written plainly."""
+"""From heatmaps to smoothed keypoints and joints, against the decode and the One Euro filter written plainly."""
 
 import math
 from dataclasses import dataclass, field
@@ -84,8 +84,14 @@ def peaks_with(confidence: npt.ArrayLike) -> Floats:
 # ---- decode
 
 
-def hrnet_decode(heatmaps: Floats, boxes: Floats) -> Doubles:
-    """The published decode, cell by cell: argmax, a quarter toward the larger neighbour, back through the crop."""
+def parabola_top(before: float, peak: float, after: float) -> float:
+    """Where a parabola through three values at -1, 0 and 1 is highest."""
+    square, slope = (before + after) / 2 - peak, (after - before) / 2
+    return -slope / (2 * square) if square < -1e-12 else 0.0
+
+
+def plain_decode(heatmaps: Floats, boxes: Floats) -> Doubles:
+    """Cell by cell: argmax, the top of the parabola through it and its neighbours, back through the crop."""
     keypoints = np.zeros((len(boxes), 17, 3))
     for person, box in enumerate(boxes.astype(np.float64)):
         width = 1.25 * max(box[2] - box[0], (box[3] - box[1]) * 0.75)
@@ -93,9 +99,10 @@ def hrnet_decode(heatmaps: Floats, boxes: Floats) -> Doubles:
         for index, heatmap in enumerate(heatmaps[person].astype(np.float64)):
             row, column = divmod(int(heatmap.argmax()), COLUMNS)
             x, y = float(column), float(row)
-            if 1 < column < COLUMNS - 1 and 1 < row < ROWS - 1:
-                x += 0.25 * np.sign(heatmap[row, column + 1] - heatmap[row, column - 1])
-                y += 0.25 * np.sign(heatmap[row + 1, column] - heatmap[row - 1, column])
+            if 0 < column < COLUMNS - 1:
+                x += parabola_top(*heatmap[row, column - 1 : column + 2])
+            if 0 < row < ROWS - 1:
+                y += parabola_top(*heatmap[row - 1 : row + 2, column])
             keypoints[person, index] = (
                 (box[0] + box[2]) / 2 + (x / COLUMNS - 0.5) * width,
                 (box[1] + box[3]) / 2 + (y / ROWS - 0.5) * height,
@@ -105,18 +112,18 @@ def hrnet_decode(heatmaps: Floats, boxes: Floats) -> Doubles:
 
 
 @pytest.mark.parametrize("people", [1, 3])
-def test_decode_of_random_heatmaps_is_the_published_one(posts: Posts, people: int) -> None:
+def test_decode_of_random_heatmaps_is_that_written_plainly(posts: Posts, people: int) -> None:
     random = np.random.default_rng(10)
     for _ in range(20):
         heatmaps = random.uniform(0.001, 1.3, (people, 17, ROWS, COLUMNS)).astype(np.float32)
         boxes = random_boxes(random, people)
         output = post(posts, heatmaps, boxes)
-        np.testing.assert_allclose(output.keypoints, hrnet_decode(heatmaps, boxes), atol=1e-3)
+        np.testing.assert_allclose(output.keypoints, plain_decode(heatmaps, boxes), atol=1e-3)
 
 
 @pytest.mark.parametrize("row", [0, 1, 2, 31, 61, 62, 63])
 @pytest.mark.parametrize("column", [0, 1, 2, 20, 45, 46, 47])
-def test_decode_of_a_peak_anywhere_and_at_every_border_is_the_published_one(
+def test_decode_of_a_peak_anywhere_and_at_every_border_is_that_written_plainly(
     posts: Posts, row: int, column: int
 ) -> None:
     boxes = np.array([BOX], np.float32)
@@ -124,7 +131,23 @@ def test_decode_of_a_peak_anywhere_and_at_every_border_is_the_published_one(
     slope = random.uniform(0, 0.2, (1, 17, ROWS, COLUMNS)).astype(np.float32)
     for heatmaps in (one_peak(column, row) + slope, one_peak(column, row)):
         output = post(posts, heatmaps, boxes)
-        np.testing.assert_allclose(output.keypoints, hrnet_decode(heatmaps, boxes), atol=1e-3)
+        np.testing.assert_allclose(output.keypoints, plain_decode(heatmaps, boxes), atol=1e-3)
+
+
+def test_a_peak_between_two_cells_does_not_jump_when_its_heatmap_is_rounded_to_float16(posts: Posts) -> None:
+    """A step of a fixed length toward the larger neighbour would turn over here, by half a cell."""
+    rows, columns = np.mgrid[:ROWS, :COLUMNS]
+    places = 20 + np.linspace(0.45, 0.55, 17)
+    square = (columns - places[:, None, None]) ** 2 + (rows - 30) ** 2
+    heatmaps = (0.9 * np.exp(-square / 8))[None].astype(np.float32)
+    box = np.array([[0, 0, 96 / 1.25, 128 / 1.25, 1]], np.float32)  # two px of the frame are one cell
+    exact, rounded = (
+        post(posts, one, box).keypoints[0, :, 0] for one in (heatmaps, heatmaps.astype(np.float16).astype(np.float32))
+    )
+    assert np.abs(exact - rounded).max() < 0.02
+    left = 96 / 1.25 / 2 - 48
+    np.testing.assert_allclose((exact - left) / 2, places, atol=0.02)
+    assert (np.diff(exact) > 0).all()
 
 
 def test_a_peak_in_the_middle_of_the_crop_is_the_middle_of_the_box(posts: Posts) -> None:
@@ -277,7 +300,7 @@ def test_smoothing_is_the_one_euro_filter_over_uneven_seconds(posts: Posts) -> N
             heatmaps[person, np.arange(17), rows[person], columns[person]] = heights
         seconds = float(np.float32(random.choice([0.004, 1 / 60, 1 / 30, 0.05, 0.21])))
         output = post(posts, heatmaps, shown, state, seconds)
-        raw = hrnet_decode(heatmaps, shown)
+        raw = plain_decode(heatmaps, shown)
         wanted = np.stack([one(raw[index], shown[index], seconds) for index, one in enumerate(people)])
         np.testing.assert_allclose(output.keypoints, wanted, atol=5e-3)
         for person, one in enumerate(people):
@@ -300,7 +323,7 @@ def followed(posts: Posts, first: Floats, second: Floats, box: tuple[float, ...]
 def test_a_state_of_zeros_gives_the_raw_keypoints_and_no_speed(posts: Posts) -> None:
     boxes = np.array([BOX], np.float32)
     output = post(posts, peaks_with(0.9), boxes)
-    np.testing.assert_allclose(output.keypoints, hrnet_decode(peaks_with(0.9), boxes), atol=1e-3)
+    np.testing.assert_allclose(output.keypoints, plain_decode(peaks_with(0.9), boxes), atol=1e-3)
     np.testing.assert_allclose(output.state[..., :2], output.keypoints[..., :2])
     assert (output.state[..., 2:] == 0).all()
 
@@ -310,7 +333,7 @@ def test_a_keypoint_that_was_not_visible_starts_anew_and_the_others_go_on(posts:
     confidence[9] = 0.29
     moved_box = (310.0, 100.0, 510.0, 600.0, 0.9)
     before, after = followed(posts, peaks_with(confidence), peaks_with(0.9), moved_box)
-    raw = hrnet_decode(peaks_with(0.9), np.array([moved_box], np.float32))
+    raw = plain_decode(peaks_with(0.9), np.array([moved_box], np.float32))
     assert (before.state[0, 9] == 0).all() and before.state[0, 8].any()
     np.testing.assert_allclose(after.keypoints[0, 9], raw[0, 9], atol=1e-3)
     others = [index for index in range(17) if index != 9]
@@ -325,7 +348,7 @@ def test_a_keypoint_that_was_not_visible_starts_anew_and_the_others_go_on(posts:
 )
 def test_a_box_elsewhere_is_somebody_else_and_starts_anew(posts: Posts, elsewhere: tuple[float, ...]) -> None:
     _, after = followed(posts, peaks_with(0.9), peaks_with(0.9), elsewhere)
-    raw = hrnet_decode(peaks_with(0.9), np.array([elsewhere], np.float32))
+    raw = plain_decode(peaks_with(0.9), np.array([elsewhere], np.float32))
     np.testing.assert_allclose(after.keypoints, raw, atol=1e-3)
     assert (after.state[..., 2:] == 0).all()
 

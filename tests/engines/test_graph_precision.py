@@ -77,5 +77,4 @@ def test_float16_leaves_the_usual_keypoint_and_the_score_where_they_were(
         _, _, score = run(encoder, joints=halved_joints, targets=single_joints, counts=counts, width=width)
         assert score[0, 0] > 99.5
     shift_px = np.concatenate(shifts)
-    # a keypoint moves only where two neighbouring cells of its heatmap are equal but for rounding
-    assert len(shift_px) > 20 and np.median(shift_px) <= 0.1 and np.mean(shift_px > 0.1) <= 0.1
+    assert len(shift_px) > 20 and np.median(shift_px) <= 0.1 and shift_px.max() <= 1
