@@ -169,7 +169,7 @@ def run_session(
                 hub.publish(result)
             on_result(result, statistics)
             if station.finished:
-                break
+                pipeline.interrupt()  # and not `break`: this frame was delivered
     return statistics
 
 

@@ -1,9 +1,11 @@
 """posemirror beside its peers: the same clip, the same machine, the same run; CPU time a frame and peak memory.
 
+    python benchmarks/peers/compare.py --setup
     python benchmarks/peers/compare.py [--clip CLIP] [--engines NAME=DIR ...] [--out FILE.md]
 
 Each peer runs in a process and an environment of its own: two are made with `python -m venv` and pinned versions under
---cache. The models of the peers on ONNX Runtime are built here from their published architectures (needs the build
+--cache, with --setup or when they are first needed. The row of ours is the engines of the repository unless --engines
+names others. The models of the peers on ONNX Runtime are built here from their published architectures (needs the build
 extra) WITH RANDOM WEIGHTS: the cost of a network does not depend on its weights, and nothing is downloaded. So no row
 says anything about accuracy, and non-maximum suppression has little to do, which is in the peers' favour.
 
@@ -83,7 +85,8 @@ def rows(arguments: argparse.Namespace) -> dict[str, list[str]]:
     found = {}
     for given in arguments.engines:
         name, _, folder = given.rpartition("=")
-        found[f"posemirror, {name or folder}"] = [sys.executable, "ours.py", *clip, "--engines", folder]
+        place = folder if folder == "quickstart" else str(Path(folder).resolve())
+        found[f"posemirror, {name or folder}"] = [sys.executable, "ours.py", *clip, "--engines", place]
     naive = [onnx, "naive.py", *clip, "--detector", network["yolov5nu"], "--pose"]
     found["MediaPipe Pose 0.10.21, full"] = [mediapipe, "mediapipe_pose.py", *clip]
     found["yolo11n-pose 640, ONNX Runtime"] = [onnx, "yolo_pose.py", *clip, "--model", network["yolo11n-pose"]]
@@ -143,6 +146,7 @@ def main() -> int:
     parser.add_argument("--tinypose", type=Path, help="one more row: TinyPose as ONNX in the naive script")
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--setup", action="store_true", help="only make the environments and networks of the peers")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "posemirror" / "peers")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -150,6 +154,9 @@ def main() -> int:
     arguments.cache.mkdir(parents=True, exist_ok=True)
     arguments.clip, arguments.tinypose = arguments.clip.resolve(), arguments.tinypose and arguments.tinypose.resolve()
     commands = rows(arguments)
+    if arguments.setup:
+        print(f"The peers' environments and networks are in {arguments.cache}")
+        return 0
     results: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
     for number in range(arguments.rounds):
         for name, command in commands.items():

@@ -1,6 +1,6 @@
 """Hands pictures and rows from the loop to whoever looks, and keys back. Knows no network, drawing or web library.
 
-The loop never waits here: a picture is given only to those who have seen their last ones, rows wait in queues of
+The loop never waits here: a picture is given only to those who have shown their last one, rows wait in queues of
 bounded length, and what does not fit is left out. Every method may be called from any thread.
 """
 
@@ -12,9 +12,6 @@ from dataclasses import dataclass
 
 from realtime.frames import Picture
 from realtime.results import FrameResult, frame_row
-
-WINDOW = 2
-"""Pictures on their way to one viewer: the next one travels while the last one is being shown."""
 
 MOST_ROWS = 256
 MOST_KEYS = 32
@@ -31,7 +28,7 @@ class Offer:
 
 
 class Viewer:
-    """Someone who looks: at most WINDOW pictures on their way, of which the one not yet sent is the newest.
+    """Someone who looks: with one picture on its way at most, so that none waits behind an older one.
 
     Args:
         on_picture: called when there is one to send.
@@ -39,8 +36,8 @@ class Viewer:
 
     def __init__(self, on_picture: Callable[[], None]) -> None:
         self.on_picture = on_picture
+        self.ready = True
         self.waiting: bytes | None = None
-        self.under_way = 0
         self.given = 0
 
 
@@ -113,7 +110,7 @@ class Hub:
     # what the server calls
 
     def _ready(self) -> bool:
-        return any(viewer.under_way < WINDOW for viewer in self._viewers)
+        return any(viewer.ready for viewer in self._viewers)
 
     def take_offer(self) -> Offer | None:
         """The newest picture not yet taken; given up, lest it age, when nobody is ready for it."""
@@ -124,11 +121,9 @@ class Hub:
     def deliver(self, message: bytes) -> None:
         """Gives one encoded picture to all who are ready."""
         with self._lock:
-            ready = [viewer for viewer in self._viewers if viewer.under_way < WINDOW]
+            ready = [viewer for viewer in self._viewers if viewer.ready]
             for viewer in ready:
-                if viewer.waiting is None:
-                    viewer.under_way += 1
-                viewer.waiting = message
+                viewer.ready, viewer.waiting = False, message
                 viewer.given += 1
         for viewer in ready:
             viewer.on_picture()
@@ -140,9 +135,9 @@ class Hub:
             return message
 
     def seen(self, viewer: Viewer) -> None:
-        """A viewer has shown a picture that was sent."""
+        """A viewer has shown the picture that was sent."""
         with self._lock:
-            viewer.under_way = max(0, viewer.under_way - 1)
+            viewer.ready = True
 
     def spread_rows(self) -> None:
         """Encodes the rows that wait, once each, and gives them to all listeners."""

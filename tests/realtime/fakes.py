@@ -50,7 +50,7 @@ def wait_for(event: threading.Event, what: str = "the other thread") -> None:
     assert event.wait(DEADLINE_SECONDS), f"{what} never came"
 
 
-def finished(work: Callable[[], None]) -> None:
+def finished(work: Callable[[], None], deadline_seconds: float = DEADLINE_SECONDS) -> None:
     """Runs `work` in a thread of its own, with a deadline, and raises what it raises."""
     raised: list[BaseException] = []
 
@@ -62,8 +62,8 @@ def finished(work: Callable[[], None]) -> None:
 
     thread = threading.Thread(target=guarded, daemon=True)
     thread.start()
-    thread.join(DEADLINE_SECONDS)
-    assert not thread.is_alive(), f"not done after {DEADLINE_SECONDS:g} s"
+    thread.join(deadline_seconds)
+    assert not thread.is_alive(), f"not done after {deadline_seconds:g} s"
     if raised:
         raise raised[0]
 

@@ -20,6 +20,7 @@ from realtime.mailbox import Ledger
 from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_from_object
 from realtime.results import MOMENTS, FrameResult
+from realtime.routine import Routine, Step
 from realtime.session import Statistics, latency_line, run_session, session_row, summary_row
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
@@ -124,6 +125,24 @@ def test_the_files_are_whole_when_the_source_is_lost(tmp_path: Path) -> None:
     *_, last, summary = rows_of(tmp_path / "out.jsonl")
     assert (last["frame"], summary["shown"], summary["dropped"]) == (5, 6, 0)
     assert frames_in(tmp_path / "out.mp4") == 6
+
+
+def test_the_frame_that_ends_a_routine_is_the_last_and_was_shown(tmp_path: Path) -> None:
+    target = standing_target()
+    chain = FakeChain()
+    source = FakeSource(None)
+    executor = CpuExecutor(chain, target, Tracker(chain.info.people))
+    pipeline = Pipeline(source, executor, FRAME_SIZE[::-1], FakeClock())
+    routine = Routine("Once", (Step(target, hold_seconds=0.1, rest_seconds=0.0),), repetitions=1)
+    finished(
+        lambda: run_session(
+            pipeline, source, chain.info, target, Outputs(results=tmp_path / "out.jsonl"), smoothing=True,
+            on_result=lambda result, statistics: None, routine=routine,
+        )
+    )  # fmt: skip
+    *frames, summary = rows_of(tmp_path / "out.jsonl")[1:]
+    assert frames[-1]["phase"] == "done"
+    assert summary["shown"] == summary["scored"] == len(frames)
 
 
 class FakeWindow:

