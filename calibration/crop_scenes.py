@@ -20,16 +20,15 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
 
 from calibration.crops import CropSet, FloatArray, Image
 from calibration.detector_loss import joined
-from calibration.evaluate_detector import iou_table, scaled_rgb, suppressed
+from calibration.evaluate_detector import Levels, detector_of, iou_table, scaled_rgb, suppressed
 from calibration.scenes import DOUBTFUL_CONFIDENCE
 from engines.exits import documented_exits
 from engines.geometry import fit_letterbox
 from engines.host_sampling import letterbox
-from engines.networks.loading import load_detector
+from engines.networks.yolov5_compact import YoloCompact
 
 TEACHER_SIZE = (320, 256)
 """Height and width of the picture that the teacher looks at, px."""
@@ -54,18 +53,10 @@ def own_box(crops: CropSet, index: int) -> FloatArray:
 
 
 @torch.inference_mode()
-def detections(teacher: nn.Module, picture: Image) -> FloatArray:
+def detections(teacher: YoloCompact | Levels, picture: Image) -> FloatArray:
     """The teacher's persons in a picture `uint8 [h, w, 3]`: `float32 [M, 5]`, px, suppressed."""
     image = scaled_rgb(torch.from_numpy(letterbox(picture, TEACHER_SIZE)[None]))
-    box_logits, class_logits = teacher(image)
-    bins, strides = int(teacher.bins), tuple(teacher.strides)  # type: ignore[arg-type]
-    levels: list[tuple[Tensor, Tensor]] = []
-    start = 0
-    for stride in strides:
-        shape = (TEACHER_SIZE[0] // stride, TEACHER_SIZE[1] // stride)
-        cells = slice(start, start := start + shape[0] * shape[1])
-        levels.append((box_logits[..., cells].unflatten(-1, shape), class_logits[:, None, cells].unflatten(-1, shape)))
-    found = joined(levels, strides, bins)
+    found = joined(teacher(image), teacher.strides, teacher.reg_max)
     rows = torch.cat([found.boxes[0], found.person[0].sigmoid()[:, None]], 1).numpy()
     rows = suppressed(rows[rows[:, 4] >= DOUBTFUL_CONFIDENCE])
     fit = fit_letterbox((picture.shape[0], picture.shape[1]), TEACHER_SIZE)
@@ -86,7 +77,7 @@ def with_own(found: FloatArray, own: FloatArray, width: int, height: int) -> Flo
     return np.concatenate([found, clipped[None]])
 
 
-def write_scenes(crops: CropSet, teacher: nn.Module, stem: Path) -> int:
+def write_scenes(crops: CropSet, teacher: YoloCompact | Levels, stem: Path) -> int:
     """Writes `STEM.tar` and `STEM.json`; returns how many boxes they hold."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     rows, boxes_in_all = [], 0
@@ -130,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
     given = options.parse_args(arguments)
     crops = CropSet(given.crops / "train")
-    count = write_scenes(crops, load_detector(given.teacher).eval(), given.out)
+    count = write_scenes(crops, detector_of(given.teacher).eval(), given.out)
     Console().print(f"{given.out}.tar: {len(crops)} crops, {count} boxes", highlight=False, soft_wrap=True)
     return 0
 

@@ -19,6 +19,9 @@ from engines.networks.yolov5_compact import YoloCompact
 LEFT_OUT = frozenset({"coco_mini"})
 """Sources that share pictures with `coco_gt`, which is for evaluation only."""
 
+WHOLE_REPEATS = 3
+"""How often a whole scene comes in an epoch, where further sets, such as person crops, come once."""
+
 
 @dataclass(frozen=True)
 class SceneBatch:
@@ -77,7 +80,8 @@ class DetectorTask:
         most_batches: int | None = None,
     ) -> None:
         sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
-        self.scenes: list[Scene] = [scene for one in sets for scene in one.scenes]
+        repeats = WHOLE_REPEATS if more else 1
+        self.scenes: list[Scene] = sets[0].scenes * repeats + [scene for one in sets[1:] for scene in one.scenes]
         self.hashes = {name: value for one in sets for name, value in one.hashes.items()}
         self.size, self.most_batches = size, most_batches
         self.evaluation = DetectorEvaluation(crops)
@@ -131,6 +135,7 @@ class DetectorTask:
             "data_sha256": self.hashes | self.evaluation.hashes,
             "left_out": sorted(LEFT_OUT),
             "scenes": len(self.scenes),
+            "whole_repeats": WHOLE_REPEATS,
             "sure_confidence": SURE_CONFIDENCE,
             "doubtful_confidence": DOUBTFUL_CONFIDENCE,
             "augmentation": asdict(self.augmentation),

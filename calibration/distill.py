@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
     evaluate.add_argument("--pose", type=Path, nargs="*", default=[], help="weights or ONNX graphs of pose networks")
     evaluate.add_argument("--teacher", type=Path, help="ONNX graph of the pose teacher")
-    evaluate.add_argument("--detector", type=Path, nargs="*", default=[], help="weights of compact detectors")
+    evaluate.add_argument("--detector", type=Path, nargs="*", default=[], help="detectors: .safetensors, .onnx, .pt")
     evaluate.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     export = commands.add_parser("export", help="write a run's averaged weights, float16")
     export.add_argument("--out", type=Path, required=True, help="folder of the run")

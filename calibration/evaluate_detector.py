@@ -1,16 +1,19 @@
 """How good a person detector is on pictures it has not seen: recall and false persons. Knows scenes and networks."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibration.crops import FloatArray
 from calibration.detector_loss import joined
 from calibration.scenes import SceneSet, letterboxed
-from engines.networks.yolov5_compact import YoloCompact
+from engines.networks.loading import load_detector
+from engines.networks.state_dicts import read_state_dict
+from engines.networks.yolov5_compact import STRIDES, YoloCompact, YoloConfig, load_yolov5_compact
 
 WHOLE_CONFIDENCE = 0.6
 """The teacher's, from which on a person must be found."""
@@ -56,6 +59,57 @@ def whole_persons(boxes: FloatArray, height: int, width: int) -> npt.NDArray[np.
     return np.asarray(free & large & (boxes[:, 4] >= WHOLE_CONFIDENCE))
 
 
+class Levels(nn.Module):
+    """A detector that gives its levels joined, as the detect graph takes it, with the levels apart as `YoloCompact`.
+
+    Attributes:
+        strides: of the levels, px.
+        reg_max: bins a side.
+    """
+
+    def __init__(self, flat: Callable[[Tensor], tuple[Tensor, Tensor]], strides: tuple[int, ...], bins: int) -> None:
+        super().__init__()
+        self.flat, self.strides, self.reg_max = flat, strides, bins
+
+    def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """`float32 [N, 3, h, w]` to box logits `[N, 4 * bins, h', w']` and class logits `[N, 1, h', w']` a level."""
+        box_logits, class_logits = self.flat(image)
+        result, start = [], 0
+        for stride in self.strides:
+            shape = (image.shape[2] // stride, image.shape[3] // stride)
+            cells = slice(start, start := start + shape[0] * shape[1])
+            boxes, persons = box_logits[..., cells], class_logits[:, None, cells]
+            result.append((boxes.unflatten(-1, shape), persons.unflatten(-1, shape)))  # type: ignore[no-untyped-call]
+        return result
+
+
+def onnx_levels(path: Path, strides: tuple[int, ...], bins: int) -> Levels:
+    """An ONNX detector of one picture at a time, `[1, 3, h, w]` to `box_logits` and `class_logits`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def flat(image: Tensor) -> tuple[Tensor, Tensor]:
+        rows = [session.run(None, {name: row[None]}) for row in image.contiguous().numpy()]
+        box, person = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*rows, strict=True))
+        return box, person
+
+    return Levels(flat, strides, bins)
+
+
+def detector_of(path: Path) -> YoloCompact | Levels:
+    """The detector in a weights file: our own `.safetensors` or its `.onnx`, or a YOLOv5u `.pt` (which runs code)."""
+    if path.suffix == ".onnx":
+        return onnx_levels(path, STRIDES, YoloConfig().reg_max)
+    if path.suffix == ".safetensors":
+        return load_yolov5_compact(read_state_dict(path))
+    flat = load_detector(path)
+    return Levels(flat, tuple(flat.strides), flat.bins)
+
+
 class DetectorEvaluation:
     """The held-back scenes.
 
@@ -74,7 +128,7 @@ class DetectorEvaluation:
         ]
         self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes.scenes]
 
-    def detections(self, network: YoloCompact, device: torch.device, batch: int = 16) -> list[FloatArray]:
+    def detections(self, network: YoloCompact | Levels, device: torch.device, batch: int = 16) -> list[FloatArray]:
         """Boxes `[M, 5]` in input px of each scene, suppressed, confidence >= the lowest of `THRESHOLDS`."""
         found = []
         for start in range(0, len(self.pictures), batch):
@@ -110,7 +164,7 @@ class DetectorEvaluation:
                 return recall, float(threshold)
         return 0.0, 1.0
 
-    def metrics(self, network: YoloCompact, device: torch.device) -> dict[str, float]:
+    def metrics(self, network: YoloCompact | Levels, device: torch.device) -> dict[str, float]:
         """Recall at the rate of false persons that is allowed; recall and false persons at each threshold."""
         network.eval()
         found = self.detections(network, device)

@@ -9,12 +9,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from calibration.evaluate_detector import THRESHOLDS, DetectorEvaluation
+from calibration.evaluate_detector import FALSE_PERSONS, THRESHOLDS, DetectorEvaluation, detector_of
 from calibration.evaluate_pose import PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
-from engines.networks.yolov5_compact import load_yolov5_compact
 
 RESAMPLES = 100
 
@@ -87,10 +86,14 @@ def print_detector_table(crops: Path, networks: Sequence[Path], device: torch.de
     for heading in ("network", "confidence", "recall", "one deviation", "false persons an image"):
         table.add_column(heading)
     for path in networks:
-        network = load_yolov5_compact(read_state_dict(path)).to(device)
+        network = detector_of(path).to(device).eval()
         found = evaluation.detections(network, device)
+        name = f"{path.stem} {path.suffix.removeprefix('.')}"
+        recall, confidence = evaluation.at_false_persons(found)
+        spread = (recall * (1 - recall) / people) ** 0.5
+        table.add_row(name, f"{confidence:.2f}", f"{recall:.3f}", f"{spread:.3f}", f"under {FALSE_PERSONS}")
         for threshold in THRESHOLDS:
             recall, false = evaluation.at_threshold(found, threshold)
             spread = (recall * (1 - recall) / people) ** 0.5
-            table.add_row(path.stem, f"{threshold}", f"{recall:.3f}", f"{spread:.3f}", f"{false:.3f}")
+            table.add_row(name, f"{threshold}", f"{recall:.3f}", f"{spread:.3f}", f"{false:.3f}")
     console.print(table)

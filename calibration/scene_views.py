@@ -48,16 +48,18 @@ class SceneAugmentation:
         person: probability that the view is laid around a person.
         person_height: lowest and highest part of the view's height that this person fills.
         strips: probability of two to four scenes side by side instead of one.
-        background: probability of a view of a part without people.
+        background: probability of a view without people: a part of the scene beside them, or plain colour.
+        things: probability of a thing in the middle of such a view, so that not all that stands out is a person.
         degrade: probability of each of low resolution, blur and noise.
         colour: strength of the changes of brightness, contrast and colour.
     """
 
     scale: tuple[float, float] = (0.6, 2.4)
     person: float = 0.6
-    person_height: tuple[float, float] = (0.25, 1.0)
+    person_height: tuple[float, float] = (0.15, 1.0)
     strips: float = 0.4
-    background: float = 0.1
+    background: float = 0.2
+    things: float = 0.6
     degrade: float = 0.15
     colour: float = 0.3
 
@@ -154,6 +156,26 @@ def without_people(scene: Scene) -> Image | None:
     return scene.picture[top:bottom, left:right] if share >= LEAST_BACKGROUND_SIDE else None
 
 
+def with_thing(canvas: Image, texture: Image, rng: np.random.Generator) -> Image:
+    """`canvas` `uint8 [h, w, 3]` with a blob of random outline, filled with a small part of `texture` enlarged.
+
+    The part is at most a third of the texture's sides, so that no whole person is in it.
+    """
+    height, width = canvas.shape[:2]
+    size = np.array([rng.uniform(0.2, 0.95) * width, rng.uniform(0.2, 0.95) * height])
+    middle = rng.uniform(size / 2, np.array([width, height]) - size / 2)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(6, 14))))
+    radii = rng.uniform(0.55, 1, len(angles))[:, None]
+    outline = middle + radii * size / 2 * np.stack([np.cos(angles), np.sin(angles)], 1)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 255)
+    part = np.maximum(np.array(texture.shape[:2]) * rng.uniform(0.1, 0.33, 2), 4).astype(int)
+    top, left = (int(rng.integers(0, max(1, whole - used))) for whole, used in zip(texture.shape, part, strict=False))
+    filling = cv2.resize(texture[top : top + part[0], left : left + part[1]], (width, height))
+    soft = cv2.GaussianBlur(mask, (3, 3), 0)[..., None] / np.float32(255)
+    return np.asarray(canvas * (1 - soft) + filling * soft, np.uint8)
+
+
 def column_widths(count: int, width: int, rng: np.random.Generator) -> list[int]:
     """Widths, px, of `count` tiles side by side."""
     shares = rng.uniform(0.6, 1.4, count)
@@ -183,11 +205,17 @@ def training_sample(
     learnt, ignored, start = [], [], 0
     for scene, strip in zip(scenes, column_widths(len(scenes), width, rng), strict=True):
         picture, boxes = scene.picture, scene.boxes
-        if rng.random() < settings.background and (empty := without_people(scene)) is not None:
-            picture, boxes = empty, np.zeros((0, 5), np.float32)
+        empty = rng.random() < settings.background
+        if empty:
+            beside = without_people(scene)
+            picture = canvas[:, start : start + strip] if beside is None else beside
+            boxes = np.zeros((0, 5), np.float32)
         tile = (strip, height)
         view = random_view((picture.shape[1], picture.shape[0]), boxes, tile, settings, rng)
         canvas[:, start : start + strip] = draw(picture, view, canvas[:, start : start + strip])
+        if empty and rng.random() < settings.things:
+            other = scenes[int(rng.integers(len(scenes)))].picture
+            canvas[:, start : start + strip] = with_thing(canvas[:, start : start + strip], other, rng)
         moved, left = moved_boxes(boxes, view, tile)
         moved[:, [0, 2]] += start
         present = (left > 0.02) & (boxes[:, 4] >= DOUBTFUL_CONFIDENCE)

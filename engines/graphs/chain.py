@@ -11,7 +11,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from engines.geometry import CROP_HEIGHT, CROP_WIDTH, HEATMAP_HEIGHT, HEATMAP_WIDTH, Size
-from engines.graphs.detect import DetectPost
+from engines.graphs.detect import LEAST_CONFIDENCE, DetectPost
 from engines.graphs.encode import Encode
 from engines.graphs.parts import NETWORK, audit_types, export_part, join, to_float16
 from engines.graphs.pose import PosePost
@@ -58,7 +58,8 @@ def detect_graphs(detector: nn.Module, frame_size: Size, image_size: Size, peopl
     with torch.no_grad():
         box_logits, class_logits = detector(network_image)
     bins, strides = int(detector.bins), tuple(detector.strides)  # type: ignore[arg-type]
-    post = DetectPost(frame_size, image_size, people, bins=bins, strides=strides)
+    least = float(getattr(detector, "least_confidence", LEAST_CONFIDENCE))
+    post = DetectPost(frame_size, image_size, people, bins=bins, strides=strides, least_confidence=least)
     sampling = {
         "sample": export_part(
             LetterboxSampling(frame_size, image_size), {"frame": empty_frame(frame_size)}, ["picture"]

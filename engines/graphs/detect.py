@@ -13,6 +13,7 @@ CANDIDATES = 64
 SUPPRESSION_ROUNDS = 16
 SUPPRESSION_IOU = 0.6
 LEAST_CONFIDENCE = 0.25
+"""Where a detector has none of its own."""
 LEAST_ANCHOR_IOU = 0.2
 
 
@@ -71,9 +72,18 @@ class DetectPost(nn.Module):
     middle: Tensor
     positions: Tensor
 
-    def __init__(self, frame_size: Size, image_size: Size, people: int, *, bins: int, strides: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        frame_size: Size,
+        image_size: Size,
+        people: int,
+        *,
+        bins: int,
+        strides: tuple[int, ...],
+        least_confidence: float = LEAST_CONFIDENCE,
+    ) -> None:
         super().__init__()
-        self.people, self.bin_count = people, bins
+        self.people, self.bin_count, self.least_confidence = people, bins, least_confidence
         height, width = frame_size
         fit = fit_letterbox(frame_size, image_size)
         # both axes share one scale, but each is rounded to whole px: map back by what was really drawn
@@ -91,7 +101,7 @@ class DetectPost(nn.Module):
     def forward(self, box_logits: Tensor, class_logits: Tensor, anchor: Tensor) -> Tensor:
         """See the class."""
         boxes, confidence = self.candidates(box_logits[0], class_logits[0])
-        confidence = confidence * self.suppression(boxes, (confidence >= LEAST_CONFIDENCE).float())
+        confidence = confidence * self.suppression(boxes, (confidence >= self.least_confidence).float())
         boxes = torch.minimum(((boxes - self.offset) / self.scale).clamp(min=0), self.limit)
         rows = torch.cat([boxes, confidence[:, None]], 1)
         order = confidence * area(boxes).sqrt()

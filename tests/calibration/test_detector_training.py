@@ -136,6 +136,16 @@ def test_a_background_is_a_part_beside_every_box() -> None:
     assert without_people(Scene(picture, np.array([[5, 5, 195, 95, 0.5]], np.float32), "drawn")) is None
 
 
+def test_a_thing_stands_out_and_is_no_person() -> None:
+    boxes = np.array([[5, 5, 195, 95, 0.9]], np.float32)
+    scene = Scene(np.full((100, 200, 3), 250, np.uint8), boxes, "drawn")
+    settings = SceneAugmentation(strips=0, background=1, things=1, degrade=0, colour=0)
+    samples = [training_sample([scene], settings, np.random.default_rng(seed)) for seed in range(5)]
+    assert all(len(sample.boxes) == len(sample.ignored) == 0 for sample in samples)
+    shares = [float((sample.picture == 250).all(-1).mean()) for sample in samples]
+    assert any(0.02 < share < 0.95 for share in shares)
+
+
 def test_doubtful_boxes_are_ignored_and_hopeless_ones_background() -> None:
     boxes = np.array([[20, 20, 120, 200, 0.9], [150, 20, 220, 200, 0.3], [300, 20, 400, 200, 0.1]], np.float32)
     settings = SceneAugmentation(scale=(0.9, 0.9), person=0, strips=0, background=0, degrade=0, colour=0)

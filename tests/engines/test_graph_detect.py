@@ -132,14 +132,14 @@ def test_suppression_follows_a_chain_of_one_box_more_than_its_rounds(
 # ---- the whole of it
 
 
-def opened(frame_size: Size, image_size: Size, people: int) -> onnxruntime.InferenceSession:
+def opened(frame_size: Size, image_size: Size, people: int, least: float = 0.25) -> onnxruntime.InferenceSession:
     cells = sum(image_size[0] // stride * (image_size[1] // stride) for stride in STRIDES)
     inputs: dict[str, Tensor] = {
         "box_logits": torch.randn(1, 4 * BINS, cells),
         "class_logits": torch.randn(1, cells),
         "anchor": torch.zeros(4),
     }
-    post = DetectPost(frame_size, image_size, people, bins=BINS, strides=STRIDES)
+    post = DetectPost(frame_size, image_size, people, bins=BINS, strides=STRIDES, least_confidence=least)
     return open_graph(export_part(post, inputs, ["boxes"]))
 
 
@@ -311,6 +311,12 @@ def test_nobody_gives_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSessio
     for anchor in (NOBODY, np.array([300, 100, 600, 600], np.float32)):
         assert_rows(detected(posts[people], anchor=anchor), *[None] * people)
         assert_rows(detected(posts[people], unsure, anchor=anchor), *[None] * people)
+
+
+def test_a_detector_may_set_its_own_least_confidence() -> None:
+    post = opened(FRAME, IMAGE, 1, least=0.5)
+    assert_rows(detected(post, LARGE_UNSURE), None)
+    assert_rows(detected(post, LARGE_UNSURE, MEDIUM), MEDIUM)
 
 
 def test_fewer_people_than_rows_leave_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSession]) -> None:
