@@ -77,26 +77,27 @@ def exported(kind: str, weights: Path, pictures: FloatArray) -> onnx.ModelProto:
 
 def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path) -> None:
     """Writes the int8 form of a network to `out`."""
-    tools = importlib.import_module(f"{onnxruntime.__name__}.quantization")
-    prepare = importlib.import_module(f"{tools.__name__}.shape_inference").quant_pre_process
+    quantization = importlib.import_module(f"{onnxruntime.__name__}.quantization")
+    quant_pre_process = importlib.import_module(f"{quantization.__name__}.shape_inference").quant_pre_process
+
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         plain, prepared = Path(scratch) / "plain.onnx", Path(scratch) / "prepared.onnx"
         onnx.save_model(model, plain)
-        prepare(os.fspath(plain), os.fspath(prepared), skip_symbolic_shape=True)
+        quant_pre_process(os.fspath(plain), os.fspath(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
         kept = [node.name for node in nodes if any(part in node.name for part in LAST)]
         kept += [node.name for node in nodes if node.op_type == "Concat" and node.name.count("/") == 1]  # of the levels
-        tools.quantize_static(
+        quantization.quantize_static(
             os.fspath(prepared),
             os.fspath(out),
             Pictures(pictures),
-            quant_format=tools.QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             nodes_to_exclude=kept,
             per_channel=True,
-            activation_type=tools.QuantType.QUInt8,
-            weight_type=tools.QuantType.QInt8,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
         )
 
 

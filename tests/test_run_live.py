@@ -23,6 +23,7 @@ from engines.manifest import read_manifest
 from realtime import demo, displays
 from realtime import live as live_wiring
 from realtime.frames import Picture
+from realtime.signals import ENDS
 from realtime.sources import LiveSource
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
 from tests.realtime.fakes import (
@@ -46,10 +47,11 @@ Rows = list[dict[str, object]]
 
 @pytest.fixture(autouse=True)
 def own_signals() -> Iterator[None]:
-    """`main` sets a signal's handler; the tests keep theirs."""
-    handler = signal.getsignal(signal.SIGTERM)
+    """`main` sets signals' handlers; the tests keep theirs."""
+    handlers = {number: signal.getsignal(number) for number in ENDS}
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
