@@ -5,7 +5,7 @@
 Frames of the demo clip at 1280x720, each with its number in it as black and white squares, are handed to the browser
 mirror's hub at a steady rate; Chromium without a screen reads the number off its own page at every repaint. Delay
 starts when a picture is handed over and stops at the first repaint that has it. `websocket` is the mirror as it is (a
-picture is sent when the last one was received); `mjpeg` is the same JPEG in a multipart response that drops
+picture is sent when the last one is shown); `mjpeg` is the same JPEG in a multipart response that drops
 pictures while its connection is full. Both once directly, and once through a connection of --slow-mbit Mbit/s. Needs
 Chromium.
 """

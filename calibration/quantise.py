@@ -8,6 +8,7 @@ float32. It prints what a picture costs in both forms; `calibration.distill eval
 """
 
 import argparse
+import importlib
 import os
 import sys
 import tempfile
@@ -17,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from rich.console import Console
 
@@ -30,6 +30,7 @@ from engines.exits import documented_exits
 from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
 from engines.graphs.parts import export_part
 from engines.networks.loading import load_detector, load_pose_network
+from engines.onnx_runtime import onnxruntime
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")
@@ -76,8 +77,8 @@ def exported(kind: str, weights: Path, pictures: FloatArray) -> onnx.ModelProto:
 
 def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path) -> None:
     """Writes the int8 form of a network to `out`."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    quantization = importlib.import_module(f"{onnxruntime.__name__}.quantization")
+    quant_pre_process = importlib.import_module(f"{quantization.__name__}.shape_inference").quant_pre_process
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -87,16 +88,16 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path) -> None:
         nodes = onnx.load(prepared).graph.node
         kept = [node.name for node in nodes if any(part in node.name for part in LAST)]
         kept += [node.name for node in nodes if node.op_type == "Concat" and node.name.count("/") == 1]  # of the levels
-        quantize_static(
+        quantization.quantize_static(
             os.fspath(prepared),
             os.fspath(out),
             Pictures(pictures),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             nodes_to_exclude=kept,
             per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
         )
 
 

@@ -1,6 +1,6 @@
 """Hands pictures and rows from the loop to whoever looks, and keys back. Knows no network, drawing or web library.
 
-The loop never waits here: a picture is given only to those who have received their last one, rows wait in queues of
+The loop never waits here: a picture is given only to those who have shown their last one, rows wait in queues of
 bounded length, and what does not fit is left out. Every method may be called from any thread.
 """
 
@@ -135,7 +135,7 @@ class Hub:
             return message
 
     def seen(self, viewer: Viewer) -> None:
-        """A viewer has received the picture that was sent."""
+        """A viewer has shown the picture that was sent."""
         with self._lock:
             viewer.ready = True
 

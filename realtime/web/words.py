@@ -48,7 +48,7 @@ def unpacked(message: bytes) -> tuple[dict[str, object], bytes]:
 
 
 def said(text: str) -> str | None:
-    """What a page's message says: a key as one letter, or an empty text for a picture that came.
+    """What a page's message says: a key as one letter, or an empty text for a picture that was shown.
 
     None when it says neither: `{"key": "h"}` and `{"seen": true}` are all that is understood.
     """

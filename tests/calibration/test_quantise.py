@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,6 +9,7 @@ from safetensors.torch import save_file
 from calibration.quantise import Pictures, cpu_ms, exported, main, quantised
 from engines.graphs.chain import NETWORK_INPUT
 from engines.networks.yolov5_compact import YoloCompact
+from engines.onnx_runtime import onnxruntime
 
 
 def test_an_int8_network_says_nearly_the_same_and_its_last_layers_stay_float(tmp_path: Path) -> None:

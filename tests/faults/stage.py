@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from engines.errors import PosemirrorError
+from engines.exits import Terminated
 from realtime import displays
 from realtime.displays import Outputs
 from realtime.executor import CpuExecutor
@@ -327,10 +328,11 @@ class Stage:
         if not self._slow_grabs:
             self._written.set()
 
-    def play(self, *, whole_file: bool = True) -> "Stage":
+    def play(self, *, whole_file: bool = True, in_main: bool = False) -> "Stage":
         """Runs it to its end; what ends it is raised after everything that always holds was asserted.
 
-        `whole_file`: whether the results file could be written to its end.
+        `whole_file`: whether the results file could be written to its end. `in_main`: in this thread, which takes
+        signals; else in one of its own, with a deadline.
         """
         source = open_source("0", self.clock, pace=False, reconnect_seconds=self._reconnect)
         target = standing_target()
@@ -345,11 +347,11 @@ class Stage:
                 pipeline, source, self.chain.info, target, self.outputs, smoothing=True, on_result=self._on_result
             )
 
-        ended: PosemirrorError | None = None
+        ended: BaseException | None = None
         with contextlib.closing(source):
             try:
-                finished(work, WHOLE_RUN_SECONDS)
-            except PosemirrorError as error:
+                work() if in_main else finished(work, WHOLE_RUN_SECONDS)
+            except (PosemirrorError, KeyboardInterrupt, Terminated) as error:
                 ended = error
         self.camera.woken.set()
         self.ledger = pipeline.ledger

@@ -11,9 +11,10 @@ import pytest
 
 import run_live
 from engines.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
+from engines.exits import Terminated
 from realtime import live as live_wiring
-from tests.faults.stage import numbered
-from tests.realtime.fakes import FakeChain, target_json, valid_rows, written_clip
+from tests.faults.stage import Seen, Stage, StagedCamera, numbered
+from tests.realtime.fakes import FakeChain, FakeClock, target_json, valid_rows, written_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (str(ROOT / "realtime"), str(ROOT / "engines"), str(ROOT / "run_live.py"))
@@ -104,3 +105,26 @@ def test_a_signal_at_any_line_leaves_a_complete_file_or_none(
         assert len(frames) - last["shown"] in (0, 1), line  # type: ignore[operator]
         complete += 1
     assert raised > 0.8 * MOMENTS and complete > 5, "the number of lines differs a little from run to run"
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_a_signal_while_the_camera_hangs_leaves_a_complete_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Nobody waits for the driver."""
+    clock = FakeClock()
+    camera = StagedCamera(clock, lambda seconds, count: numbered(count), hangs=lambda count: count == 12)
+    stage = Stage(monkeypatch, tmp_path, camera, clock)
+    raised: list[signal.Signals] = []
+
+    def press(seen: Seen) -> None:
+        if camera.hanging.is_set() and not seen.live and not raised:
+            clock.advance(2)
+            raised.append(number)
+            signal.raise_signal(number)
+
+    stage.on_seen = press
+    signal.signal(signal.SIGTERM, run_live.terminate)
+    with pytest.raises((KeyboardInterrupt, Terminated)):
+        stage.play(in_main=True)
+    assert raised and len(stage.results) == 12
