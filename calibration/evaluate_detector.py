@@ -85,7 +85,7 @@ class Levels(nn.Module):
 
 def onnx_levels(path: Path, strides: tuple[int, ...], bins: int) -> Levels:
     """An ONNX detector of one picture at a time, `[1, 3, h, w]` to `box_logits` and `class_logits`."""
-    import onnxruntime
+    from engines.onnx_runtime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
