@@ -44,9 +44,12 @@ def scene_size(text: str) -> tuple[int, int]:
 
 def window_size(text: str) -> tuple[int, int]:
     """`96x128` to (96, 128): as `scene_size`, and 3:4."""
-    width, height = scene_size(text)
+    try:
+        width, height = scene_size(text)
+    except argparse.ArgumentTypeError:
+        width, height = 0, 1
     if width * 4 != height * 3:
-        raise argparse.ArgumentTypeError(f"{text} is not 3:4 with sides that are multiples of 32 (96x128, 192x256)")
+        raise argparse.ArgumentTypeError(f"{text!r} is not 3:4 with sides that are multiples of 32 (96x128, 192x256)")
     return width, height
 
 

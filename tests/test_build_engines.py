@@ -26,7 +26,7 @@ from tests.fixtures import the_sentence, tiny_graphs
 from tests.realtime.fakes import without_rights
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZE, IMAGE = (192, 320), (96, 160)
+SIZE, IMAGE, POSE_IMAGE = (192, 320), (96, 160), (256, 192)
 NO_GPU = GpuState("", "", "no usable NVIDIA driver (DynamicLibNotFoundError)")
 DEADLINE_SECONDS = 120
 
@@ -55,7 +55,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch, graphs: dict[str, Graphs]) -> Build:
         size = (0, 0) if name.startswith("encode") else SIZE
         # writing a graph moves its weights into a file
         return Prepared(
-            name, copy.deepcopy(graphs[name]), Network("tiny"), image_size=IMAGE if size[0] else size, frame_size=size
+            name,
+            copy.deepcopy(graphs[name]),
+            Network("tiny"),
+            image_size={"detect": IMAGE, "pose": POSE_IMAGE}.get(name, (0, 0)),
+            frame_size=size,
         )
 
     monkeypatch.setattr(engines.build, "prepare_detect", lambda request, events: prepared("detect"))

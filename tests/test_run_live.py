@@ -512,7 +512,12 @@ def test_the_demo_without_engines_ends_with_4(tmp_path: Path, fails: Fails, monk
 
 
 def started(*arguments: object, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
-    """The program in a process of its own; a shell in the background would have taken Ctrl-C from it."""
+    """The program in a process of its own; a shell in the background, or nohup, would have taken signals from it."""
+
+    def with_signals() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     command = [sys.executable, str(ROOT / "run_live.py"), *map(str, arguments), "--encoder", "bones"]
     return subprocess.Popen(
         command,
@@ -520,7 +525,7 @@ def started(*arguments: object, environment: dict[str, str] | None = None) -> "s
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=with_signals,
     )
 
 
