@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from engines.cuda_memory import FramePool, Picture, Slot
 from engines.cuda_stages import IN_TURN, Schedule, Stages
-from engines.device import ABANDONED, Device, Engine, Memory
-from engines.errors import GpuError, GpuHangError
+from engines.device import Device, Engine, Memory, OnGpu
+from engines.errors import GpuError
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 
 Floats = npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ class ChainOutput:
     device_ms: float
 
 
-class CudaChain:
+class CudaChain(OnGpu):
     """Runs frames through the three engines, two in flight. A context manager; for use from one thread at a time.
 
     Args:
@@ -95,15 +95,6 @@ class CudaChain:
             self.uses_graphs = self._stages.prepare(graphs)
             self._wipe([slot.memory[name] for slot in self._slots for name in ("next_boxes", "next_state")])
             self._closing = stack.pop_all()
-
-    def __enter__(self) -> "CudaChain":
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, GpuHangError):
-            ABANDONED.append(self)
-        else:
-            self.close()
 
     def close(self) -> None:
         """Waits for the frames in flight and frees the execution contexts; the memory goes with the device."""

@@ -4,15 +4,35 @@ Real: `cuda_device.CudaDevice` and `tensorrt_engine.TensorRtEngine`. The tests' 
 and watch for races. Everything raises GpuError when the GPU fails; such an error is sticky: nothing works after it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from engines.errors import GpuHangError
+
 ABANDONED: list[object] = []
 """What was open on a GPU that hangs. Kept, so that nobody frees it: the driver would wait for the GPU."""
+
+
+class OnGpu(ABC):
+    """Something open on a GPU: a context manager that closes, unless the GPU hangs."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, GpuHangError):
+            ABANDONED.append(self)
+        else:
+            self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives back what is open."""
 
 
 class Memory(Protocol):

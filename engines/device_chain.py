@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.device import ABANDONED, Device, Engine, Stream
-from engines.errors import GpuHangError
+from engines.device import Device, Engine, OnGpu, Stream
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 
 Floats = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
 
 
-class DeviceChain:
+class DeviceChain(OnGpu):
     """The three engines; see `engines.execution.CpuChain` for the same on a CPU.
 
     Args:
@@ -35,15 +34,6 @@ class DeviceChain:
         self._closing.callback(device.close)
         for engine in engines.values():
             self._closing.callback(engine.close)
-
-    def __enter__(self) -> "DeviceChain":
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, GpuHangError):
-            ABANDONED.append(self)
-        else:
-            self.close()
 
     def close(self) -> None:
         """Closes contexts, engines and the device."""
