@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from realtime.web import server
-from tests.realtime.fakes import result_of
+from tests.realtime.fakes import DEADLINE_SECONDS, result_of
 from tests.realtime.web.clients import (
     close_code,
     connected,
@@ -222,7 +222,9 @@ def test_only_so_many_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
         within_deadline(talk)
 
 
-def test_a_listener_gets_every_row_and_a_farewell() -> None:
+def test_a_listener_gets_every_row_and_a_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine: a second is for clients that stall."""
+    monkeypatch.setattr(server, "GOODBYE_SECONDS", DEADLINE_SECONDS)
     rows: list[dict[str, object]] = []
 
     async def talk() -> None:
@@ -231,6 +233,7 @@ def test_a_listener_gets_every_row_and_a_farewell() -> None:
         hub.begin({"type": "session"})
         async with connected(url, "/results") as channel, connected(url, "/mirror") as page:
             rows.append(await channel.receive_json())
+            goodbye = asyncio.create_task(close_code(page))
             for frame in range(200):
                 hub.publish(result_of(frame))
             hub.publish({"type": "summary"})
@@ -238,7 +241,7 @@ def test_a_listener_gets_every_row_and_a_farewell() -> None:
             async for message in channel:
                 rows.append(json.loads(message.data))
             assert channel.close_code == aiohttp.WSCloseCode.GOING_AWAY
-            assert await close_code(page) == aiohttp.WSCloseCode.GOING_AWAY
+            assert await goodbye == aiohttp.WSCloseCode.GOING_AWAY
             await ended
 
     within_deadline(talk)
