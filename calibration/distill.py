@@ -31,25 +31,33 @@ TABLE_COLUMNS = 170
 """Width of the tables where the output is no terminal."""
 
 
-def scene_size(text: str) -> tuple[int, int]:
-    """`160x96` to (160, 96): width and height of the pictures trained on, multiples of 32."""
+def sides(text: str) -> tuple[int, int]:
+    """`160x96` to (160, 96)."""
     try:
         width, height = (int(part) for part in text.split("x"))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT") from None
-    if width < 32 or height < 32 or width % 32 or height % 32:
+    return width, height
+
+
+def fits_strides(width: int, height: int) -> bool:
+    """Whether the networks can take pictures of this size."""
+    return min(width, height) >= 32 and not width % 32 and not height % 32
+
+
+def scene_size(text: str) -> tuple[int, int]:
+    """`160x96` to (160, 96): width and height of the pictures trained on, multiples of 32."""
+    width, height = sides(text)
+    if not fits_strides(width, height):
         raise argparse.ArgumentTypeError(f"{text} has sides that are no multiples of 32 (160x96, 320x192)")
     return width, height
 
 
 def window_size(text: str) -> tuple[int, int]:
     """`96x128` to (96, 128): as `scene_size`, and 3:4."""
-    try:
-        width, height = scene_size(text)
-    except argparse.ArgumentTypeError:
-        width, height = 0, 1
-    if width * 4 != height * 3:
-        raise argparse.ArgumentTypeError(f"{text!r} is not 3:4 with sides that are multiples of 32 (96x128, 192x256)")
+    width, height = sides(text)
+    if not fits_strides(width, height) or width * 4 != height * 3:
+        raise argparse.ArgumentTypeError(f"{text} is not 3:4 with sides that are multiples of 32 (96x128, 192x256)")
     return width, height
 
 

@@ -29,6 +29,7 @@ from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
 from tests.realtime.fakes import (
     FRAME_SIZE,
     FakeChain,
+    frames_in,
     standing_joints,
     target_json,
     valid_rows,
@@ -97,15 +98,6 @@ def target(tmp_path: Path) -> Path:
 
 def rows_of(path: Path) -> Rows:
     return valid_rows(path.read_text(encoding="utf-8"))
-
-
-def frames_in(path: Path) -> int:
-    video = cv2.VideoCapture(str(path))
-    count = 0
-    while video.read()[1] is not None:
-        count += 1
-    video.release()
-    return count
 
 
 @pytest.fixture

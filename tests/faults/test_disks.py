@@ -6,23 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import pytest
 
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from realtime import sinks
 from realtime.sinks import LEAST_FREE_BYTES, ResultsFile
 from tests.faults.stage import Stage, StagedCamera, numbered
-from tests.realtime.fakes import FakeClock, as_nobody, result_of, valid_rows
-
-
-def frames_in(path: Path) -> int:
-    video = cv2.VideoCapture(str(path))
-    count = 0
-    while video.read()[1] is not None:
-        count += 1
-    video.release()
-    return count
+from tests.realtime.fakes import FakeClock, as_nobody, frames_in, result_of, valid_rows
 
 
 def test_a_disk_that_fills_up_ends_the_recording_while_it_can_still_be_played(

@@ -397,3 +397,13 @@ def target_json(**changes: object) -> dict[str, object]:
         "joints": joints,
     }
     return {**document, **changes}
+
+
+def frames_in(path: Path) -> int:
+    """How many pictures a video can be read to."""
+    video = cv2.VideoCapture(str(path))
+    count = 0
+    while video.read()[1] is not None:
+        count += 1
+    video.release()
+    return count

@@ -31,6 +31,7 @@ from tests.realtime.fakes import (
     FakeSource,
     chain_info,
     finished,
+    frames_in,
     result_of,
     standing_target,
     valid_rows,
@@ -60,15 +61,6 @@ def run(
 
 def rows_of(path: Path) -> list[dict[str, object]]:
     return valid_rows(path.read_text(encoding="utf-8"))
-
-
-def frames_in(path: Path) -> int:
-    video = cv2.VideoCapture(str(path))
-    count = 0
-    while video.read()[1] is not None:
-        count += 1
-    video.release()
-    return count
 
 
 def outputs_in(folder: Path) -> Outputs:
