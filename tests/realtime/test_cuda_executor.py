@@ -19,12 +19,14 @@ from engines.graphs.chain import Graphs
 from engines.tensorrt_engine import contract
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
+from realtime.executor import CpuExecutor
 from realtime.frames import Capture, Room, no_room
 from realtime.opening import opened_executor
 from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.pose import Target
 from realtime.results import NO_PERSON, FrameResult
 from realtime.scoring import target_rows
+from realtime.tracking import Tracker
 from realtime.verdict import Judge
 from realtime.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fake_device import FakeDevice, FakeEngine
@@ -276,6 +278,27 @@ def test_another_person_is_chosen_on_the_device_too(
     assert 6 <= first <= 9 and set(people[first:]) == {people[first]}
     assert max(x for _, x in seen[first:]) - min(x for _, x in seen[first:]) < 10
     assert abs(seen[first][1] - seen[0][1]) > 60
+
+
+def test_frames_that_the_detector_misses_are_the_cpus_to_the_last_number(
+    loop: Callable[..., Pipeline], info: ChainInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dim = {4, 5, 9}
+    pictures = [picture // 2 if index in dim else picture for index, picture in enumerate(PICTURES)]
+    monkeypatch.setattr("tests.realtime.test_cuda_executor.PICTURES", pictures)
+    on_gpu: list[FrameResult] = []
+    device = FakeDevice(seed=8)
+    finished(lambda: on_gpu.extend(one.result for one in loop(device, BlobSource(len(pictures))).run()))
+    executor = CpuExecutor(CpuChain(info, sampling="graph", threads=1), TARGET, Tracker(1, detect_every=1))
+    pipeline = Pipeline(BlobSource(len(pictures)), executor, FRAME, FakeClock())
+    detected = [CpuChain(info, sampling="graph", threads=1).detect(one, np.zeros(4, np.float32)) for one in pictures]
+    assert {index for index, boxes in enumerate(detected) if not boxes.any()} == dim
+    for index, one in enumerate(pipeline.run()):
+        wanted, seen = one.result, on_gpu[index]
+        assert (seen.status, seen.reason, seen.person) == (wanted.status, wanted.reason, wanted.person), index
+        for name in ("box", "keypoints", "joints"):
+            np.testing.assert_allclose(getattr(seen, name), getattr(wanted, name), rtol=1e-5, atol=1e-3)
+        assert seen.score == wanted.score or seen.score == pytest.approx(wanted.score, abs=1e-3)
 
 
 def test_nobody_in_view_is_said(loop: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
