@@ -52,8 +52,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.replay:
         run_replay(arguments, console)
         return
-    chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
-    console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
+    folder = engines_folder(arguments.engines)
+    chain, backend = open_chain(folder, arguments.encoder, arguments.backend, arguments.int8)
+    console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     routine = open_task(arguments, chain, ignore)
     clock = MonotonicClock()
     info = chain.info

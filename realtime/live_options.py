@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from engines.int8 import CHOICES
 from engines.options import add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
@@ -77,6 +78,10 @@ def add_engines(options: argparse.ArgumentParser) -> None:
     option = options.add_argument_group("engines").add_argument
     option("--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart")
     option("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
+    option(
+        "--int8", choices=CHOICES, default="auto",
+        help="the quickstart's pose network in 8-bit numbers; auto: where this CPU was measured to gain by it",
+    )  # fmt: skip
 
 
 def add_screen(options: argparse.ArgumentParser) -> None:
