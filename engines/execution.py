@@ -86,13 +86,18 @@ class CpuChain:
         self.encoder = open_session(info, f"encode_{info.encoder}", cut=False, threads=1)
         width, height = info.manifests["detect"].image_size
         self.detect_image_size = (height, width)
+        self._anchor_size = int(session_tensors(self.detector)["anchor"].shape[0])
 
     def detect(self, frame: Frame, anchor: Floats) -> Floats:
-        """Boxes float32 [K, 5] in `frame` uint8 [H, W, 3]; `anchor` float32 [4] is whom to stay with, or zeros."""
+        """Boxes float32 [D, 5] in `frame` uint8 [H, W, 3].
+
+        `anchor` float32 [4] is whom to stay with, or zeros. With a confidence > 0 behind it, float32 [5], it is row 0
+        itself, of confidence 0, where they are not found.
+        """
         picture = {"frame": frame}
         if self.cut:
             picture = {"image": letterbox(frame, self.detect_image_size, exact=True)[None]}
-        boxes: Floats = self.detector.run(None, {**picture, "anchor": anchor})[0]
+        boxes: Floats = self.detector.run(None, {**picture, "anchor": anchor_row(anchor)[: self._anchor_size]})[0]
         return boxes
 
     def pose(self, frame: Frame, boxes: Floats, state: Floats, seconds: float) -> PoseOutput:
@@ -105,6 +110,13 @@ class CpuChain:
         """Embeds `joints` float32 [K, 15, 3] and compares them with every target."""
         inputs = {"joints": joints, "targets": targets.joints, "counts": targets.counts, "width": targets.width}
         return EncodeOutput(*self.encoder.run(None, inputs))
+
+
+def anchor_row(anchor: Floats) -> Floats:
+    """An anchor float32 [4] or [5] as the graph takes it, [5]."""
+    row = np.zeros(5, np.float32)
+    row[: len(anchor)] = anchor
+    return row
 
 
 def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnxruntime.InferenceSession:

@@ -93,12 +93,12 @@ def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_aske
     files = {name.replace("pose.", f"{INT8_POSE}.", 1): digest for name, digest in plain.files.items()}
     write_manifest(replace(plain, name=INT8_POSE, precision="int8", files=files), engines)
 
-    def opened(*wish: str) -> tuple[str, str]:
-        chain, where = open_chain(engines, "bones", "onnx", *wish)
+    def opened(wish: str = "auto") -> tuple[str, str]:
+        chain, where = open_chain(engines, "bones", "onnx", int8=wish)
         return chain.info.manifests["pose"].precision, where.removeprefix("ONNX Runtime on the CPU; ")
 
     monkeypatch.setattr(int8, "dot_product", lambda: "avx_vnni")
-    assert opened() == opened("auto") == ("int8", "pose in int8 (avx_vnni)")
+    assert opened() == ("int8", "pose in int8 (avx_vnni)")
     assert opened("off") == ("fp32", "pose in float32 as asked")
     monkeypatch.setattr(int8, "dot_product", lambda: "")
     precision, where = opened()
@@ -108,10 +108,10 @@ def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_aske
 
 def test_int8_is_refused_where_there_is_none(engines: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="has no engine pose_int8") as caught:
-        open_chain(engines, "bones", "auto", "on")
+        open_chain(engines, "bones", "auto", int8="on")
     assert_one_sentence(caught.value)
     with pytest.raises(EngineError, match="is not a folder"):
-        open_chain(tmp_path / "none", "bones", "auto", "on")
+        open_chain(tmp_path / "none", "bones", "auto", int8="on")
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
