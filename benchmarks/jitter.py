@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.execution import CpuChain, read_chain
 from engines.host_sampling import letterbox
-from engines.int8 import CHOICES, choose_int8
+from engines.int8 import CHOICES, DEFAULT_INT8, choose_int8
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame
 from realtime.tracking import Tracker
@@ -71,7 +71,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
-    parser.add_argument("--int8", choices=CHOICES, default="auto", help="as run_live.py has it")
+    parser.add_argument("--int8", choices=CHOICES, default=DEFAULT_INT8, help="as run_live.py has it")
     parser.add_argument("--at", type=float, nargs="+", default=[0.2, 0.5, 0.8], help="shares of each clip's length")
     parser.add_argument("--frames", type=int, default=45)
     parser.add_argument("--noise", type=float, default=4.0)

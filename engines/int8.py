@@ -11,6 +11,7 @@ from engines.errors import EngineError
 
 INT8_POSE = "pose_int8"
 CHOICES = ("auto", "on", "off")
+DEFAULT_INT8 = "off"
 DOT_PRODUCTS = ("avx512_vnni", "avx_vnni")
 """Linux's names of the instructions; where they were measured to pay: x86 only."""
 CPUINFO = Path("/proc/cpuinfo")

@@ -13,7 +13,7 @@ from engines.execution import CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
-from engines.int8 import choose_int8
+from engines.int8 import DEFAULT_INT8, choose_int8
 from engines.tensorrt_engine import open_tensorrt
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
@@ -39,7 +39,7 @@ def engines_folder(given: str | None) -> Path:
 
 
 def open_chain(
-    folder: Path, encoder: str, backend: str, seconds: float = OPEN_SECONDS, int8: str = "auto"
+    folder: Path, encoder: str, backend: str, seconds: float = OPEN_SECONDS, int8: str = DEFAULT_INT8
 ) -> tuple[Chain, str]:
     """The engines in `folder`, and a sentence that says what they run on; `int8` as in `engines.int8.choose_int8`.
 

@@ -93,15 +93,15 @@ def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_aske
     files = {name.replace("pose.", f"{INT8_POSE}.", 1): digest for name, digest in plain.files.items()}
     write_manifest(replace(plain, name=INT8_POSE, precision="int8", files=files), engines)
 
-    def opened(wish: str = "auto") -> tuple[str, str]:
+    def opened(wish: str) -> tuple[str, str]:
         chain, where = open_chain(engines, "bones", "onnx", int8=wish)
         return chain.info.manifests["pose"].precision, where.removeprefix("ONNX Runtime on the CPU; ")
 
     monkeypatch.setattr(int8, "dot_product", lambda: "avx_vnni")
-    assert opened() == ("int8", "pose in int8 (avx_vnni)")
+    assert opened("auto") == ("int8", "pose in int8 (avx_vnni)")
     assert opened("off") == ("fp32", "pose in float32 as asked")
     monkeypatch.setattr(int8, "dot_product", lambda: "")
-    precision, where = opened()
+    precision, where = opened("auto")
     assert precision == "fp32" and where.startswith("pose in float32, because")
     assert opened("on") == ("int8", "pose in int8 as asked")
 
