@@ -79,11 +79,14 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildEvents:
-    """Who is told of what: the start of each step by name, a download's bytes, TensorRT's own steps."""
+    """Who is told of what: the start of each step by name, a download's bytes, how far TensorRT is with an engine, and
+    that it was asked to stop.
+    """
 
     on_step: Callable[[str], None] = lambda _: None
     on_download: Progress | None = None
     on_tensorrt: BuildProgress | None = None
+    on_stop: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,11 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
         manifests = [write_engine(one, request, folder, events) for one in prepared]
         replace_folder(folder, place)
     return manifests
+
+
+def step_count(request: BuildRequest) -> int:
+    """How many steps `build` tells of: two weights, and each engine's graph and writing."""
+    return 2 + 2 * (2 + len(request.encoders))
 
 
 def require_replaceable(place: Path) -> None:
@@ -306,7 +314,7 @@ def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) ->
             cancel=cancel,
         )
 
-    built = interruptible(work)
+    built = interruptible(work, events.on_stop)
     path.write_bytes(built.plan)
     written = TensorRtBuild(
         trt.__version__,
