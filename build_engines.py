@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from engines.build_display import BuildDisplay, list_engines, list_weights
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
-from engines.gpu import choose_backend, find_gpu
+from engines.gpu import GpuState, choose_backend, find_gpu
+from engines.manifest import Manifest, read_manifest
 from engines.options import (
     add_version,
     frame_size,
@@ -20,8 +20,7 @@ from engines.options import (
     people_count,
     workspace_bytes,
 )
-from engines.tensorrt_build import BuildSettings, parse_compute_capability
-from engines.weights_registry import REGISTRY
+from engines.tensorrt_build import BuildSettings, ComputeCapability, parse_compute_capability
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     networks.add_argument("--encoder", metavar="FILE", help="one more encoder beside those that ship")
     networks.add_argument("--weights-dir", type=Path, metavar="DIR", help="take weights from here, download nothing")
     networks.add_argument("--trust-weights", action="store_true", help="load a .pt of unknown hash (it can run code)")
-    networks.add_argument("--list", action="store_true", help="list the known weights and stop")
+    networks.add_argument(
+        "--list", action="store_true", help="list the known weights and the engines in --out, and stop"
+    )
     engines = options.add_argument_group("engines")
     engines.add_argument("--frame-size", type=frame_size, default=(720, 1280), metavar="WxH", help="default 1280x720")
     engines.add_argument("--people", type=people_count, default=1, metavar="N", help="people in a frame, 1 to 8")
@@ -74,14 +75,6 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def list_weights(console: Console) -> None:
-    """Prints the registry."""
-    table = Table("name", "file", "licence", "source", title="Known weights")
-    for entry in REGISTRY.values():
-        table.add_row(entry.name, entry.filename, entry.licence, entry.url)
-    console.print(table)
-
-
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Builds, telling its progress."""
     target = parse_compute_capability(arguments.target) if arguments.target else None
@@ -90,7 +83,18 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"Backend: {why}.", soft_wrap=True)
     if target is None and backend != "onnx":
         target = parse_compute_capability(gpu.compute_capability)
-    from engines.build import BuildEvents, BuildRequest, build
+    display = BuildDisplay(console)
+    with display:  # before the import, which takes seconds
+        manifests = built(arguments, backend, target, gpu, display)
+    list_engines(f"Built in {arguments.out}", manifests, arguments.out, console)
+    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
+
+
+def built(
+    arguments: argparse.Namespace, backend: str, target: ComputeCapability | None, gpu: GpuState, display: BuildDisplay
+) -> list[Manifest]:
+    """Builds what the command line asks for."""
+    from engines.build import BuildEvents, BuildRequest, build, step_count
     from engines.networks.encoders import ENCODER_NAMES
 
     out = arguments.out
@@ -113,32 +117,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             arguments.optimisation_level, arguments.workspace, out.with_name(f"{out.name}.{backend}.timing")
         ),
     )
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[amount]}"), console=console, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("start", total=None, amount="")
-
-        def on_step(name: str) -> None:
-            progress.update(task, description=name, completed=0, total=None, amount="")
-            if not console.is_terminal:
-                console.print(f"  {name}", soft_wrap=True)
-
-        def on_download(done: int, total: int | None) -> None:
-            amount = f"{done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f} MB" if total else "")
-            progress.update(task, completed=done, total=total, amount=amount)
-
-        def on_tensorrt(phase: str, done: int, total: int) -> None:
-            progress.update(task, description=phase, completed=done, total=total)
-
-        manifests = build(request, BuildEvents(on_step, on_download, on_tensorrt))
-    table = Table("engine", "network", "precision", "frame", "size", title=f"Built in {arguments.out}")
-    for manifest in manifests:
-        size = sum((arguments.out / name).stat().st_size for name in manifest.files)
-        frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
-        table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
-    console.print(table)
-    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
+    display.steps = step_count(request)
+    events = BuildEvents(display.step, display.download, display.tensorrt, display.stopping)
+    return build(request, events)
 
 
 @documented_exits("stopped; nothing was changed")
@@ -148,6 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.list:
         list_weights(console)
+        if manifests := [read_manifest(path) for path in sorted(arguments.out.glob("*.json"))]:
+            list_engines(f"Engines in {arguments.out}", manifests, arguments.out, console)
     else:
         run(arguments, console)
     return EXIT_OK

@@ -47,7 +47,7 @@ class Augmentation:
     scale: tuple[float, float] = (0.75, 1.35)
     shift: float = 0.1
     rotation_degrees: float = 30.0
-    cut: float = 0.3
+    cut: float = 0.4
     half_body: float = 0.2
     occluders: float = 0.4
     neighbour: float = 0.15
@@ -109,7 +109,7 @@ def cut_rect(
         The smaller rectangle, and which joints `bool [17]` are on it: `rect` and all where too few would be left.
     """
     axis, far_side = CUTS[int(rng.choice(len(CUTS), p=CUT_SHARES))]
-    kept = rng.uniform(0.25, 0.85)
+    kept = rng.uniform(0.2, 0.85)
     body = places[visible >= 0.3, axis]
     if len(body) < LEAST_JOINTS:
         return rect, np.ones(len(places), np.bool_)

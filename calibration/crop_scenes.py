@@ -8,11 +8,8 @@ kept as the set gives it where the detector does not find it.
 """
 
 import argparse
-import io
-import json
 import sys
-import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -24,7 +21,7 @@ from rich.progress import track
 from calibration.crops import CropSet, FloatArray, Image
 from calibration.detector_loss import joined
 from calibration.evaluate_detector import Levels, detector_of, iou_table, scaled_rgb, suppressed
-from calibration.scenes import DOUBTFUL_CONFIDENCE
+from calibration.scenes import DOUBTFUL_CONFIDENCE, Scene, write_scenes
 from engines.exits import documented_exits
 from engines.geometry import fit_letterbox
 from engines.host_sampling import letterbox
@@ -33,7 +30,6 @@ from engines.networks.yolov5_compact import YoloCompact
 TEACHER_SIZE = (320, 256)
 """Height and width of the picture that the teacher looks at, px."""
 SCENE_SCALE = 0.75
-JPEG_QUALITY = 90
 SAME_PERSON_IOU = 0.5
 LEAST_SIDE_PX = 48
 
@@ -77,39 +73,19 @@ def with_own(found: FloatArray, own: FloatArray, width: int, height: int) -> Flo
     return np.concatenate([found, clipped[None]])
 
 
-def write_scenes(crops: CropSet, teacher: YoloCompact | Levels, stem: Path) -> int:
-    """Writes `STEM.tar` and `STEM.json`; returns how many boxes they hold."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    rows, boxes_in_all = [], 0
-    with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
-        for index in track(range(len(crops)), description="labelling"):
-            picture, (left, top) = real_pixels(crops, index)
-            if min(picture.shape[:2]) < LEAST_SIDE_PX:
-                continue
-            height, width = picture.shape[:2]
-            own = own_box(crops, index) - np.array([left, top, left, top, 0], np.float32)
-            boxes = with_own(detections(teacher, picture), own, width, height)
-            small = cv2.resize(picture, None, fx=SCENE_SCALE, fy=SCENE_SCALE, interpolation=cv2.INTER_AREA)
-            boxes[:, :4] *= SCENE_SCALE
-            data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-            member = tarfile.TarInfo(f"{index:05d}.jpg")
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-            rounded = [[round(float(value), 3) for value in box] for box in boxes]
-            size = [small.shape[1], small.shape[0]]
-            image = str(crops.fields["image"][index])
-            rows.append(
-                {
-                    "file": member.name,
-                    "source": crops.sources[index],
-                    "image": image,
-                    "size": size,
-                    "boxes": rounded,
-                }
-            )
-            boxes_in_all += len(boxes)
-    stem.with_suffix(".json").write_text(json.dumps(rows))
-    return boxes_in_all
+def labelled_crops(crops: CropSet, teacher: YoloCompact | Levels) -> Iterator[tuple[str, Scene]]:
+    """Every crop as a scene, smaller, without its padding, with everybody's box; and its number as a file name."""
+    for index in track(range(len(crops)), description="labelling"):
+        picture, (left, top) = real_pixels(crops, index)
+        if min(picture.shape[:2]) < LEAST_SIDE_PX:
+            continue
+        height, width = picture.shape[:2]
+        own = own_box(crops, index) - np.array([left, top, left, top, 0], np.float32)
+        boxes = with_own(detections(teacher, picture), own, width, height)
+        small = cv2.resize(picture, None, fx=SCENE_SCALE, fy=SCENE_SCALE, interpolation=cv2.INTER_AREA)
+        boxes[:, :4] *= SCENE_SCALE
+        image = str(crops.fields["image"][index])
+        yield f"{index:05d}.jpg", Scene(np.asarray(small, np.uint8), boxes, crops.sources[index], image)
 
 
 @documented_exits()
@@ -121,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
     given = options.parse_args(arguments)
     crops = CropSet(given.crops / "train")
-    count = write_scenes(crops, detector_of(given.teacher).eval(), given.out)
-    Console().print(f"{given.out}.tar: {len(crops)} crops, {count} boxes", highlight=False, soft_wrap=True)
+    scenes, boxes = write_scenes(given.out, labelled_crops(crops, detector_of(given.teacher).eval()))
+    Console().print(f"{given.out}.tar: {scenes} crops, {boxes} boxes", highlight=False, soft_wrap=True)
     return 0
 
 

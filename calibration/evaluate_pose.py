@@ -21,6 +21,8 @@ from engines.skeleton import VISIBLE_CONFIDENCE
 
 Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
 """`uint8 [N, 256, 192, 3]` BGR windows to heatmaps `float32 [N, 17, h, w]`."""
+STANDING_DEGREES = 30
+STANDING = "standing"
 
 
 def decode(heatmaps: FloatArray) -> FloatArray:
@@ -104,6 +106,24 @@ def person_window(picture: Image, box_xywh: Sequence[float]) -> tuple[Image, npt
     return np.asarray(cv2.warpAffine(picture, to_picture, WINDOW_SIZE, flags=flags), np.uint8), to_picture
 
 
+def standing(keypoints: FloatArray, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which people stand, `bool [N]`: whole on the picture, with trunk, thighs and shins within 30 degrees of upright.
+
+    Args:
+        keypoints: `float32 [N, 17, 3]`: x px, y px (downwards), confidence.
+        inside: `bool [N, 17]`, the joint lies on the picture.
+    """
+    shoulders, hips, knees, ankles = (5, 6), (11, 12), (13, 14), (15, 16)
+    body = [*shoulders, *hips, *knees, *ankles]
+    result = (inside & (keypoints[..., 2] >= VISIBLE_CONFIDENCE))[:, body].all(1)
+    chains = [(shoulders, hips), *(((hips[side],), (knees[side],)) for side in (0, 1))]
+    chains += [((knees[side],), (ankles[side],)) for side in (0, 1)]
+    for upper, lower in chains:
+        along = keypoints[:, lower, :2].mean(1) - keypoints[:, upper, :2].mean(1)
+        result &= along[:, 1] > np.cos(np.radians(STANDING_DEGREES)) * np.linalg.norm(along, axis=1)
+    return np.asarray(result)
+
+
 def oks_ap(truth: dict[str, Any], results: list[dict[str, Any]], images: Sequence[int]) -> tuple[float, float]:
     """OKS AP and AP50 of `results` on the given image ids, by pycocotools."""
     from pycocotools.coco import COCO
@@ -178,17 +198,16 @@ class PoseEvaluation:
         return np.asarray(apart < limit * WINDOW_SIZE[1] / 1.25)
 
     def pck(self, found: FloatArray) -> dict[str, float]:
-        """For each holdout source, the part of the joints that are near the teacher's place.
+        """For each holdout source, and for all who stand, the part of the joints that are near the teacher's place.
 
         Counted are the joints that lie on the picture and of which the teacher is sure (>= 0.3).
         """
         near = self.near_teacher(found)
         counted = self.holdout.inside & (self.holdout.keypoints[..., 2] >= VISIBLE_CONFIDENCE)
         sources = np.array(self.holdout.sources)
-        return {
-            str(source): float(near[sources == source][counted[sources == source]].mean())
-            for source in np.unique(sources)
-        }
+        groups = {str(source): sources == source for source in np.unique(sources)}
+        groups[STANDING] = standing(self.holdout.keypoints, self.holdout.inside)
+        return {name: float(near[group][counted[group]].mean()) for name, group in groups.items() if group.any()}
 
     def confidence(self, found: FloatArray) -> dict[str, float]:
         """What the visibility threshold of 0.3 does on the holdout crops.

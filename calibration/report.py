@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.evaluate_detector import FALSE_PERSONS, THRESHOLDS, DetectorEvaluation, detector_of
-from calibration.evaluate_pose import PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
+from calibration.evaluate_pose import STANDING, PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
@@ -57,7 +57,7 @@ def print_pose_table(
         return
     evaluation = PoseEvaluation(crops)
     table = Table(title="Pose: OKS AP on true boxes (one standard deviation), PCK@0.1 against the teacher")
-    sources = sorted(set(evaluation.holdout.sources))
+    sources = [*sorted(set(evaluation.holdout.sources)), STANDING]
     verdicts = ("kept", "refused_outside", "refused_wrong")
     for heading in ("network", "AP mini_val2017", "AP50", "AP all", "AP50", *sources, *verdicts):
         table.add_column(heading)

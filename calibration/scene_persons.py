@@ -1,17 +1,19 @@
 """Makes person crops out of whole pictures: everybody in `scenes_train` that a pose teacher can label. Trains nothing.
 
-python -m calibration.scene_persons --teacher ../shared/weights/tinypose_256x192.onnx --out runs/scene_persons
+python -m calibration.scene_persons --teacher TINYPOSE.onnx --out runs/scene_persons [--beside runs/crop_scenes]
 
 The crops are written as `train.tar` has its own (240x320, the network's window in the middle, a `.npz` beside), so that
 `calibration.distill pose --more-crops runs/scene_persons` learns from both. Persons whom `train` holds already are left
-out; so are the sources that share pictures with the evaluation.
+out; so are the sources that share pictures with the evaluation. With `--beside`, those who stand beside the person of a
+crop are labelled too: most are cut off or covered, as people in real pictures are.
 """
 
 import argparse
 import io
+import json
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,17 +23,20 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
+from calibration.crop_scenes import SCENE_SCALE, real_pixels
 from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image
 from calibration.detector_task import LEFT_OUT
 from calibration.evaluate_detector import iou_table
 from calibration.evaluate_pose import Predict, decode, onnx_predict
-from calibration.scenes import SceneSet
+from calibration.scenes import Scene, SceneSet
+from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.skeleton import MIRRORED_KEYPOINT
 
-LEAST_BOX_CONFIDENCE = 0.5
-LEAST_HEIGHT_PX = 64
-LEAST_KEYPOINTS = 8
+LEAST_BOX_CONFIDENCE = 0.4
+LEAST_HEIGHT_PX = 48
+LEAST_KEYPOINTS = 5
+"""Few: a person behind a table, or at the edge of a picture, has no more."""
 SURE_KEYPOINT = 0.4
 SAME_PERSON_IOU = 0.5
 JPEG_QUALITY = 85
@@ -92,9 +97,43 @@ def known_boxes(crops: CropSet) -> dict[str, list[FloatArray]]:
     return result
 
 
-def persons(scenes: SceneSet, known: dict[str, list[FloatArray]], teacher: Predict) -> Iterator[PersonCrop]:
+def scenes_beside(crops: CropSet, stem: Path) -> tuple[list[Scene], dict[str, list[FloatArray]]]:
+    """Every crop as a scene, with the boxes that `calibration.crop_scenes` found in it, and who is known already.
+
+    Args:
+        crops: the crops that the scenes were made from.
+        stem: path of those scenes, without suffix.
+
+    Returns:
+        The scenes, each with a name of its own, and the boxes of the crops' persons by that name, as `known_boxes` has
+        them.
+    """
+    path = stem.with_suffix(".json")
+    if not path.is_file():
+        raise BadInputError(
+            f"no file {path}", "--beside needs the crops' boxes", "run python -m calibration.crop_scenes"
+        )
+    of_picture = known_boxes(crops)
+    scenes, known = [], {}
+    for row in json.loads(path.read_text()):
+        index = int(Path(row["file"]).stem)
+        picture, corner = real_pixels(crops, index)
+        height, width = picture.shape[:2]
+        boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
+        boxes[:, :4] /= SCENE_SCALE
+        name = f"{row['image']}#{index}"
+        scenes.append(Scene(picture, boxes, row["source"], name))
+        affine = crops.fields["affine"][index].astype(np.float32)
+        rows, columns = (int(size) for size in crops.fields["image_hw"][index])
+        there = np.array(of_picture[row["image"]], np.float32).reshape(-1, 2, 2) * np.array([columns, rows], np.float32)
+        here = (there * affine[[0, 1], [0, 1]] + affine[:, 2] - np.array(corner)) / (width, height)
+        known[name] = list(np.clip(here, 0, 1).reshape(-1, 4).astype(np.float32))
+    return scenes, known
+
+
+def persons(scenes: Iterable[Scene], known: dict[str, list[FloatArray]], teacher: Predict) -> Iterator[PersonCrop]:
     """Everybody of whom the detector and the teacher are sure, and who is not known yet."""
-    for scene in track(scenes.scenes, description="labelling"):
+    for scene in track(list(scenes), description="labelling"):
         size = scene.picture.shape[:2]
         old = np.array(known.get(scene.image, []), np.float32).reshape(-1, 4) * np.array(size[::-1] * 2, np.float32)
         for box in scene.boxes:
@@ -149,9 +188,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with scenes and crops")
     options.add_argument("--teacher", type=Path, required=True, help="ONNX pose network, [N,3,256,192] to heatmaps")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .npz, without suffix")
+    options.add_argument("--beside", type=Path, metavar="STEM", help="what calibration.crop_scenes wrote")
     given = options.parse_args(arguments)
-    scenes = SceneSet(given.crops / "scenes_train", LEFT_OUT)
-    known = known_boxes(CropSet(given.crops / "train"))
+    crops = CropSet(given.crops / "train")
+    scenes, known = SceneSet(given.crops / "scenes_train", LEFT_OUT).scenes, known_boxes(crops)
+    if given.beside:
+        more, beside = scenes_beside(crops, given.beside)
+        scenes, known = scenes + more, known | beside
     found = list(persons(scenes, known, onnx_predict(given.teacher)))
     write_crops(found, given.out)
     Console().print(f"{given.out}.tar: {len(found)} persons of {len(scenes)} pictures", highlight=False, soft_wrap=True)

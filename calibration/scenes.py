@@ -1,10 +1,13 @@
-"""Whole pictures with a teacher's person boxes: reading them, fitting them to the detector's input. Knows no network.
+"""Whole pictures with a teacher's person boxes: reading, writing, fitting to the detector's input. Knows no network.
 
 Boxes the teacher is sure of are learnt, those it is not are left out of the loss, and the rest of the picture is
 background.
 """
 
+import io
 import json
+import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ INPUT_SIZE = (320, 192)
 SURE_CONFIDENCE = 0.5
 DOUBTFUL_CONFIDENCE = 0.12
 GREY = 114
+JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,31 @@ class SceneSet:
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+
+def write_scenes(stem: Path, scenes: Iterable[tuple[str, Scene]]) -> tuple[int, int]:
+    """Writes `STEM.tar` and `STEM.json`, which `SceneSet` reads.
+
+    Args:
+        stem: path of both without suffix; its folder is made.
+        scenes: each with its name in the archive (`00000.jpg`).
+
+    Returns:
+        How many scenes and how many boxes were written.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
+        for name, scene in scenes:
+            data = cv2.imencode(".jpg", scene.picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+            boxes = [[round(float(value), 3) for value in box] for box in scene.boxes]
+            size = [scene.picture.shape[1], scene.picture.shape[0]]
+            rows.append({"file": name, "source": scene.source, "image": scene.image, "size": size, "boxes": boxes})
+    stem.with_suffix(".json").write_text(json.dumps(rows))
+    return len(rows), sum(len(row["boxes"]) for row in rows)
 
 
 def letterboxed(picture: Image, fill: int = GREY) -> tuple[Image, float, tuple[float, float]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from engines.device import Tensor
 from engines.errors import EngineError
+from engines.int8 import INT8_POSE
 from engines.manifest import Manifest
 from engines.options import MOST_PEOPLE
 
@@ -26,8 +27,8 @@ def contract(manifest: Manifest, *, cut: bool = False) -> dict[str, Tensor]:
         width, height = manifest.image_size
         frame = Tensor("image", (1 if manifest.name == "detect" else people, height, width, 3), np.uint8, True)
     if manifest.name == "detect":
-        tensors = [frame, Tensor("anchor", (4,), floats, True), Tensor("boxes", (MOST_PEOPLE, 5), floats, False)]
-    elif manifest.name == "pose":
+        tensors = [frame, Tensor("anchor", (5,), floats, True), Tensor("boxes", (MOST_PEOPLE, 5), floats, False)]
+    elif manifest.name in ("pose", INT8_POSE):
         tensors = [
             frame,
             Tensor("boxes", (people, 5), floats, True),
@@ -58,9 +59,12 @@ def check_tensors(seen: Mapping[str, Tensor], manifest: Manifest, directory: Pat
         EngineError: naming the first that differs.
     """
     wanted = contract(manifest, cut=cut)
-    boxes = seen.get("boxes")
-    if manifest.backend == "onnx" and manifest.name == "detect" and boxes is not None and boxes.shape[1:] == (5,):
-        wanted["boxes"] = replace(wanted["boxes"], shape=boxes.shape)  # on a CPU it may give any number of rows
+    boxes, anchor = seen.get("boxes"), seen.get("anchor")
+    if manifest.backend == "onnx" and manifest.name == "detect":
+        if boxes is not None and boxes.shape[1:] == (5,):
+            wanted["boxes"] = replace(wanted["boxes"], shape=boxes.shape)  # on a CPU it may give any number of rows
+        if anchor is not None and anchor.shape == (4,):  # and may follow nobody: the host does
+            wanted["anchor"] = anchor
     backend = "onnx" if manifest.backend == "onnx" else "tensorrt"
     for name in sorted(set(seen) | set(wanted)):
         one, other = (described(tensors.get(name)) for tensors in (seen, wanted))

@@ -32,8 +32,9 @@ DEPTH = 2
 class ChainOutput:
     """One frame's numbers, and the GPU's time for it, ms.
 
-    `boxes` float32 [D, 5] are the detector's, the first K of them those the pose engine looked into. Where the detector
-    did not run, those K are all that is of this frame.
+    `boxes` float32 [D, 5] are the detector's, the first K of them those the pose engine looked into. Row 0 with
+    confidence 0 is somebody whom it did not find, followed by their last keypoints. Where the detector did not run,
+    those K are all that is of this frame.
     """
 
     boxes: Floats
@@ -124,7 +125,8 @@ class CudaChain(OnGpu):
             seconds: since the frame before it.
             detect: whether to run the detector; else the people are followed by their keypoints.
             override: float32 [K, 5], taken in place of what the last frame left as `next_boxes`: row 0 is the person
-                to stay with, zeros for nobody. Needs `detect`.
+                to stay with, followed where they are not found if its confidence is > 0; zeros for nobody. Needs
+                `detect`.
             targets: what this frame and those after it are compared with, as many as ever; None for no change.
         """
         assert len(self._in_flight) < DEPTH and (detect or override is None)

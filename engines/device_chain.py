@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.device import Device, Engine, OnGpu, Stream
-from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
+from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets, anchor_row
 
 Floats = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
@@ -40,8 +40,8 @@ class DeviceChain(OnGpu):
         self._closing.close()
 
     def detect(self, frame: Picture, anchor: Floats) -> Floats:
-        """Boxes float32 [D, 5], D as the detector was built: at least K."""
-        boxes: Floats = self.run("detect", frame=frame, anchor=anchor)["boxes"]
+        """Boxes float32 [D, 5], D as the detector was built: at least K; see `CpuChain` for `anchor`."""
+        boxes: Floats = self.run("detect", frame=frame, anchor=anchor_row(anchor))["boxes"]
         return boxes
 
     def pose(self, frame: Picture, boxes: Floats, state: Floats, seconds: float) -> PoseOutput:

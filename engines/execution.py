@@ -11,6 +11,7 @@ from engines.contract import check_tensors
 from engines.device import Tensor
 from engines.errors import EngineError
 from engines.host_sampling import crop, letterbox
+from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, check_files, read_manifest
 from engines.onnx_runtime import onnxruntime
 
@@ -55,7 +56,7 @@ class EncodeOutput:
 
 @dataclass(frozen=True)
 class ChainInfo:
-    """What the opened engines are: sizes are (width, height) in px, `manifests` by engine name."""
+    """What the opened engines are: sizes are (width, height) in px, `manifests` by task: detect, pose, encode_NAME."""
 
     backend: str
     directory: Path
@@ -85,13 +86,18 @@ class CpuChain:
         self.encoder = open_session(info, f"encode_{info.encoder}", cut=False, threads=1)
         width, height = info.manifests["detect"].image_size
         self.detect_image_size = (height, width)
+        self._anchor_size = int(session_tensors(self.detector)["anchor"].shape[0])
 
     def detect(self, frame: Frame, anchor: Floats) -> Floats:
-        """Boxes float32 [K, 5] in `frame` uint8 [H, W, 3]; `anchor` float32 [4] is whom to stay with, or zeros."""
+        """Boxes float32 [D, 5] in `frame` uint8 [H, W, 3].
+
+        `anchor` float32 [4] is whom to stay with, or zeros. With a confidence > 0 behind it, float32 [5], it is row 0
+        itself, of confidence 0, where they are not found.
+        """
         picture = {"frame": frame}
         if self.cut:
             picture = {"image": letterbox(frame, self.detect_image_size, exact=True)[None]}
-        boxes: Floats = self.detector.run(None, {**picture, "anchor": anchor})[0]
+        boxes: Floats = self.detector.run(None, {**picture, "anchor": anchor_row(anchor)[: self._anchor_size]})[0]
         return boxes
 
     def pose(self, frame: Frame, boxes: Floats, state: Floats, seconds: float) -> PoseOutput:
@@ -106,14 +112,21 @@ class CpuChain:
         return EncodeOutput(*self.encoder.run(None, inputs))
 
 
+def anchor_row(anchor: Floats) -> Floats:
+    """An anchor float32 [4] or [5] as the graph takes it, [5]."""
+    row = np.zeros(5, np.float32)
+    row[: len(anchor)] = anchor
+    return row
+
+
 def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session of one engine, its files checked against the manifest first."""
     manifest = info.manifests[name]
     check_files(manifest, info.directory)
-    path = info.directory / (f"{name}.cut.onnx" if cut else manifest.engine_file)
+    path = info.directory / (f"{manifest.name}.cut.onnx" if cut else manifest.engine_file)
     if path.name not in manifest.files:
         raise EngineError(
-            f"{name}.json in {info.directory} does not list {path.name}",
+            f"{manifest.name}.json in {info.directory} does not list {path.name}",
             "a file is opened only when its manifest has its hash",
             f"run build_engines.py --backend onnx --out {info.directory}",
         )
@@ -148,8 +161,8 @@ def session_tensors(session: onnxruntime.InferenceSession) -> dict[str, Tensor]:
     }
 
 
-def read_chain(directory: Path, encoder: str) -> ChainInfo:
-    """The three manifests of a folder of engines, checked against each other.
+def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInfo:
+    """The three manifests of a folder of engines, checked against each other; with `int8` that of the int8 pose engine.
 
     Raises:
         EngineError: a missing or bad manifest, an encoder that was not built, or engines of different sizes.
@@ -165,8 +178,8 @@ def read_chain(directory: Path, encoder: str) -> ChainInfo:
             f"it has {', '.join(built)}",
             f"run run_live.py --encoder {built[0]}, or build_engines.py --encoder {encoder} --out {directory}",
         )
-    names = ("detect", "pose", f"encode_{encoder}")
-    manifests = {name: read_manifest(directory / f"{name}.json") for name in names}
+    files = {"detect": "detect", "pose": INT8_POSE if int8 else "pose", f"encode_{encoder}": f"encode_{encoder}"}
+    manifests = {name: read_manifest(directory / f"{file}.json") for name, file in files.items()}
     detect, pose, encode = manifests.values()
     for one, other, what in (
         (detect.backend, pose.backend, "backend"),

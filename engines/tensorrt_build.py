@@ -5,28 +5,31 @@ marked here: its engines can be built without a GPU for a named compute capabili
 capture, and it has no timing cache worth keeping.
 """
 
+import contextlib
 import gc
 import importlib
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
+from engines.build_phases import BuildPhases
 from engines.errors import BadInputError, EngineError
-from engines.timing_cache import load_timing_cache, store_timing_cache
+from engines.timing_cache import NONE, load_timing_cache, store_timing_cache
 
 MOST_TARGETS = 1024
 USUAL_TARGETS = 8
 LONGEST_REASON = 400
 INTERRUPT_POLL_SECONDS = 0.2
 
-BuildProgress = Callable[[str, int, int], None]
-"""Told the phase's name, the steps done and the steps in all."""
+Work = TypeVar("Work")
+BuildProgress = Callable[[str, float], None]
+"""Told the name of the phase, and the share of the build that is done, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,21 @@ class BuildSettings:
     optimisation_level: int = 3
     workspace_bytes: int = 2 << 30
     timing_cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A serialised engine, and how it came to be.
+
+    Args:
+        plan: the engine.
+        seconds: from the graph to the plan.
+        timing_cache: what the timing cache was worth: see `timing_cache.store_timing_cache`.
+    """
+
+    plan: bytes
+    seconds: float
+    timing_cache: str
 
 
 def parse_compute_capability(text: str) -> ComputeCapability:
@@ -85,7 +103,7 @@ def import_tensorrt(name: str) -> ModuleType:
         ) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
     """Keeps Python's garbage collector off.
 
@@ -110,7 +128,7 @@ def build_engine(
     settings: BuildSettings | None = None,
     on_progress: BuildProgress | None = None,
     cancel: threading.Event | None = None,
-) -> bytes:
+) -> BuiltEngine:
     """The serialised engine of an ONNX graph whose only dynamic axis is the number of targets.
 
     Args:
@@ -124,6 +142,7 @@ def build_engine(
     Raises:
         EngineError: no usable driver, a graph that the parser or builder refuses, or a cancelled build.
     """
+    began = time.monotonic()
     faults: list[str] = []
     logger = collecting_logger(trt, faults)
     try:
@@ -143,8 +162,7 @@ def build_engine(
     settings = settings or BuildSettings()
     config = builder_config(builder, network, trt, compute_capability, settings)
     cache = None if is_rtx(trt) else settings.timing_cache
-    if cache is not None:
-        load_timing_cache(config, cache)
+    known = b"" if cache is None else load_timing_cache(config, cache)
     monitor = progress_monitor(trt, on_progress, cancel)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
@@ -154,18 +172,19 @@ def build_engine(
         )
     if plan is None:
         raise refused(graph, trt, "builder", faults)
-    if cache is not None:
-        store_timing_cache(config, cache)
-    return bytes(plan)
+    worth = NONE if cache is None else store_timing_cache(config, cache, known)
+    return BuiltEngine(bytes(plan), time.monotonic() - began, worth)
 
 
-def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
+def interruptible(work: Callable[[threading.Event], Work], on_stop: Callable[[], None] = lambda: None) -> Work:
     """Runs `work` in a thread of its own; Ctrl-C sets the event that it is given and is raised once it has stopped.
 
-    TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone.
+    TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone. It stops
+    after its current step, which may take seconds: `on_stop` says so, and another Ctrl-C changes nothing, because a
+    process that ends while TensorRT runs is aborted.
     """
     cancel, finished = threading.Event(), threading.Event()
-    done: list[bytes] = []
+    done: list[Work] = []
     failed: list[BaseException] = []
 
     def guarded() -> None:
@@ -184,8 +203,10 @@ def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
             pass
     except KeyboardInterrupt:
         cancel.set()
-        if thread.ident is not None:
-            finished.wait()
+        on_stop()
+        while thread.ident is not None and not finished.is_set():
+            with contextlib.suppress(KeyboardInterrupt):
+                finished.wait()
         raise
     if failed:
         raise failed[0]
@@ -278,17 +299,18 @@ def progress_monitor(trt: ModuleType, on_progress: BuildProgress | None, cancel:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self.steps: dict[str, int] = {}
+            self.phases = BuildPhases()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self.steps[phase_name] = num_steps
+            self.phases.start(phase_name, parent_phase, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
+            share = self.phases.step(phase_name, step + 1)
             if on_progress is not None:
-                on_progress(phase_name, step + 1, self.steps.get(phase_name, 0))
+                on_progress(phase_name, share)
             return cancel is None or not cancel.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
-            self.steps.pop(phase_name, None)
+            self.phases.finish(phase_name)
 
     return Monitor()

@@ -135,6 +135,8 @@ class CudaExecutor:
         frame, judge, tracker = submitted.frame, submitted.judge, self._tracker
         order = tracker.accept(frame.seconds, plan, output.boxes, output.pose, frame.image)
         boxes, pose, encoded = in_order(output, order)
+        if tracker.followed is not None and order[0] == 0:
+            boxes[0, 4] = tracker.followed
         # one launch does all three: their times within it cannot be told apart
         stages = {"wait": submitted.wait_ms, "detect": 0.0, "pose": 0.0, "encode": 0.0, "gpu": output.device_ms}
         scores = None if judge.rows is None else of_rows(encoded, len(judge.rows.width))

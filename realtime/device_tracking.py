@@ -1,8 +1,9 @@
 """Whom to stay with when the frames follow each other on a GPU, and the host hears of each up to two frames late.
 
-On the device every frame takes the last one's `next_boxes[0]` as its anchor. That is all that is needed while the
-person is seen and nobody is near. Here is the rest: what the host says when they are not there, are about to be
-crossed, or another is chosen; and which row of each result is whose. Knows no GPU.
+On the device every frame takes the last one's `next_boxes[0]` as its anchor, and looks there when the detector finds
+nobody. That is all that is needed while the person is seen and nobody is near. Here is the rest: what the host says
+when they are not there, are about to be crossed, or another is chosen; and which row of each result is whose. Knows no
+GPU.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from engines.execution import PoseOutput
 from realtime.frames import Picture
-from realtime.people import Crowd
+from realtime.people import KEPT_SECONDS, Crowd, same_body
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, Recognition
 
 Floats = npt.NDArray[np.float32]
@@ -47,6 +48,7 @@ class DeviceTracker:
     Attributes:
         rows: the id of who is in each row of the last result taken; row 0 is whom it is about.
         hidden: whether they were behind another.
+        followed: how sure the keypoints were by which row 0 was followed; None where the detector found them or rested.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class DeviceTracker:
         self._recognition = Recognition(self._visible)
         self.rows: list[int | None] = [None] * self._people
         self.hidden = False
+        self.followed: float | None = None
         self._locked: int | None = None
         self._on_device: list[int | None] = [None] * self._people
-        self._in_place, self._sure = True, False
+        self._in_place, self._just_chosen, self._adrift = True, False, False
+        self._confidence = 0.0
 
     @property
     def crowd(self) -> Crowd:
@@ -76,7 +80,7 @@ class DeviceTracker:
         number = self.crowd.next_in_view(self._locked) if number is None else number
         if number is None or number == self._locked or self.crowd.get(number) is None:
             return False
-        self._locked, self._in_place = number, False
+        self._locked, self._in_place, self._just_chosen = number, False, True
         return True
 
     def plan(self, seconds: float) -> DevicePlan:
@@ -84,21 +88,26 @@ class DeviceTracker:
         passed = 0.0 if self._last_seconds is None or self._stills else max(0.0, seconds - self._last_seconds)
         self._last_seconds = seconds
         override = self._override(seconds)
-        detect = override is not None or not self._sure or self._until_detection <= 0
+        detect = override is not None or self._confidence < LEAST_TRACK_CONFIDENCE or self._until_detection <= 0
         self._until_detection = self._detect_every - 1 if detect else self._until_detection - 1
         return DevicePlan(passed, detect, override, self._locked)
 
     def _override(self, seconds: float) -> Floats | None:
-        """What the device is told to stay with; None where it knows itself."""
-        self.crowd.forget(seconds)
+        """What the device is told to stay with; None where it knows itself.
+
+        Somebody whose keypoints were lost is looked for, and not followed before they are found, as on a CPU.
+        """
         boxes = np.zeros((self._people, 5), np.float32)
         locked = self.crowd.get(self._locked)
-        if self._stills or (self._locked is not None and locked is None):
+        gone = locked is None or seconds - locked.seen > KEPT_SECONDS
+        if self._stills or (self._locked is not None and gone):
             self._locked, self._in_place = None, True
             return boxes
-        if locked is None or (self._in_place and not self.crowd.contested(locked)):
+        if locked is None:
+            return boxes if self._adrift else None
+        if self._in_place and not self.crowd.contested(locked):
             return None
-        boxes[0, :4], boxes[0, 4] = locked.expected(seconds), 1
+        boxes[0, :4], boxes[0, 4] = locked.expected(seconds), self._in_place or self._just_chosen
         return boxes
 
     def accept(
@@ -109,19 +118,25 @@ class DeviceTracker:
         Args:
             seconds: of the frame.
             plan: what it was submitted with.
-            boxes: float32 [D, 5], where people were found; the first K are where the pose engine looked.
+            boxes: float32 [D, 5], where people were found; the first K are where the pose engine looked. Row 0 with
+                confidence 0 is somebody who was not found and is followed.
             pose: of the K people.
             picture: uint8 [H, W, 3], for the colours of clothes; None to go by places alone.
         """
         if self._stills:
             self._reset()
-        ids, unseen = self._owners(seconds, plan.detect, boxes, picture)
+        self.crowd.forget(seconds)
+        ids, unseen = self._owners(seconds, plan, boxes, picture)
         captured = self._recognition.posed(seconds, ids, pose.joints, pose.next_boxes, picture)
         self._on_device = [None if row in captured else number for row, number in enumerate(ids)]
-        if self._locked is None:
+        if self._locked is None and self._on_device[0] != plan.about:  # not whom it let go meanwhile
             self._locked = self._on_device[0]
-        self._sure = bool(pose.next_boxes[0, 4] >= LEAST_TRACK_CONFIDENCE)
-        self._in_place = self._on_device[0] == self._locked and bool(pose.next_boxes[0].any())
+        self.followed = self._confidence if is_followed(boxes[0]) else None
+        self._confidence = float(pose.next_boxes[0, 4])
+        posed = bool(pose.next_boxes[0].any())
+        self._in_place = self._on_device[0] == self._locked and posed
+        self._adrift = self._locked is None and posed  # the device stays with what is nobody
+        self._just_chosen = self._just_chosen and plan.about != self._locked
         about = self._locked if self.crowd.get(plan.about) is None else plan.about
         self.hidden = about in unseen or any(ids[row] == about for row in captured)
         self.rows = self._rows(about)
@@ -129,15 +144,25 @@ class DeviceTracker:
         return [EMPTY if number is None else places.get(number, EMPTY) for number in self.rows]
 
     def _owners(
-        self, seconds: float, detected: bool, boxes: Floats, picture: Picture | None
+        self, seconds: float, plan: DevicePlan, boxes: Floats, picture: Picture | None
     ) -> tuple[list[int | None], set[int]]:
         """Who is in each of the device's K rows, and who is behind another."""
-        if not detected:  # the device looked where the people of its last frame were
+        if not plan.detect:  # the device looked where the people of its last frame were
             return [number if boxes[row].any() else None for row, number in enumerate(self._on_device)], set()
-        places = [index for index, box in enumerate(boxes) if box.any()]
+        places = [index for index, box in enumerate(boxes) if box[4] > 0]
         owners, unseen = self._recognition.detected(seconds, [boxes[index] for index in places], picture)
         by_place = {places[index]: number for index, number in owners.items()}
-        return [by_place.get(row) for row in range(self._people)], unseen
+        ids = [by_place.get(row) for row in range(self._people)]
+        if is_followed(boxes[0]):
+            number = self._on_device[0] if plan.override is None else plan.about
+            if number not in by_place.values() and number not in unseen and self.crowd.get(number) is not None:
+                ids[0] = number
+        for place, number in by_place.items():  # found twice, and the device looks into the other box
+            for row in range(self._people if place >= self._people else 0):
+                if ids[row] is None and boxes[row, 4] > 0 and same_body(boxes[row], boxes[place]):
+                    ids[row] = number
+                    break
+        return ids, unseen
 
     def _rows(self, about: int | None) -> list[int | None]:
         """`about` in row 0; the others that the device has, each in the row they had before if it is free."""
@@ -148,3 +173,8 @@ class DeviceTracker:
             if rows[row] is None and waiting:
                 rows[row], waiting = waiting[0], waiting[1:]
         return rows
+
+
+def is_followed(box: Floats) -> bool:
+    """Whether a box float32 [5] of the detector is of somebody whom it did not find."""
+    return bool(box.any() and box[4] == 0)

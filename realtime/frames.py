@@ -14,6 +14,9 @@ from engines.geometry import Size
 
 Picture = npt.NDArray[np.uint8]
 
+USUAL_FPS = 30.0
+"""Of a source that does not tell its own."""
+
 
 @dataclass(frozen=True)
 class Capture:
@@ -76,6 +79,13 @@ To be asked when a picture is there and not before: to make room, a live source'
 def no_room(size: Size) -> Picture | None:
     """For pictures that may lie anywhere."""
     return None
+
+
+def retrieved(video: cv2.VideoCapture, size: tuple[int, int], room: Room) -> Picture | None:
+    """The picture that was grabbed, of (width, height) px, decoded into what `room` gives; None when it is broken."""
+    memory = room((size[1], size[0]))
+    image: Picture | None = (video.retrieve() if memory is None else video.retrieve(memory))[1]
+    return image
 
 
 def decode_picture(data: bytes) -> Picture | None:

@@ -5,14 +5,16 @@ is shared out among all at once, by where each was going and what each wears. So
 stands is hidden, goes on unseen at their speed, and is looked for until a second after they should have come out.
 """
 
-from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from realtime.motion import Motion
 from realtime.signature import difference
+from realtime.stories import MOST_PLACE_COST, PLACE_SHARE, Sight, Story, told
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,20 +22,17 @@ KEPT_SECONDS = 1.0
 """How long somebody is looked for who is not found though nobody is in front of them."""
 HIDDEN_SECONDS = 5.0
 """How long somebody is looked for behind another."""
-SPEED_SECONDS = 1.0
 BODY_SHARE = 0.3
 """The width of a body without its arms, in parts of its height."""
 WITHIN_SHARE, LIKE_HEIGHT = 0.75, 0.6
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
 LEARNING_RATE = 0.1
-SURE_AGAIN = 3
-"""Findings apart from everybody after which there is no doubt left who is who."""
+SURE_AGAIN, OPEN_SECONDS = 3, 1.0
+"""Findings apart from everybody after which there is no doubt left who is who, if only one story is; else seconds."""
 
 REACH, REACH_PER_SECOND, REACH_IN_DOUBT = 0.45, 0.8, 1.2
 """How far from where somebody is expected they may be found, in heights."""
-PLACE_SHARE, PLACE_PER_SECOND, MOST_PLACE_COST = 0.2, 0.3, 9.0
 COLOUR_COST, COLOUR_COST_IN_DOUBT = 5.0, 14.0
-NOT_FOUND_COST = 14.0
 SAME_CLOTHES, OTHER_CLOTHES = 0.35, 0.6
 """Differences of signatures up to which two may be the same person's, and from which they cannot."""
 
@@ -49,6 +48,7 @@ class Person:
         seen: when they were last found.
         hidden_since: when they were first not found behind another; None while seen.
         doubt: how many findings apart from others are still needed to be sure who is who.
+        met: when they were last before or behind another.
         signature: their clothes, once known.
         joints: float32 [15, 3] px as last looked at, and when; None before.
     """
@@ -59,10 +59,14 @@ class Person:
     seen: float
     hidden_since: float | None = None
     doubt: int = 0
+    met: float = -np.inf
     signature: Floats | None = None
     joints: Floats | None = None
     joints_at: float = -np.inf
-    path: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=24))
+    motion: Motion = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.motion = Motion(self.middle, self.seconds)
 
     @property
     def height(self) -> float:
@@ -75,29 +79,22 @@ class Person:
         return float(self.box[0] + self.box[2]) / 2
 
     @property
-    def speed(self) -> float | None:
-        """Sideways, px a second, from where they were lately while nobody was near; None before it is known."""
-        times = [(seconds, x) for seconds, x in self.path if self.path[-1][0] - seconds <= SPEED_SECONDS]
-        if len(times) < 2 or times[-1][0] - times[0][0] < 0.1:
-            return None
-        when, where = np.array(times).T
-        return float(np.polyfit(when - when[0], where, 1)[0])
+    def doubtful(self) -> bool:
+        """Whether they may be taken for another."""
+        return self.doubt > 0 or self.hidden_since is not None
 
     def expected(self, seconds: float) -> Floats:
         """The box float32 [4] at a later time, at the same speed."""
         moved = self.box.copy()
-        moved[[0, 2]] += (self.speed or 0.0) * max(0.0, seconds - self.seconds)
+        moved[[0, 2]] += self.motion.speed * max(0.0, seconds - self.seconds)
         return moved
 
     def place(self, box: Floats, seconds: float, *, clear: bool) -> None:
         """They are at `box`; `clear` when nobody is near."""
-        if not clear:  # of somebody half covered the detector gives the half that is seen
-            moved = self.expected(seconds)
-            box = box.copy()
-            box[[0, 2]] += (middle_of(moved) - middle_of(box)) / 2
         self.box, self.seconds, self.seen, self.hidden_since = box[:4].copy(), seconds, seconds, None
-        if clear:
-            self.path.append((seconds, self.middle))
+        if not clear:  # of somebody half covered the detector gives the half that is seen
+            self.met = seconds
+            self.box[[0, 2]] += self.motion.expected(seconds) - self.middle
 
     def learn(self, seen: Floats | None) -> None:
         """Takes another look at their clothes, slowly."""
@@ -116,6 +113,13 @@ def apart(first: Floats, second: Floats) -> float:
     height = max(float(first[3] - first[1]), float(second[3] - second[1]), 1.0)
     above = float(max(first[1], second[1]) - min(first[3], second[3]))  # one on a stage, the other below it
     return max(abs(middle_of(first) - middle_of(second)) / height - BODY_SHARE, above / height)
+
+
+def covered_share(box: Floats, others: Sequence[Floats]) -> float:
+    """The share of a box's width that one of the others takes up as well, 0 to 1."""
+    width = max(1.0, float(box[2] - box[0]))
+    shared = [float(min(box[2], other[2]) - max(box[0], other[0])) for other in others]
+    return min(1.0, max([0.0, *shared]) / width)
 
 
 def same_body(first: Floats, second: Floats) -> bool:
@@ -140,6 +144,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self.people: list[Person] = []
+        self._stories = [Story()]
         self._next_id = 0
 
     def get(self, number: int | None) -> Person | None:
@@ -164,7 +169,7 @@ class Crowd:
 
     def strangers(self, person: Person) -> bool:
         """Whether somebody else's speed is not known yet."""
-        return any(other.speed is None and other.hidden_since is None for other in self.others(person))
+        return any(not other.motion.known and other.hidden_since is None for other in self.others(person))
 
     def contested(self, person: Person) -> bool:
         """Whether another is before or behind them, or will be soon, or there is still doubt who is who."""
@@ -175,11 +180,9 @@ class Crowd:
         height = max(person.height, other.height)
         gap = apart(person.box, other.box) * height
         away = other.middle - person.middle
-        speeds = other.speed, person.speed
-        if speeds[0] is None or speeds[1] is None:
-            closing = UNKNOWN_SPEED * height
-        else:
-            closing = max(0.0, -(speeds[0] - speeds[1]) * float(np.sign(away)))
+        known = other.motion.known and person.motion.known
+        closing = (person.motion.speed - other.motion.speed) * float(np.sign(away))
+        closing = max(closing, 0.0 if known else UNKNOWN_SPEED * height)
         return gap < NEAR_SHARE * height + closing * SOON_SECONDS
 
     def behind_another(self, person: Person, seconds: float) -> Person | None:
@@ -192,38 +195,59 @@ class Crowd:
     def share_out(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> dict[int, int]:
         """Whose box is whose: index of the box -> id. Those nobody is expected at belong to newcomers.
 
-        A newcomer does not begin within the box of another: the same body was found twice, and that box is nobody's.
+        A newcomer does not begin within the box of another, nor beside people of whom it is in doubt who is who: the
+        same body was found twice, and that box is nobody's.
 
         Args:
             seconds: of the frame.
             boxes: each float32 [5], as found by the detector.
             looks: the signature in each box.
         """
-        costs = np.array([[self.cost(person, seconds, *pair) for pair in zip(boxes, looks, strict=True)]
-                          for person in self.people]).reshape(len(self.people), len(boxes))  # fmt: skip
-        pairs = best_pairs(costs, NOT_FOUND_COST)
-        owners = {box: self.people[row].id for row, box in pairs.items()}
+        if not any(person.doubtful for person in self.people):
+            self._stories = self._stories[:1]
+        ids = [person.id for person in self.people]
+        self._stories = told(self._stories, ids, self.sight(seconds, boxes, looks))
+        for person in self.people:
+            person.motion = self._stories[0].motions[person.id]
+        owners = {box: ids[row] for row, box in self._stories[0].pairs.items()}
+        doubtful = [person.box for person in self.people if person.doubtful]
         for index, box in enumerate(boxes):
-            if index not in owners and not any(same_body(box, boxes[other]) for other in owners):
-                self.people.append(Person(self._next_id, box[:4].copy(), seconds, seconds))
-                owners[index] = self._next_id
-                self._next_id += 1
+            twice = any(same_body(box, boxes[other]) for other in owners)
+            if index not in owners and not twice and all(apart(box, other) > NEAR_SHARE for other in doubtful):
+                owners[index] = self._newcomer(box, seconds)
         return owners
 
-    def cost(self, person: Person, seconds: float, box: Floats, look: Floats | None) -> float:
-        """How unlikely it is that a box is this person's."""
-        expected = person.expected(seconds)
-        height = max(person.height, float(box[3] - box[1]))
-        below = float(np.abs([box[1] - expected[1], box[3] - expected[3]]).min())
-        away = float(np.hypot(middle_of(box) - middle_of(expected), 0.5 * below)) / height
-        unseen = seconds - person.seen
-        doubtful = person.doubt > 0 or person.hidden_since is not None
-        if away > (REACH_IN_DOUBT if doubtful else REACH + REACH_PER_SECOND * min(unseen, KEPT_SECONDS)):
-            return np.inf
-        place = min((away / (PLACE_SHARE + PLACE_PER_SECOND * min(unseen, KEPT_SECONDS))) ** 2, MOST_PLACE_COST)
-        unlike = difference(person.signature, look)
-        weight = (COLOUR_COST_IN_DOUBT if doubtful else COLOUR_COST) * self.distinct(person)
-        return place + weight * (0.4 if unlike is None else unlike)
+    def _newcomer(self, box: Floats, seconds: float) -> int:
+        person = Person(self._next_id, box[:4].copy(), seconds, seconds)
+        self.people.append(person)
+        self._next_id += 1
+        for story in self._stories:
+            story.motions[person.id] = copy(person.motion)
+        person.motion = self._stories[0].motions[person.id]
+        return person.id
+
+    def sight(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> Sight:
+        """What was found, and how unlike it is to whom, places sideways apart."""
+        shape = len(self.people), len(boxes)
+        heights, costs, reach = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
+        for row, person in enumerate(self.people):
+            unseen = min(seconds - person.seen, KEPT_SECONDS)
+            reach[row] = REACH_IN_DOUBT if person.doubtful else REACH + REACH_PER_SECOND * unseen
+            weight = (COLOUR_COST_IN_DOUBT if person.doubtful else COLOUR_COST) * self.distinct(person)
+            for column, (box, look) in enumerate(zip(boxes, looks, strict=True)):
+                heights[row, column] = max(person.height, float(box[3] - box[1]))
+                above = 0.5 * float(np.abs(box[[1, 3]] - person.box[[1, 3]]).min()) / heights[row, column]
+                unlike = difference(person.signature, look)
+                costs[row, column] = weight * (0.4 if unlike is None else unlike)
+                costs[row, column] += min((above / PLACE_SHARE) ** 2, MOST_PLACE_COST)
+                if above > reach[row]:
+                    costs[row, column] = np.inf
+        unsure = [row for row, person in enumerate(self.people) if person.doubtful]
+        hidden = [person.box for person in self.people if person.hidden_since is not None]
+        hidden = hidden if len(boxes) < len(self.people) else []
+        covered = [covered_share(box, [*(other for other in boxes if other is not box), *hidden]) for box in boxes]
+        tall = [person.height for person in self.people]
+        return Sight(seconds, tall, [middle_of(box) for box in boxes], heights, costs, reach, covered, unsure)
 
     def distinct(self, person: Person) -> float:
         """How much clothes can tell a person from the others, 0 (another wears the same) to 1."""
@@ -237,7 +261,7 @@ class Crowd:
         person.place(box, seconds, clear=clear and not person.doubt)
         if not clear:
             person.doubt = SURE_AGAIN
-        elif person.doubt:
+        elif person.doubt and (len(self._stories) == 1 or person.doubt > 1 or seconds - person.met > OPEN_SECONDS):
             person.doubt -= 1
         elif person.signature is None or person.joints is None:
             person.learn(look)
@@ -249,7 +273,8 @@ class Crowd:
             cover = self.near_edge(person, seconds)
         if cover is None:
             return False
-        box = person.expected(seconds)
+        box = person.box.copy()
+        box[[0, 2]] += person.motion.place - person.middle
         inside = float(np.clip(middle_of(box), cover.box[0], cover.box[2]))
         box[[0, 2]] += inside - middle_of(box)
         person.box, person.seconds, person.doubt = box, seconds, SURE_AGAIN
@@ -268,37 +293,3 @@ class Crowd:
     def forget(self, seconds: float) -> None:
         """Forgets whoever has not been seen for too long."""
         self.people = [person for person in self.people if seconds - person.seen <= KEPT_SECONDS]
-
-
-def best_pairs(costs: npt.NDArray[np.float64], none: float) -> dict[int, int]:
-    """Rows to columns, each at most once, so that the sum of costs is low; a row without a column costs `none`.
-
-    The cheapest pair first, then columns are exchanged between two rows while that helps: the best there is for two
-    rows, and near it for more.
-    """
-    pairs: dict[int, int] = {}
-    table = np.where(costs < none, costs, np.inf)
-    for _ in range(min(table.shape)):
-        row, column = np.unravel_index(int(table.argmin()), table.shape)
-        if not np.isfinite(table[row, column]):
-            break
-        pairs[int(row)] = int(column)
-        table[row, :] = table[:, column] = np.inf
-
-    def total(row: int, column: int | None) -> float:
-        return none if column is None else float(min(costs[row, column], 1e6))
-
-    rows, changed = len(costs), True
-    while changed:
-        changed = False
-        for one in range(rows):
-            for two in range(rows):
-                first, second = pairs.get(one), pairs.get(two)
-                if one != two and first is not None:
-                    now = total(one, first) + total(two, second)
-                    if total(one, second) + total(two, first) < now - 1e-9 and total(two, first) < 1e6:
-                        pairs.pop(one)
-                        pairs.pop(two, None)
-                        pairs |= {two: first} | ({one: second} if second is not None else {})
-                        changed = True
-    return pairs

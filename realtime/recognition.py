@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.frames import Picture
-from realtime.people import Crowd, Person, apart, iou
+from realtime.people import Crowd, Person, apart, iou, middle_of
 from realtime.signature import difference, signature, torso_of_box, torso_of_joints
 
 Floats = npt.NDArray[np.float32]
@@ -99,6 +99,8 @@ class Recognition:
         if person.id in self._matched or box[4] >= LEAST_TRACK_CONFIDENCE:
             if contested and person.id in self._matched:
                 return  # the detector's box was found before and says more while bodies overlap
+            if person.motion.seconds < seconds:  # else the detector has said where they are
+                person.motion.see(seconds, middle_of(box), person.height)
             person.place(box, seconds, clear=not contested)
         else:
             person.box, person.seconds = box[:4].copy(), seconds

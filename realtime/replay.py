@@ -21,10 +21,9 @@ from engines.onnx_runtime import onnxruntime
 from realtime import scoring
 from realtime.brush import ground
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, Clock, Frame, FrameBuffers, Room, no_room
+from realtime.frames import USUAL_FPS, Capture, Clock, Frame, FrameBuffers, Room, no_room
 from realtime.recording import Recording
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
-from realtime.sources import USUAL_FPS
 from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]

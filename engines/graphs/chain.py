@@ -70,7 +70,7 @@ def detect_graphs(detector: nn.Module, frame_size: Size, image_size: Size, peopl
     rest = {
         "normalise": export_part(Normalise(), {"picture": network_image}, [NETWORK_INPUT]),
         NETWORK: export_part(detector, {NETWORK_INPUT: network_image}, list(logits)),
-        "post": export_part(post, {**logits, "anchor": torch.zeros(4)}, ["boxes"]),
+        "post": export_part(post, {**logits, "anchor": torch.zeros(5)}, ["boxes"]),
     }
     return joined(sampling, rest, ["boxes"], precision)
 

@@ -57,10 +57,12 @@ class Suppression(nn.Module):
 
 
 class DetectPost(nn.Module):
-    """`box_logits` [1, 4*bins, N], `class_logits` [1, N] and `anchor` [4] -> `boxes` float32 [K, 5] in frame px.
+    """`box_logits` [1, 4*bins, N], `class_logits` [1, N] and `anchor` [5] -> `boxes` float32 [K, 5] in frame px.
 
     Without an anchor (zeros): by confidence x sqrt(area), nearest the middle on ties. With one: row 0 is the detection
-    of highest IoU with it if that is at least 0.2, else zeros; the rest as before. Rows of zeros where fewer.
+    of highest IoU with it if that is at least 0.2; the rest as before. Where there is none, an anchor of any confidence
+    is followed: it is row 0 itself, with confidence 0, which no detection has. One of confidence 0 leaves zeros there,
+    as do people who are fewer than rows.
     """
 
     scale: Tensor
@@ -123,7 +125,8 @@ class DetectPost(nn.Module):
         iou = shared / (area(rows) + area(anchor[None]) - shared).clamp(min=1e-6) * (order > 0).float()
         best_iou, best = torch.topk(iou, 1)
         matched = (best_iou >= LEAST_ANCHOR_IOU).float()
-        first = torch.index_select(rows, 0, best) * matched
+        followed = torch.cat([anchor[:4], torch.zeros(1)])[None] * (anchor[4:] > 0).float()
+        first = torch.index_select(rows, 0, best) * matched + followed * (1 - matched)
         anchored = (area(anchor[None]) > 0).float()  # [1]
         is_first = (self.positions == best.float()).float() * matched * anchored
         rank, chosen = torch.topk(order * (1 - is_first), self.people)

@@ -17,6 +17,8 @@ MIN_CUTOFF_HZ = 1.0
 SPEED_CUTOFF_HZ = 3.0
 CUTOFF_PER_SPEED = 20.0
 """Hz of cutoff gained per person height a second of speed (the filter's beta)."""
+STILL_SPEED = 0.06
+"""Person heights a second that do not count: what a camera's noise makes of a body at rest."""
 LEAST_SECONDS = 1e-3
 FAR = 1e6
 
@@ -66,8 +68,8 @@ class PosePost(nn.Module):
     """`heatmaps`, `boxes`, `state` [K, 17, 4], `seconds` [1] -> `keypoints`, `joints`, `next_boxes`, `state`.
 
     Smoothing is the One Euro filter (Casiez et al. 2012) on each keypoint, its speed measured in person heights a
-    second. It starts anew for a keypoint that was not visible, and for a row whose box does not overlap its last
-    keypoints. A state of zeros therefore switches it off.
+    second, less what noise alone makes of a body at rest. It starts anew for a keypoint that was not visible, and for a
+    row whose box does not overlap its last keypoints. A state of zeros therefore switches it off.
     """
 
     def __init__(self, visible_confidence: float) -> None:
@@ -99,7 +101,8 @@ class PosePost(nn.Module):
         speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds)
         height = (boxes[:, 3] - boxes[:, 1]).clamp(min=1)[:, None, None]
         heights_a_second = torch.linalg.vector_norm(speed, dim=-1, keepdim=True) / height
-        factor = smoothing_factor(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * heights_a_second, seconds)
+        motion = (heights_a_second - STILL_SPEED).clamp(min=0)
+        factor = smoothing_factor(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * motion, seconds)
         smoothed = last + (raw - last) * factor
         return smoothed * goes_on + raw * (1 - goes_on), speed * goes_on
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.evaluate_pose import PoseEvaluation, decode, normalised, oks_ap, person_window
+from calibration.evaluate_pose import PoseEvaluation, decode, normalised, oks_ap, person_window, standing
 from calibration.pose_task import closeness, place_loss
 from calibration.report import bootstrap_deviation
 from tests.calibration.tiny_set import FIGURE
@@ -87,11 +87,23 @@ def test_perfect_keypoints_have_full_ap_and_pck(tiny_crops: Path) -> None:
     assert bootstrap_deviation(evaluation.truth, results, evaluation.image_ids(), 5) == pytest.approx(0)
     places = next(order) - (24, 32)
     found = evaluation.holdout_keypoints(lambda windows: peaks_at(places))
-    assert evaluation.pck(found) == {"first": 1, "second": 1}
+    assert evaluation.pck(found) == {"first": 1, "second": 1, "standing": 1}
     assert evaluation.confidence(found)["kept"] == 1
     moved = found + np.array([30, 0, -0.9], np.float32)
     assert evaluation.pck(moved)["first"] == 0
     assert evaluation.confidence(moved)["refused_wrong"] == 1
+
+
+def test_only_whole_upright_people_stand() -> None:
+    upright = np.concatenate([FIGURE, np.full((17, 1), 0.9, np.float32)], 1)
+    lying, bent, unsure = upright.copy(), upright.copy(), upright.copy()
+    lying[:, :2] = upright[:, 1::-1]
+    bent[13, :2] = upright[11, :2] + (60, 40)
+    unsure[15, 2] = 0.1
+    people = np.stack([upright, lying, bent, unsure, upright])
+    inside = np.ones((5, 17), bool)
+    inside[4, 16] = False
+    assert standing(people, inside).tolist() == [True, False, False, False, False]
 
 
 def test_the_teacher_scores_as_documented_on_human_labels(real_crops: Path) -> None:

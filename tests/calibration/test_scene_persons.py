@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from calibration.augment import NO_AUGMENTATION
+from calibration.crop_scenes import SCENE_SCALE
 from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet, JoinedCrops
 from calibration.pose_task import PoseTask
-from calibration.scene_persons import crop_affine, known_boxes, labelled, persons, write_crops
-from calibration.scenes import SceneSet
+from calibration.scene_persons import crop_affine, known_boxes, labelled, persons, scenes_beside, write_crops
+from calibration.scenes import Scene, SceneSet, write_scenes
 from engines.errors import BadInputError
 from tests.calibration.tiny_set import drawn, write_tar
 
@@ -48,7 +49,7 @@ def test_the_teachers_maps_of_a_window_and_its_mirror_are_averaged() -> None:
 
 
 def test_a_new_person_becomes_a_crop_whose_labels_lead_back_to_the_scene(tmp_path: Path) -> None:
-    crops = list(persons(write_scene(tmp_path, [BOX]), {}, teacher))
+    crops = list(persons(write_scene(tmp_path, [BOX]).scenes, {}, teacher))
     assert len(crops) == 1
     crop = crops[0]
     assert crop.picture.shape == (CROP_SIZE[1], CROP_SIZE[0], 3)
@@ -65,22 +66,22 @@ def test_a_new_person_becomes_a_crop_whose_labels_lead_back_to_the_scene(tmp_pat
 @pytest.mark.parametrize(
     ("box", "known"),
     [
-        ([*BOX[:4], 0.4], {}),
-        ([30.0, 20.0, 60.0, 70.0, 0.9], {}),
+        ([*BOX[:4], 0.3], {}),
+        ([30.0, 20.0, 60.0, 60.0, 0.9], {}),
         (BOX, {"first/0.jpg": [np.array([0.15, 0.125, 0.55, 0.875], np.float32)]}),
     ],
     ids=["doubtful", "small", "known already"],
 )
 def test_a_person_is_left_out_who_is(box: list[float], known: dict[str, list[np.ndarray]], tmp_path: Path) -> None:
-    assert list(persons(write_scene(tmp_path, [box]), known, teacher)) == []
+    assert list(persons(write_scene(tmp_path, [box]).scenes, known, teacher)) == []
 
 
 def test_a_person_of_whom_the_teacher_is_unsure_is_left_out(tmp_path: Path) -> None:
-    assert list(persons(write_scene(tmp_path, [BOX]), {}, lambda windows: teacher(windows) * 0.4)) == []
+    assert list(persons(write_scene(tmp_path, [BOX]).scenes, {}, lambda windows: teacher(windows) * 0.4)) == []
 
 
 def test_known_boxes_are_parts_of_their_picture(tmp_path: Path) -> None:
-    write_crops(list(persons(write_scene(tmp_path, [BOX]), {}, teacher)), tmp_path / "more")
+    write_crops(list(persons(write_scene(tmp_path, [BOX]).scenes, {}, teacher)), tmp_path / "more")
     (boxes,) = known_boxes(CropSet(tmp_path / "more")).values()
     assert boxes[0] == pytest.approx([30 / 200, 20 / 160, 110 / 200, 140 / 160])
 
@@ -100,3 +101,24 @@ def test_a_pose_task_learns_from_further_sets_too(tiny_crops: Path, tmp_path: Pa
     assert task.batches(0) == 5
     with pytest.raises(BadInputError, match="no file"):
         PoseTask(tiny_crops, tmp_path, NO_AUGMENTATION, more=[tmp_path / "missing"])
+
+
+def test_who_stands_beside_the_person_of_a_crop_becomes_a_crop_too(tmp_path: Path) -> None:
+    picture = drawn(np.zeros(2), 200, 160)
+    beside = [150.0, 30.0, 190.0, 130.0, 0.8]
+    write_crops(list(persons(write_scene(tmp_path, [BOX]).scenes, {}, teacher)), tmp_path / "train")
+    crops = CropSet(tmp_path / "train")
+    affine, rect = crops.fields["affine"][0].astype(np.float32), crops.image_rect(0)
+
+    def in_crop(box: list[float]) -> np.ndarray:
+        corners = np.array(box[:4], np.float32).reshape(2, 2) * affine[0, 0] + affine[:, 2] - rect[:2]
+        return np.array([*corners.ravel(), box[4]], np.float32)
+
+    boxes = np.stack([in_crop(BOX), in_crop(beside)])
+    boxes[:, :4] *= SCENE_SCALE
+    write_scenes(tmp_path / "beside", [("00000.jpg", Scene(picture, boxes, "first", "first/0.jpg"))])
+    scenes, known = scenes_beside(crops, tmp_path / "beside")
+    (crop,) = persons(scenes, known, teacher)
+    assert crop.box == pytest.approx(in_crop(beside), abs=0.1)
+    with pytest.raises(BadInputError, match="crop_scenes"):
+        scenes_beside(crops, tmp_path / "missing")

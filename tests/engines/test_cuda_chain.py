@@ -103,7 +103,7 @@ def one_by_one(
     nobody = np.zeros((PEOPLE, 5), np.float32)
     left, state, results = [nobody] * anchor_age, np.zeros((PEOPLE, 17, 4), np.float32), []
     for picture, looks in zip(pictures, detect, strict=True):
-        boxes = chain.detect(picture, left[-anchor_age][0, :4]) if looks else left[-1]
+        boxes = chain.detect(picture, left[-anchor_age][0]) if looks else left[-1]
         pose = chain.pose(picture, boxes[:PEOPLE], state if smoothing else np.zeros_like(state), 0.04)
         encoded = chain.encode(pose.joints, targets)
         left, state = [*left, pose.next_boxes], pose.state
@@ -226,13 +226,20 @@ def test_each_frame_is_compared_with_the_targets_it_was_given(
     assert not np.allclose(cpu.encode(outputs[0].pose.joints, other).score, outputs[0].encoded.score)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("followed", [0, 1], ids=["looked for", "followed"])
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
 def test_the_host_can_say_whom_to_stay_with(
-    info: ChainInfo, engines: dict[str, FakeEngine], targets: Targets, pictures: Frames, schedule: Schedule, seed: int
+    info: ChainInfo,
+    engines: dict[str, FakeEngine],
+    targets: Targets,
+    pictures: Frames,
+    schedule: Schedule,
+    seed: int,
+    followed: int,
 ) -> None:
     far = np.zeros((PEOPLE, 5), np.float32)
-    far[0] = 300, 10, 318, 40, 1  # nobody there: row 0 stays empty, and the blob is in row 1
+    far[0] = 300, 10, 318, 40, followed  # nobody there: row 0 has no detection, and the blob is in row 1
     with opened(info, engines, targets, FakeDevice(seed=seed), schedule) as chain:
         for picture, override in zip(pictures[:3], (None, None, far), strict=True):
             begin(chain, picture, override=override)
@@ -240,8 +247,8 @@ def test_the_host_can_say_whom_to_stay_with(
                 before = chain.collect()
         last = chain.collect()
     assert before.boxes[0].any()
-    assert not last.boxes[0].any() and last.boxes[1].any()
-    assert not last.pose.next_boxes[0].any()
+    assert last.boxes[0].tolist() == ([300, 10, 318, 40, 0] if followed else [0] * 5)
+    assert last.boxes[1, 4] > 0 and last.pose.next_boxes[0].any() == bool(followed)
 
 
 def test_a_frame_that_is_written_while_it_goes_up_is_a_race(

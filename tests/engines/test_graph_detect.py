@@ -19,7 +19,7 @@ Doubles = npt.NDArray[np.float64]
 Size = tuple[int, int]
 
 FRAME, IMAGE = (720, 1280), (192, 320)
-NOBODY = np.zeros(4, np.float32)
+NOBODY = np.zeros(5, np.float32)
 NOTHING = -20.0
 """A class logit that stands for an empty cell."""
 
@@ -137,7 +137,7 @@ def opened(frame_size: Size, image_size: Size, people: int, least: float = 0.25)
     inputs: dict[str, Tensor] = {
         "box_logits": torch.randn(1, 4 * BINS, cells),
         "class_logits": torch.randn(1, cells),
-        "anchor": torch.zeros(4),
+        "anchor": torch.zeros(5),
     }
     post = DetectPost(frame_size, image_size, people, bins=BINS, strides=STRIDES, least_confidence=least)
     return open_graph(export_part(post, inputs, ["boxes"]))
@@ -257,8 +257,8 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
     rows = rows[np.argsort(-rows[:, 4] * np.sqrt(area), kind="stable")]
     rows = rows[(rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])]
     if anchor.any():
-        iou = overlap(np.concatenate([anchor[None], rows[:, :4]]))[0, 1:]
-        first = np.zeros((1, 5))
+        iou = overlap(np.concatenate([anchor[None, :4], rows[:, :4]]))[0, 1:]
+        first = np.array([[*anchor[:4], 0]]) * (anchor[4] > 0)
         if len(iou) and iou.max() >= 0.2:
             first = rows[[iou.argmax()]]
             rows = np.delete(rows, iou.argmax(), 0)
@@ -267,9 +267,9 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
 
 
 @pytest.mark.parametrize("people", [1, 3])
-@pytest.mark.parametrize("anchored", [False, True], ids=["no anchor", "anchor"])
+@pytest.mark.parametrize("anchored", [None, 0.0, 0.8], ids=["no anchor", "anchor", "followed anchor"])
 def test_random_logits_give_the_rows_of_the_contract(
-    posts: dict[int, onnxruntime.InferenceSession], people: int, anchored: bool
+    posts: dict[int, onnxruntime.InferenceSession], people: int, anchored: float | None
 ) -> None:
     random = np.random.default_rng(9)
     cells = len(cells_of(IMAGE))
@@ -279,9 +279,10 @@ def test_random_logits_give_the_rows_of_the_contract(
             "class_logits": random.normal(random.uniform(-6, -2), 1.5, (1, cells)).astype(np.float32),
         }
         anchor = NOBODY
-        if anchored:
+        if anchored is not None:
             x, y = random.uniform(0, 1000), random.uniform(0, 500)
-            anchor = np.array([x, y, x + random.uniform(60, 400), y + random.uniform(60, 400)], np.float32)
+            size = random.uniform(60, 400, 2)
+            anchor = np.array([x, y, x + size[0], y + size[1], anchored], np.float32)
         (rows,) = run(posts[people], **logits, anchor=anchor)
         np.testing.assert_allclose(rows, reference(logits, anchor, people), atol=0.02)
 
@@ -308,7 +309,7 @@ def test_of_two_like_people_the_one_nearest_the_middle_is_first(
 @pytest.mark.parametrize("people", [1, 3])
 def test_nobody_gives_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSession], people: int) -> None:
     unsure = (300, 100, 600, 600, 0.24)
-    for anchor in (NOBODY, np.array([300, 100, 600, 600], np.float32)):
+    for anchor in (NOBODY, np.array([300, 100, 600, 600, 0], np.float32)):
         assert_rows(detected(posts[people], anchor=anchor), *[None] * people)
         assert_rows(detected(posts[people], unsure, anchor=anchor), *[None] * people)
 
@@ -338,7 +339,7 @@ def test_boxes_end_at_the_border_of_the_frame(posts: dict[int, onnxruntime.Infer
 def test_the_anchored_person_comes_first_and_the_rest_as_before(
     posts: dict[int, onnxruntime.InferenceSession],
 ) -> None:
-    anchor = np.array([110, 110, 170, 210], np.float32)
+    anchor = np.array([110, 110, 170, 210, 0.6], np.float32)
     assert_rows(detected(posts[3], LARGE_UNSURE, MEDIUM, SMALL_SURE, anchor=anchor), SMALL_SURE, LARGE_UNSURE, MEDIUM)
     assert_rows(detected(posts[1], LARGE_UNSURE, MEDIUM, SMALL_SURE, anchor=anchor), SMALL_SURE)
     assert_rows(detected(posts[3], SMALL_SURE, anchor=anchor), SMALL_SURE, None, None)
@@ -348,7 +349,7 @@ def test_of_two_people_over_the_anchor_the_one_that_covers_it_best_is_first(
     posts: dict[int, onnxruntime.InferenceSession],
 ) -> None:
     left, right = (300, 100, 500, 500, 0.9), (400, 100, 600, 500, 0.5)
-    anchor = np.array([390, 100, 590, 500], np.float32)
+    anchor = np.array([390, 100, 590, 500, 0], np.float32)
     assert_rows(detected(posts[3], left, right, anchor=anchor), right, left, None)
     assert_rows(detected(posts[1], left, right, anchor=anchor), right)
 
@@ -356,14 +357,24 @@ def test_of_two_people_over_the_anchor_the_one_that_covers_it_best_is_first(
 def test_an_anchor_nobody_overlaps_leaves_the_first_row_empty(
     posts: dict[int, onnxruntime.InferenceSession],
 ) -> None:
-    anchor = np.array([700, 500, 760, 650], np.float32)
+    anchor = np.array([700, 500, 760, 650, 0], np.float32)
     assert_rows(detected(posts[3], SMALL_SURE, MEDIUM, LARGE_UNSURE, anchor=anchor), None, LARGE_UNSURE, MEDIUM)
     assert_rows(detected(posts[1], SMALL_SURE, MEDIUM, LARGE_UNSURE, anchor=anchor), None)
 
 
+@pytest.mark.parametrize("others", [(), (MEDIUM,), (LARGE_UNSURE, MEDIUM)], ids=["nobody", "one other", "two others"])
+def test_a_sure_anchor_nobody_overlaps_is_the_first_row_and_says_so(
+    posts: dict[int, onnxruntime.InferenceSession], others: tuple[tuple[float, ...], ...]
+) -> None:
+    anchor = np.array([700, 500, 760, 650, 0.31], np.float32)
+    followed = (700, 500, 760, 650, 0)
+    assert_rows(detected(posts[3], *others, anchor=anchor), followed, *others, *[None] * (2 - len(others)))
+    assert_rows(detected(posts[1], *others, anchor=anchor), followed)
+
+
 def test_an_anchor_is_met_from_an_overlap_of_a_fifth(posts: dict[int, onnxruntime.InferenceSession]) -> None:
     person = (300, 100, 500, 500, 0.9)  # IoU with itself moved by d: (200 - d) / (200 + d), a fifth at 133.3
-    nearly, barely = (np.array([300 + d, 100, 500 + d, 500], np.float32) for d in (134, 132))
+    nearly, barely = (np.array([300 + d, 100, 500 + d, 500, 0], np.float32) for d in (134, 132))
     assert_rows(detected(posts[1], person, anchor=nearly), None)
     assert_rows(detected(posts[1], person, anchor=barely), person)
     assert_rows(detected(posts[3], person, anchor=nearly), None, person, None)

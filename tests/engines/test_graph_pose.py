@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engines.graphs.parts import export_part
-from engines.graphs.pose import CUTOFF_PER_SPEED, LEAST_SECONDS, MIN_CUTOFF_HZ, SPEED_CUTOFF_HZ, PosePost
+from engines.graphs.pose import CUTOFF_PER_SPEED, LEAST_SECONDS, MIN_CUTOFF_HZ, SPEED_CUTOFF_HZ, STILL_SPEED, PosePost
 from engines.onnx_runtime import onnxruntime
 from engines.skeleton import JOINT_INDEX, KEYPOINTS, joints_from_keypoints
 from tests.fixtures import open_graph, run
@@ -233,7 +233,7 @@ def test_head_without_a_visible_face_point_is_zeros(posts: Posts) -> None:
 
 @dataclass
 class OneEuro:
-    """Casiez, Roussel and Vogel 2012, for one keypoint; its speed counts in person heights a second."""
+    """Casiez, Roussel and Vogel 2012, for one keypoint; its speed counts in person heights a second, above a floor."""
 
     position: Doubles | None = None
     speed: Doubles = field(default_factory=lambda: np.zeros(2))
@@ -248,7 +248,8 @@ class OneEuro:
             return raw
         share = self.share(SPEED_CUTOFF_HZ, seconds)
         self.speed = share * (raw - self.position) / seconds + (1 - share) * self.speed
-        cutoff_hz = MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * float(np.hypot(*self.speed)) / person_height
+        motion = max(0.0, float(np.hypot(*self.speed)) / person_height - STILL_SPEED)
+        cutoff_hz = MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * motion
         share = self.share(cutoff_hz, seconds)
         self.position = share * raw + (1 - share) * self.position
         return self.position

@@ -48,7 +48,7 @@ def test_float16_moves_boxes_by_less_than_half_a_pixel(
     graphs = {precision: open_graph(real_detect(precision).whole) for precision in PRECISIONS}
     for frame in frames.values():
         single, halved = (
-            run(graphs[precision], frame=frame, anchor=np.zeros(4, np.float32))[0] for precision in PRECISIONS
+            run(graphs[precision], frame=frame, anchor=np.zeros(5, np.float32))[0] for precision in PRECISIONS
         )
         assert single[0, 4] > 0.5
         np.testing.assert_allclose(halved[:, :4], single[:, :4], atol=0.5)
@@ -63,7 +63,7 @@ def test_float16_leaves_the_usual_keypoint_and_the_score_where_they_were(
     encoder = open_graph(encode_graph(BonesEncoder(), 1, 0.3).whole)
     shifts = []
     for frame in frames.values():
-        (boxes,) = run(detector, frame=frame, anchor=np.zeros(4, np.float32))
+        (boxes,) = run(detector, frame=frame, anchor=np.zeros(5, np.float32))
         inputs: dict[str, Array] = {
             "boxes": boxes, "state": np.zeros((1, 17, 4), np.float32), "seconds": np.ones(1, np.float32)
         }  # fmt: skip

@@ -183,6 +183,15 @@ def test_an_engine_with_other_tensors_is_refused_with_both(manifest: Manifest, t
     refused(lambda: check_tensors(less, manifest, tmp_path), "score as nothing", "output float32 1xT")
 
 
+def test_a_detector_that_follows_nobody_runs_on_a_cpu_alone(tmp_path: Path) -> None:
+    manifests = [chain_info(backend=backend).manifests["detect"] for backend in ("tensorrt", "onnx")]
+    before = {
+        name: replace(one, shape=(4,)) if name == "anchor" else one for name, one in contract(manifests[0]).items()
+    }
+    refused(lambda: check_tensors(before, manifests[0], tmp_path), "anchor as input float32 4", "needs input float32 5")
+    check_tensors(before, manifests[1], tmp_path)
+
+
 def test_a_context_that_is_not_accepted_is_a_gpu_error(manifest: Manifest, tmp_path: Path) -> None:
     engine, _ = opened(manifest, tmp_path, FakeTensorRt(contract(manifest), accepts=False))
     memory = {name: SimpleNamespace(address=4096) for name in engine.tensors}

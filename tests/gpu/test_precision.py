@@ -74,8 +74,8 @@ BOXES = torch.tensor([[150.0, 60.0, 330.0, 300.0, 0.9], [10.0, 10.0, 100.0, 200.
 
 def check_detect(place: torch.device) -> None:
     with torch.no_grad():
-        wanted = Detect(half=False)(frame(), torch.zeros(4))
-        got = Detect(half=True).to(place)(frame().to(place), torch.zeros(4, device=place)).cpu()
+        wanted = Detect(half=False)(frame(), torch.zeros(5))
+        got = Detect(half=True).to(place)(frame().to(place), torch.zeros(5, device=place)).cpu()
     assert wanted[0].any()
     np.testing.assert_allclose(got[0], wanted[0], atol=1.0)
 

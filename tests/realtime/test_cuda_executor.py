@@ -17,14 +17,17 @@ from engines.errors import EXIT_GPU, GpuError, GpuHangError
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.graphs.chain import Graphs
 from engines.tensorrt_engine import contract
+from realtime import watchdog
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
+from realtime.executor import CpuExecutor
 from realtime.frames import Capture, Room, no_room
-from realtime.opening import opened_executor
+from realtime.opening import answering, opened_executor
 from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.pose import Target
 from realtime.results import NO_PERSON, FrameResult
 from realtime.scoring import target_rows
+from realtime.tracking import Tracker
 from realtime.verdict import Judge
 from realtime.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fake_device import FakeDevice, FakeEngine
@@ -278,6 +281,27 @@ def test_another_person_is_chosen_on_the_device_too(
     assert abs(seen[first][1] - seen[0][1]) > 60
 
 
+def test_frames_that_the_detector_misses_are_the_cpus_to_the_last_number(
+    loop: Callable[..., Pipeline], info: ChainInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dim = {4, 5, 9}
+    pictures = [picture // 2 if index in dim else picture for index, picture in enumerate(PICTURES)]
+    monkeypatch.setattr("tests.realtime.test_cuda_executor.PICTURES", pictures)
+    on_gpu: list[FrameResult] = []
+    device = FakeDevice(seed=8)
+    finished(lambda: on_gpu.extend(one.result for one in loop(device, BlobSource(len(pictures))).run()))
+    executor = CpuExecutor(CpuChain(info, sampling="graph", threads=1), TARGET, Tracker(1, detect_every=1))
+    pipeline = Pipeline(BlobSource(len(pictures)), executor, FRAME, FakeClock())
+    detected = [CpuChain(info, sampling="graph", threads=1).detect(one, np.zeros(4, np.float32)) for one in pictures]
+    assert {index for index, boxes in enumerate(detected) if not boxes.any()} == dim
+    for index, one in enumerate(pipeline.run()):
+        wanted, seen = one.result, on_gpu[index]
+        assert (seen.status, seen.reason, seen.person) == (wanted.status, wanted.reason, wanted.person), index
+        for name in ("box", "keypoints", "joints"):
+            np.testing.assert_allclose(getattr(seen, name), getattr(wanted, name), rtol=1e-5, atol=1e-3)
+        assert seen.score == wanted.score or seen.score == pytest.approx(wanted.score, abs=1e-3)
+
+
 def test_nobody_in_view_is_said(loop: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.realtime.test_cuda_executor.PICTURES", [np.zeros((*FRAME, 3), np.uint8)])
     results = []
@@ -306,6 +330,38 @@ def test_the_detector_can_rest(loop: Callable[..., Pipeline]) -> None:
     pipeline = loop(device, BlobSource(10), detect_every=5)
     finished(lambda: [None for _ in pipeline.run()])  # type: ignore[func-returns-value]
     assert pipeline.ledger.shown == 10
+
+
+@pytest.mark.parametrize("when", ["warmed up", "captured", "asked for a target", "closed"])
+def test_a_gpu_that_hangs_before_or_after_the_frames_ends_the_program(
+    info: ChainInfo, engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    device, ended, released = FakeDevice(), [], threading.Event()
+    for engine in engines.values():
+        engine.device = device
+    device.on_hang = lambda: wait_for(released)
+
+    def end(error: GpuHangError) -> None:  # the process would be over now
+        ended.append(str(error))
+        released.set()
+
+    monkeypatch.setattr(watchdog, "end_at_once", end)
+    monkeypatch.setattr("realtime.opening.CLOSE_SECONDS", 0.02 if when == "closed" else 3600.0)
+    chain = DeviceChain(info, device, engines)
+    limits = {"asked for a target": 3600.0, "closed": 3600.0}
+    if when == "asked for a target":
+        device.hangs = {"sync": device.asked.get("sync", 0)}
+        with answering(chain, "a target was looked for", 0.02):
+            chain.detect(PICTURES[0], np.zeros(4, np.float32))
+    if when in ("warmed up", "captured"):
+        device.hangs = {"sync": device.asked.get("sync", 0) + 5} if when == "warmed up" else {"capture": 2}
+    how = {"detect_every": None, "smoothing": True, "stills": False, "seconds": limits.get(when, 0.02)}
+    with opened_executor(chain, TARGET, **how):  # type: ignore[arg-type]
+        if when == "closed":
+            device.hangs = {"sync": device.asked.get("sync", 0)}
+    said = {"warmed up": "the engines were warmed up", "captured": "the engines were warmed up",
+            "asked for a target": "a target was looked for", "closed": "the engines were closed"}[when]  # fmt: skip
+    assert released.is_set() and f"has not answered for 0.02 s while {said}" in ended[0]
 
 
 def test_what_runs_a_chain_on_a_gpu_closes_it_too(info: ChainInfo, engines: dict[str, FakeEngine]) -> None:

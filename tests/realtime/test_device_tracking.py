@@ -10,6 +10,7 @@ from engines.execution import PoseOutput
 from engines.skeleton import joints_from_keypoints
 from realtime.device_tracking import EMPTY, DevicePlan, DeviceTracker
 from realtime.people import iou
+from realtime.tracking import Tracker
 from tests.realtime.fakes import bounds, standing
 
 Floats = npt.NDArray[np.float32]
@@ -24,7 +25,8 @@ def body(x: float, confidence: float = 0.9) -> Floats:
 
 
 class Device:
-    """Does with boxes what the graphs do: row 0 is who overlaps the anchor, the last frame's `next_boxes[0]`."""
+    """Does with boxes what the graphs do: row 0 is who overlaps the anchor, the last frame's `next_boxes[0]`, or, where
+    nobody does, the anchor itself if it has a confidence."""
 
     def __init__(self, people: int) -> None:
         self.people = people
@@ -38,16 +40,18 @@ class Device:
             rows = list(found)
             if anchor.any():
                 near = max(rows, key=lambda box: iou(box, anchor), default=None)
-                first = near if near is not None and iou(near, anchor) >= 0.2 else np.zeros(5, np.float32)
+                followed = np.append(anchor[:4], 0).astype(np.float32) * (anchor[4] > 0)
+                first = near if near is not None and iou(near, anchor) >= 0.2 else followed
                 rows = [first] + [box for box in rows if box is not first]
-            boxes[: len(rows)] = rows
+            boxes[: len(rows)] = np.array(rows).reshape(-1, 5)
         else:
             boxes[: self.people] = self.left
         keypoints = np.zeros((self.people, 17, 3), np.float32)
         self.left = np.zeros((self.people, 5), np.float32)
         for row, box in enumerate(boxes[: self.people]):
-            if box.any() and bodies:
-                seen = max(bodies, key=lambda one: iou(box, one) > 0.35)
+            near = [one for one in bodies if iou(box, one) > 0]
+            if near:
+                seen = max(near, key=lambda one: iou(box, one) > 0.35)
                 keypoints[row] = standing(seen[:4], float(seen[4]))
                 self.left[row] = bounds(keypoints[row])
         state = np.zeros((self.people, 17, 4), np.float32)
@@ -91,7 +95,8 @@ class Play:
         order = self.tracker.accept(seconds, plan, boxes, pose, picture)
         self.about.append(self.tracker.rows[0])
         self.hidden.append(self.tracker.hidden)
-        self.on.append(None if order[0] == EMPTY else float(pose.keypoints[order[0], :, 0].mean()))
+        seen = order[0] != EMPTY and pose.next_boxes[order[0]].any()
+        self.on.append(float(pose.keypoints[order[0], :, 0].mean()) if seen else None)
 
 
 ANNA, BERT = body(300), body(900)
@@ -152,6 +157,86 @@ def test_with_detect_every_the_detector_rests_while_the_pose_is_sure() -> None:
     play.frame(ANNA)
     assert play.frame(ANNA).detect
     assert set(play.about) == {0}
+
+
+# ---- whom the detector misses
+
+
+def test_somebody_the_detector_misses_is_followed_by_their_keypoints_without_the_host() -> None:
+    play = Play()
+    for step in range(6):
+        play.frame(body(300 + 5 * step), BERT)
+    for step in range(6, 60):
+        play.frame(body(300 + 5 * step), BERT, found=[BERT] if step % 2 else [])
+    assert [plan.override for plan in play.plans[8:20]] == [None] * 12
+    assert play.on == pytest.approx([300 + 5 * step for step in range(59)], abs=20)
+    assert play.tracker.followed == pytest.approx(0.9) and set(play.about) == {0}
+    for step in range(60, 63):
+        play.frame(body(300 + 5 * step), BERT)
+    assert play.tracker.followed is None and play.on[-1] == pytest.approx(300 + 5 * 61, abs=20)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.4], ids=["sure", "unsure"])
+@pytest.mark.parametrize("here", [True, False], ids=["here", "gone"])
+def test_they_are_followed_for_as_many_frames_as_on_a_cpu(confidence: float, here: bool) -> None:
+    frames = FPS * 2
+    seen = [[body(300)]] * 6 + [[body(300, confidence)] if here else []] * frames
+    found = [[body(300)]] * 6 + [[]] * frames
+    play = Play(1)
+    for bodies, boxes in zip(seen, found, strict=True):
+        play.frame(*bodies, found=boxes)
+    play.collect()
+    device, tracker = Device(1), Tracker(1, detect_every=1)
+    on_cpu = []
+    for index, (bodies, boxes) in enumerate(zip(seen, found, strict=True)):
+        tracker.plan(index / FPS)
+        detected = np.zeros((ROWS, 5), np.float32)
+        detected[: len(boxes)] = np.array(boxes).reshape(-1, 5)
+        device.left = tracker.boxes_after_detection(detected)
+        on_cpu.append(bool(device.left.any()))
+        if on_cpu[-1]:
+            boxes, pose = device.run(DevicePlan(0, False, None, None), [], bodies)
+            tracker.update(index / FPS, pose, boxes[:1])
+        else:
+            tracker.nobody(index / FPS)
+    assert [where is not None for where in play.on] == [
+        looked and here for looked, here in zip(on_cpu, map(bool, seen), strict=True)
+    ]
+    assert sum(on_cpu) == {(True, 0.9): 56, (True, 0.4): 31}.get((here, confidence), 7)
+
+
+def test_somebody_too_fast_for_their_anchor_is_met_again_and_not_the_place_where_they_were() -> None:
+    play = Play(1)
+    for _ in range(6):
+        play.frame(ANNA)
+    for _ in range(6):
+        play.frame(body(420), ANNA, found=[body(420)])  # what the pose network sees where she was
+    play.collect()
+    assert set(play.about) == {0} and play.on[-3:] == pytest.approx([420] * 3, abs=20)
+
+
+def test_of_one_body_found_twice_either_box_will_do() -> None:
+    play = Play(1)
+    for _ in range(6):
+        play.frame(ANNA)
+    half = ANNA + np.array([20, 10, -40, -60, -0.4], np.float32)
+    for step in range(8):
+        play.frame(ANNA, found=[half, ANNA] if step % 2 else [ANNA, half])
+    play.collect()
+    assert None not in play.on and set(play.about) == {0}
+
+
+def test_a_skeleton_that_is_nobodys_does_not_keep_the_device_from_the_next_person() -> None:
+    play = Play(1)
+    for _ in range(6):
+        play.frame(ANNA)
+    ghost = body(300, 0.35)  # a coat on its stand: never found, never sure
+    for _ in range(FPS + 6):
+        play.frame(ghost, found=[])
+    for _ in range(6):
+        play.frame(ghost, BERT, found=[BERT])
+    play.collect()
+    assert play.about[-1] == 1 and play.on[-1] == pytest.approx(900, abs=20)
 
 
 # ---- another person

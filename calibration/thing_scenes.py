@@ -1,0 +1,176 @@
+"""Makes scenes without people: cut-out things before backgrounds, so that not all that stands out is a person.
+
+python -m calibration.thing_scenes --pictures DIR [DIR ...] --teacher YOLOV5NU.pt --out runs/thing_scenes
+
+PNG pictures with transparent parts are things; all others are backgrounds. What the teacher takes for a person, even
+with doubt, is left out, before and after it is put before a background. The scenes are written as `scenes_train` has
+its own, with the teacher's doubtful boxes, for `calibration.distill detector --more-scenes`. Trains nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from calibration.crop_scenes import detections
+from calibration.crops import Image
+from calibration.evaluate_detector import Levels, detector_of
+from calibration.scenes import GREY, Scene, write_scenes
+from engines.errors import BadInputError
+from engines.exits import documented_exits
+from engines.networks.yolov5_compact import YoloCompact
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+SCENE_SIZE = (416, 234)
+"""Width and height of a scene, px."""
+THING_SIDE = 320
+"""Things are kept at this size or smaller, px."""
+MOST_TRANSPARENT = 0.97
+THING_HEIGHT = (0.2, 1.0)
+"""Lowest and highest part of the scene's height that a thing has."""
+MOST_THINGS = 4
+PLAIN = 0.3
+"""Of the scenes are before a plain colour."""
+LEAST_BACKGROUND_PART = 0.3
+"""Of a background's sides, that a scene shows."""
+MOST_PERSON_CONFIDENCE = 0.25
+"""A scene in which the teacher is surer of a person is left out."""
+
+
+def shrunk(picture: Image, longest: int) -> Image:
+    """The picture `[h, w, c]` with its longer side at most `longest` px."""
+    scale = longest / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def read_pictures(folders: Sequence[Path]) -> tuple[list[Image], list[Image]]:
+    """All pictures below the folders, in the order of their paths: things and backgrounds.
+
+    Returns:
+        Things `uint8 [h, w, 4]` (BGR and opacity), cut to what is seen of them, and backgrounds `uint8 [h, w, 3]`.
+    """
+    things: list[Image] = []
+    backgrounds: list[Image] = []
+    paths = sorted({path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES})
+    for path in track(paths, description="reading"):
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.dtype != np.uint8 or picture.ndim != 3:
+            continue
+        if picture.shape[2] == 4 and (picture[..., 3] < 128).any():
+            rows, columns = np.nonzero(picture[..., 3] >= 128)
+            if len(rows) < (1 - MOST_TRANSPARENT) * picture[..., 3].size:
+                continue
+            part = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            things.append(shrunk(np.asarray(part, np.uint8), THING_SIDE))
+        else:
+            backgrounds.append(shrunk(np.asarray(picture[..., :3], np.uint8), 4 * SCENE_SIZE[0]))
+    if not things:
+        raise BadInputError(
+            f"no cut-out picture below {', '.join(map(str, folders))}",
+            "things are PNG pictures with transparent parts",
+            "name other folders with --pictures",
+        )
+    return things, backgrounds
+
+
+def put(canvas: Image, thing: Image, height: int, left: int, top: int) -> None:
+    """Puts a thing `uint8 [h, w, 4]` on a canvas `uint8 [H, W, 3]` in place, `height` px tall; it may reach beyond."""
+    width = max(1, round(thing.shape[1] * height / thing.shape[0]))
+    method = cv2.INTER_AREA if height < thing.shape[0] else cv2.INTER_LINEAR
+    resized = np.asarray(cv2.resize(thing, (width, height), interpolation=method), np.float32)
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + width, canvas.shape[1]), min(top + height, canvas.shape[0])
+    if x1 >= x2 or y1 >= y2:
+        return
+    seen = resized[y1 - top : y2 - top, x1 - left : x2 - left]
+    opacity = seen[..., 3:] / 255
+    canvas[y1:y2, x1:x2] = (canvas[y1:y2, x1:x2] * (1 - opacity) + seen[..., :3] * opacity).astype(np.uint8)
+
+
+def on_grey(thing: Image) -> Image:
+    """A thing alone in the middle of a grey scene."""
+    width, height = SCENE_SIZE
+    canvas = np.full((height, width, 3), GREY, np.uint8)
+    tall = min(round(0.8 * height), round(0.9 * width * thing.shape[0] / thing.shape[1]))
+    put(canvas, thing, max(tall, 1), (width - round(thing.shape[1] * tall / thing.shape[0])) // 2, (height - tall) // 2)
+    return canvas
+
+
+def background(backgrounds: Sequence[Image], rng: np.random.Generator) -> Image:
+    """Some part of some background, or a plain colour, of a scene's size."""
+    width, height = SCENE_SIZE
+    if not backgrounds or rng.random() < PLAIN:
+        return np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
+    picture = backgrounds[int(rng.integers(len(backgrounds)))]
+    part = rng.uniform(LEAST_BACKGROUND_PART, 1, 2) * picture.shape[:2]
+    top, left = (int(rng.uniform(0, whole - used)) for whole, used in zip(picture.shape[:2], part, strict=True))
+    seen = picture[top : top + max(int(part[0]), 1), left : left + max(int(part[1]), 1)]
+    return np.asarray(cv2.resize(seen, SCENE_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def composed(things: Sequence[Image], backgrounds: Sequence[Image], rng: np.random.Generator) -> Image:
+    """One to four things before a background, `uint8 [234, 416, 3]`; half of the things are mirrored."""
+    width, height = SCENE_SIZE
+    canvas = background(backgrounds, rng)
+    for _ in range(int(rng.integers(1, MOST_THINGS + 1))):
+        thing = things[int(rng.integers(len(things)))]
+        if rng.random() < 0.5:
+            thing = thing[:, ::-1]
+        tall = min(int(rng.uniform(*THING_HEIGHT) * height), int(1.2 * width * thing.shape[0] / thing.shape[1]) + 1)
+        wide = thing.shape[1] * tall / thing.shape[0]
+        left, top = rng.uniform(-0.3 * wide, width - 0.7 * wide), rng.uniform(-0.2 * tall, height - 0.8 * tall)
+        put(canvas, thing, tall, int(left), int(top))
+    return canvas
+
+
+def thing_scenes(
+    things: Sequence[Image],
+    backgrounds: Sequence[Image],
+    teacher: YoloCompact | Levels,
+    count: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, Scene]]:
+    """Up to `count` scenes in which the teacher sees nobody for sure, and their file names."""
+    for index in track(range(count), description="composing"):
+        picture = composed(things, backgrounds, rng)
+        boxes = detections(teacher, picture)
+        if not (boxes[:, 4] >= MOST_PERSON_CONFIDENCE).any():
+            yield f"{index:05d}.jpg", Scene(picture, boxes, "things")
+
+
+@documented_exits()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads, chooses, composes, writes. Returns the exit code."""
+    options = argparse.ArgumentParser(prog="python -m calibration.thing_scenes", description=__doc__.splitlines()[0])
+    options.add_argument(
+        "--pictures", type=Path, nargs="+", required=True, metavar="DIR", help="searched to the bottom"
+    )
+    options.add_argument("--teacher", type=Path, required=True, help="YOLOv5u checkpoint; loading it runs its code")
+    options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
+    options.add_argument("--count", type=int, default=3000, help="scenes to compose")
+    options.add_argument("--seed", type=int, default=0)
+    given = options.parse_args(arguments)
+    things, backgrounds = read_pictures(given.pictures)
+    teacher = detector_of(given.teacher).eval()
+    kept = [thing for thing in track(things, description="choosing") if not len(detections(teacher, on_grey(thing)))]
+    backgrounds = [picture for picture in backgrounds if not len(detections(teacher, picture))]
+    rng = np.random.default_rng(given.seed)
+    scenes, boxes = write_scenes(given.out, thing_scenes(kept, backgrounds, teacher, given.count, rng))
+    Console().print(
+        f"{given.out}.tar: {scenes} scenes, {boxes} doubtful boxes; {len(kept)} of {len(things)} things, "
+        f"{len(backgrounds)} backgrounds",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
