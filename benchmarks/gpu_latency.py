@@ -127,7 +127,7 @@ def on_gpu(chain: DeviceChain, graphs: Path, gpu: GpuState, closing: contextlib.
         for name in OUTPUTS:
             path = Path(scratch) / f"{name}.onnx"
             onnx.save_model(bare_network(info, name), path)
-            content = build_engine(path, trt, compute_capability=capability, settings=BuildSettings())
+            content = build_engine(path, trt, compute_capability=capability, settings=BuildSettings()).plan
             runtime, engine = read_engine(content, path, trt, gpu)
             engines[name] = TensorRtEngine(runtime, engine, engine_tensors(engine, trt), trt, chain.device)
             closing.callback(engines[name].close)

@@ -34,6 +34,7 @@ from engines.skeleton import VISIBLE_CONFIDENCE
 from engines.tensorrt_build import (
     BuildProgress,
     BuildSettings,
+    BuiltEngine,
     ComputeCapability,
     build_engine,
     import_tensorrt,
@@ -247,7 +248,7 @@ def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) ->
     own = request.backend == "tensorrt"
     path = graph.with_suffix(".engine")
 
-    def work(cancel: threading.Event) -> bytes:
+    def work(cancel: threading.Event) -> BuiltEngine:
         return build_engine(
             graph,
             trt,
@@ -257,5 +258,16 @@ def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) ->
             cancel=cancel,
         )
 
-    path.write_bytes(interruptible(work))
-    return TensorRtBuild(trt.__version__, str(request.target), request.gpu, request.driver), path
+    built = interruptible(work)
+    path.write_bytes(built.plan)
+    written = TensorRtBuild(
+        trt.__version__,
+        str(request.target),
+        request.gpu,
+        request.driver,
+        build_seconds=round(built.seconds, 3),
+        optimisation_level=request.settings.optimisation_level,
+        workspace_bytes=request.settings.workspace_bytes,
+        timing_cache=built.timing_cache,
+    )
+    return written, path

@@ -25,6 +25,13 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def end_at_once(error: PosemirrorError) -> NoReturn:
+    """Says an error and ends the process with its code, from any thread, with nothing closed."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"error: {error}", file=sys.stderr)
+    leave(error.exit_code)
+
+
 def documented_exits(
     stopped: str = "stopped",
 ) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:
@@ -40,8 +47,7 @@ def documented_exits(
             try:
                 return main(*args, **kwargs)
             except GpuHangError as error:
-                print(f"error: {error}", file=sys.stderr)
-                leave(error.exit_code)
+                end_at_once(error)
             except PosemirrorError as error:
                 sentence, code = f"error: {error}", error.exit_code
             except OSError as error:

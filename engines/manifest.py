@@ -15,15 +15,21 @@ LARGEST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class TensorRtBuild:
-    """Where and with what a TensorRT engine was built.
+    """Where, with what and how a TensorRT engine was built; which TensorRT it was is the manifest's `backend`.
 
-    `gpu` and `driver` are empty for an engine built without a GPU; `compute_capability` is such as "8.9".
+    `gpu` and `driver` are empty for an engine built without a GPU; `compute_capability` is such as "8.9". The rest is
+    None or empty in manifests written before it was kept; `timing_cache` is none, new, "added to" or hit (TensorRT-RTX
+    has none).
     """
 
     version: str
     compute_capability: str
     gpu: str
     driver: str
+    build_seconds: float | None = None
+    optimisation_level: int | None = None
+    workspace_bytes: int | None = None
+    timing_cache: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,9 +214,19 @@ def is_files(value: object) -> bool:
 
 
 def is_tensorrt(value: object) -> bool:
-    """None, or every field of `TensorRtBuild` as a string."""
-    fields = {field.name for field in dataclasses.fields(TensorRtBuild)}
-    return value is None or (isinstance(value, dict) and set(value) == fields and all(map(is_text, value.values())))
+    """None, or the fields of `TensorRtBuild`, each of its own kind; one with a default may be missing."""
+    if value is None or not isinstance(value, dict):
+        return value is None
+    fields = {field.name: field for field in dataclasses.fields(TensorRtBuild)}
+    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    return needed <= set(value) <= set(fields) and all(
+        is_text(one) if fields[name].type is str else one is None or is_quantity(one) for name, one in value.items()
+    )
+
+
+def is_quantity(value: object) -> bool:
+    """A finite number of at least 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def is_parity(value: object) -> bool:

@@ -10,21 +10,23 @@ import importlib
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from engines.errors import BadInputError, EngineError
-from engines.timing_cache import load_timing_cache, store_timing_cache
+from engines.timing_cache import NONE, load_timing_cache, store_timing_cache
 
 MOST_TARGETS = 1024
 USUAL_TARGETS = 8
 LONGEST_REASON = 400
 INTERRUPT_POLL_SECONDS = 0.2
 
+Work = TypeVar("Work")
 BuildProgress = Callable[[str, int, int], None]
 """Told the phase's name, the steps done and the steps in all."""
 
@@ -53,6 +55,21 @@ class BuildSettings:
     optimisation_level: int = 3
     workspace_bytes: int = 2 << 30
     timing_cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A serialised engine, and how it came to be.
+
+    Args:
+        plan: the engine.
+        seconds: from the graph to the plan.
+        timing_cache: what the timing cache was worth: see `timing_cache.store_timing_cache`.
+    """
+
+    plan: bytes
+    seconds: float
+    timing_cache: str
 
 
 def parse_compute_capability(text: str) -> ComputeCapability:
@@ -110,7 +127,7 @@ def build_engine(
     settings: BuildSettings | None = None,
     on_progress: BuildProgress | None = None,
     cancel: threading.Event | None = None,
-) -> bytes:
+) -> BuiltEngine:
     """The serialised engine of an ONNX graph whose only dynamic axis is the number of targets.
 
     Args:
@@ -124,6 +141,7 @@ def build_engine(
     Raises:
         EngineError: no usable driver, a graph that the parser or builder refuses, or a cancelled build.
     """
+    began = time.monotonic()
     faults: list[str] = []
     logger = collecting_logger(trt, faults)
     try:
@@ -143,8 +161,7 @@ def build_engine(
     settings = settings or BuildSettings()
     config = builder_config(builder, network, trt, compute_capability, settings)
     cache = None if is_rtx(trt) else settings.timing_cache
-    if cache is not None:
-        load_timing_cache(config, cache)
+    known = b"" if cache is None else load_timing_cache(config, cache)
     monitor = progress_monitor(trt, on_progress, cancel)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
@@ -154,18 +171,17 @@ def build_engine(
         )
     if plan is None:
         raise refused(graph, trt, "builder", faults)
-    if cache is not None:
-        store_timing_cache(config, cache)
-    return bytes(plan)
+    worth = NONE if cache is None else store_timing_cache(config, cache, known)
+    return BuiltEngine(bytes(plan), time.monotonic() - began, worth)
 
 
-def interruptible(work: Callable[[threading.Event], bytes]) -> bytes:
+def interruptible(work: Callable[[threading.Event], Work]) -> Work:
     """Runs `work` in a thread of its own; Ctrl-C sets the event that it is given and is raised once it has stopped.
 
     TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone.
     """
     cancel, finished = threading.Event(), threading.Event()
-    done: list[bytes] = []
+    done: list[Work] = []
     failed: list[BaseException] = []
 
     def guarded() -> None:

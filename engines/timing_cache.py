@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+NONE, NEW, ADDED, HIT = "none", "new", "added to", "hit"
+
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -19,21 +21,30 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def load_timing_cache(config: Any, path: Path) -> None:
-    """Gives a builder config the cache kept at `path`; an empty one where there is none or it fits another TensorRT."""
+def load_timing_cache(config: Any, path: Path) -> bytes:
+    """Gives a builder config the cache kept at `path`; an empty one where there is none or it fits another TensorRT.
+
+    Returns its content as the builder has it, to be given to `store_timing_cache`; empty for an empty cache.
+    """
     with locked(path):
         kept = path.read_bytes() if path.is_file() else b""
     for content in (kept, b""):
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
-            return
+            return bytes(cache.serialize()) if content else b""
+    return b""
 
 
-def store_timing_cache(config: Any, path: Path) -> None:
-    """Keeps a config's cache at `path`, together with what another build has left there meanwhile."""
+def store_timing_cache(config: Any, path: Path, loaded: bytes) -> str:
+    """Keeps a config's cache at `path`, together with what another build has left there meanwhile.
+
+    Returns what the cache was worth to the build: HIT where all that it needed was in what was `loaded`, ADDED where
+    some was missing, NEW where nothing was there.
+    """
     cache = config.get_timing_cache()
     if cache is None:
-        return
+        return NONE
+    worth = NEW if not loaded else HIT if len(bytes(cache.serialize())) <= len(loaded) else ADDED
     with locked(path):
         if path.is_file():
             other = config.create_timing_cache(path.read_bytes())
@@ -42,3 +53,4 @@ def store_timing_cache(config: Any, path: Path) -> None:
         partial = path.with_name(path.name + ".part")
         partial.write_bytes(bytes(cache.serialize()))
         partial.replace(path)
+    return worth

@@ -20,6 +20,7 @@ from realtime.live_options import asks_of_camera, camera_wish
 from realtime.opening import (
     BUILT,
     QUICKSTART,
+    answering,
     engines_folder,
     open_chain,
     open_routine,
@@ -52,9 +53,11 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.replay:
         run_replay(arguments, console)
         return
-    chain, backend = open_chain(engines_folder(arguments.engines), arguments.encoder, arguments.backend)
-    console.print(f"Engines: {engines_folder(arguments.engines)} on {backend}.", soft_wrap=True)
-    routine = open_task(arguments, chain, ignore)
+    folder, patience = engines_folder(arguments.engines), arguments.open_seconds
+    chain, backend = open_chain(folder, arguments.encoder, arguments.backend, patience)
+    console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
+    with answering(chain, "the target was looked at", patience):
+        routine = open_task(arguments, chain, ignore)
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
@@ -70,6 +73,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
                 detect_every=arguments.detect_every,
                 smoothing=arguments.smoothing == "on",
                 scored=arguments.people,
+                seconds=patience,
             )
         )
         capture = arguments.capture_target

@@ -6,6 +6,7 @@ from pathlib import Path
 from engines.options import add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
+from realtime.watchdog import OPEN_SECONDS
 from realtime.web.address import Address, parse_address
 
 DEFAULT_ENCODER = "graded"
@@ -19,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
         prog="run_live.py",
         description="Score a person's pose, live, against a target.",
         epilog="Exit codes: 0 done, 1 a --fail-over limit was passed, "
-        "2 bad argument or file, 3 source lost, 4 engine unusable, 130 Ctrl-C, 143 SIGTERM.",
+        "2 bad argument or file, 3 source lost, 4 engine unusable, 5 GPU failure, 130 Ctrl-C, 143 SIGTERM.",
     )
     for add in (add_tasks, add_matching, add_source, add_camera, add_engines, add_screen, add_files, add_measuring):
         add(options)
@@ -77,6 +78,10 @@ def add_engines(options: argparse.ArgumentParser) -> None:
     option = options.add_argument_group("engines").add_argument
     option("--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart")
     option("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
+    option(
+        "--open-seconds", type=open_seconds, default=OPEN_SECONDS, metavar="S",
+        help=f"how long a GPU may take to open engines, default {OPEN_SECONDS:g}; at first TensorRT-RTX compiles them",
+    )  # fmt: skip
 
 
 def add_screen(options: argparse.ArgumentParser) -> None:
@@ -151,6 +156,11 @@ def seconds(text: str) -> float:
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; 0 and more seconds are allowed; give 30")
     return value
+
+
+def open_seconds(text: str) -> float:
+    """A limit for a GPU."""
+    return ranged(text, "limit", "seconds", (1, 3600), "120")
 
 
 def camera_format(text: str) -> str:

@@ -24,7 +24,7 @@ from realtime.routine import Routine, read_routine
 from realtime.scoring import require_masked
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
-from realtime.watchdog import Watchdog
+from realtime.watchdog import CLOSE_SECONDS, OPEN_SECONDS, Deadline, Watchdog, opening
 
 BUILT = Path("engines/built")
 QUICKSTART = Path(__file__).parent.parent / "engines" / "quickstart"
@@ -37,14 +37,16 @@ def engines_folder(given: str | None) -> Path:
     return QUICKSTART if given == "quickstart" else Path(given)
 
 
-def open_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
+def open_chain(folder: Path, encoder: str, backend: str, seconds: float = OPEN_SECONDS) -> tuple[Chain, str]:
     """The engines in `folder`, and a sentence that says what they run on.
+
+    A GPU that does not answer for `seconds` ends the program: see `realtime.watchdog.Deadline`.
 
     Raises:
         EngineError: missing, bad, unreadable, or not for this machine.
     """
     try:
-        return opened_chain(folder, encoder, backend)
+        return opened_chain(folder, encoder, backend, seconds)
     except OSError as error:
         raise EngineError(
             f"{error.filename or folder} cannot be read ({error.strerror})",
@@ -53,8 +55,11 @@ def open_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
         ) from error
 
 
-def opened_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
+def opened_chain(folder: Path, encoder: str, backend: str, seconds: float) -> tuple[Chain, str]:
     """See `open_chain`; raises OSError too."""
+    if backend != "onnx":
+        with opening("its driver was asked for it", seconds):
+            gpu = find_gpu()
     info = read_chain(folder, encoder)
     if info.backend != "onnx":
         if backend == "onnx":
@@ -63,19 +68,23 @@ def opened_chain(folder: Path, encoder: str, backend: str) -> tuple[Chain, str]:
                 "--backend onnx needs ONNX graphs",
                 f"run build_engines.py --backend onnx --out {folder}",
             )
-        gpu = find_gpu()
-        chain, warnings = open_tensorrt(info, gpu)
+        with opening(f"the engines in {folder} were opened", seconds):
+            chain, warnings = open_tensorrt(info, gpu)
         return chain, "; ".join([f"{info.backend} on {gpu.name}", *warnings])
     if backend == "tensorrt":
-        choose_backend("tensorrt", find_gpu())
+        choose_backend("tensorrt", gpu)
         raise EngineError(
             f"the engines in {folder} are ONNX graphs",
             "--backend tensorrt needs TensorRT engines",
             f"run build_engines.py --backend tensorrt --out {folder}",
         )
-    gpu = find_gpu()
     why = f", because {gpu.reason}" if backend == "auto" and gpu.reason else ""
     return CpuChain(info), f"ONNX Runtime on the CPU{why}"
+
+
+def answering(chain: Chain, doing: str, seconds: float) -> contextlib.AbstractContextManager[object]:
+    """Ends the program when its block, which asks the engines for something, takes longer and they are on a GPU."""
+    return opening(doing, seconds) if isinstance(chain, DeviceChain) else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -87,8 +96,11 @@ def opened_executor(
     smoothing: bool,
     stills: bool,
     scored: int = 1,
+    seconds: float = OPEN_SECONDS,
 ) -> Iterator[CpuExecutor | CudaExecutor]:
     """What runs frames through a chain and judges them. A chain on a GPU is handed over: it is closed with it.
+
+    A GPU that does not answer for `seconds` while it is made ready ends the program: see `realtime.watchdog.Deadline`.
 
     Raises:
         EngineError: more people are to be scored than the engines hold.
@@ -109,15 +121,20 @@ def opened_executor(
         )
         yield CpuExecutor(chain, target, tracker, stills=stills, scored=scored)
         return
-    with chain:
+    with contextlib.ExitStack() as last, chain:
         judge = Judge(chain.info, target, scored)
         past = smoothing and not stills
         following = DeviceTracker(
             people, detect_every=detect_every, stills=stills, visible_confidence=chain.info.visible_confidence
         )
-        with CudaChain(chain.info, chain.device, chain.engines, device_rows(judge), smoothing=past) as cuda_chain:
+        with opening("the engines were warmed up", seconds):
+            cuda_chain = CudaChain(chain.info, chain.device, chain.engines, device_rows(judge), smoothing=past)
+        with cuda_chain:
             watchdog = Watchdog(MonotonicClock())
-            yield CudaExecutor(cuda_chain, judge, following, chain.device.attach, scored=scored, watchdog=watchdog)
+            try:
+                yield CudaExecutor(cuda_chain, judge, following, chain.device.attach, scored=scored, watchdog=watchdog)
+            finally:
+                last.enter_context(Deadline("the engines were closed", CLOSE_SECONDS))
 
 
 def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None) -> Target:

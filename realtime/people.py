@@ -49,7 +49,6 @@ class Person:
         hidden_since: when they were first not found behind another; None while seen.
         doubt: how many findings apart from others are still needed to be sure who is who.
         met: when they were last before or behind another.
-        findings: how often the detector found them.
         signature: their clothes, once known.
         joints: float32 [15, 3] px as last looked at, and when; None before.
     """
@@ -61,7 +60,6 @@ class Person:
     hidden_since: float | None = None
     doubt: int = 0
     met: float = -np.inf
-    findings: int = 0
     signature: Floats | None = None
     joints: Floats | None = None
     joints_at: float = -np.inf
@@ -197,7 +195,8 @@ class Crowd:
     def share_out(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> dict[int, int]:
         """Whose box is whose: index of the box -> id. Those nobody is expected at belong to newcomers.
 
-        A newcomer does not begin within the box of another: the same body was found twice, and that box is nobody's.
+        A newcomer does not begin within the box of another, nor beside people of whom it is in doubt who is who: the
+        same body was found twice, and that box is nobody's.
 
         Args:
             seconds: of the frame.
@@ -211,8 +210,10 @@ class Crowd:
         for person in self.people:
             person.motion = self._stories[0].motions[person.id]
         owners = {box: ids[row] for row, box in self._stories[0].pairs.items()}
+        doubtful = [person.box for person in self.people if person.doubtful]
         for index, box in enumerate(boxes):
-            if index not in owners and not any(same_body(box, boxes[other]) for other in owners):
+            twice = any(same_body(box, boxes[other]) for other in owners)
+            if index not in owners and not twice and all(apart(box, other) > NEAR_SHARE for other in doubtful):
                 owners[index] = self._newcomer(box, seconds)
         return owners
 
@@ -256,7 +257,6 @@ class Crowd:
 
     def found(self, person: Person, box: Floats, look: Floats | None, seconds: float) -> None:
         """A person is where the detector found them."""
-        person.findings += 1
         clear = self.alone(person)
         person.place(box, seconds, clear=clear and not person.doubt)
         if not clear:
@@ -268,9 +268,6 @@ class Crowd:
 
     def missed(self, person: Person, seconds: float) -> bool:
         """A person whom the detector did not find moves on unseen; whether they are behind another."""
-        if person.doubt and person.findings < SURE_AGAIN:  # another's body found twice, perhaps
-            person.seen = -np.inf
-            return False
         cover = self.behind_another(person, seconds)
         if cover is None and person.hidden_since is not None:
             cover = self.near_edge(person, seconds)

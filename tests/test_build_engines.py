@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ from engines.errors import EngineError
 from engines.execution import CpuChain, read_chain
 from engines.gpu import GpuState, choose_backend
 from engines.graphs.chain import Graphs
-from engines.manifest import check_files, read_manifest
+from engines.manifest import TensorRtBuild, check_files, read_manifest, write_manifest
 from engines.networks.encoders import ENCODER_NAMES
 from tests.fixtures import the_sentence, tiny_graphs
-from tests.realtime.fakes import without_rights
+from tests.realtime.fakes import chain_info, without_rights
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, IMAGE, POSE_IMAGE = (192, 320), (96, 160), (256, 192)
@@ -233,6 +234,22 @@ def test_a_build_writes_engines_that_can_be_opened(
     assert CpuChain(read_chain(out, "bones")).info.frame_size == (SIZE[1], SIZE[0])
     assert [path.name for path in out.parent.iterdir()] == ["engines"]
     assert "bones" in ENCODER_NAMES
+
+
+def test_engines_are_listed_with_how_they_were_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = chain_info(backend="tensorrt_rtx").manifests["detect"]
+    how = TensorRtBuild("1.7.1.116", "8.9", "", "")
+    write_manifest(replace(manifest, tensorrt=how), tmp_path)  # of before build times were kept
+    write_manifest(replace(manifest, name="pose", tensorrt=replace(how, build_seconds=12.34, optimisation_level=5,
+                           workspace_bytes=3 << 29, timing_cache="added to")), tmp_path)  # fmt: skip
+    assert build_engines.main(["--list", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    rows = [" ".join(line.replace("│", "").split()) for line in said.splitlines()]
+    assert "Built by tensorrt_rtx 1.7.1.116 for another machine's GPU" in rows
+    assert "detect sm89 - - - -" in rows and "pose sm89 12.3 s 5 1.5 GiB added to" in rows
+    (tmp_path / "pose.json").write_text("{}")
+    assert build_engines.main(["--list", "--out", str(tmp_path)]) == 4
+    assert "pose.json" in the_sentence(capsys.readouterr().err)
 
 
 def test_a_build_replaces_older_engines_whole(tiny: Build, tmp_path: Path) -> None:

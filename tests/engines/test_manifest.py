@@ -37,7 +37,7 @@ EXAMPLE = Manifest(
     masked=True,
     posemirror="0.1.0",
 )
-BUILT = TensorRtBuild("1.7.1.116", "8.9", "", "")
+BUILT = TensorRtBuild("1.7.1.116", "8.9", "", "", 12.5, 3, 2 << 30, "added to")
 
 
 def refused(action: Callable[[], object], *words: str) -> None:
@@ -59,6 +59,16 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path, manifest: Manif
     assert [path.name for path in tmp_path.iterdir()] == ["detect.json"]
     assert read_manifest(tmp_path / "detect.json") == manifest
     assert manifest.engine_file == "detect.onnx"
+
+
+def test_a_manifest_of_before_build_times_were_kept_still_opens(tmp_path: Path) -> None:
+    write_manifest(replace(EXAMPLE, backend="tensorrt_rtx", tensorrt=BUILT), tmp_path)
+    path = tmp_path / "detect.json"
+    content = json.loads(path.read_text())
+    kept = ("version", "compute_capability", "gpu", "driver")
+    content["tensorrt"] = {name: content["tensorrt"][name] for name in kept}
+    path.write_text(json.dumps(content))
+    assert read_manifest(path).tensorrt == TensorRtBuild("1.7.1.116", "8.9", "", "")
 
 
 def test_writing_over_an_older_manifest_replaces_it_whole(tmp_path: Path) -> None:
@@ -134,6 +144,9 @@ MISTYPED: list[tuple[str, object]] = [
     ("visible_confidence", "0.3"), ("visible_confidence", float("nan")), ("visible_confidence", True),
     ("masked", 1), ("masked", "yes"), ("tensorrt", {}), ("tensorrt", "1.7"),
     ("tensorrt", {"version": 1, "compute_capability": "8.9", "gpu": "", "driver": ""}),
+    ("tensorrt", {"version": "11", "compute_capability": "8.9", "gpu": "", "driver": "", "build_seconds": -1}),
+    ("tensorrt", {"version": "11", "compute_capability": "8.9", "gpu": "", "driver": "", "build_seconds": "2"}),
+    ("tensorrt", {"version": "11", "compute_capability": "8.9", "gpu": "", "driver": "", "more": 1}),
 ]  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def build(rtx: ModuleType, tmp_path: Path) -> Callable[..., bytes]:
         onnx.save(model, tmp_path / "graph.onnx")
         return build_engine(
             tmp_path / "graph.onnx", rtx, compute_capability=target, on_progress=on_progress, cancel=cancel
-        )
+        ).plan
 
     return built
 

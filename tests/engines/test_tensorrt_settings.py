@@ -15,7 +15,7 @@ import pytest
 
 from engines.options import optimisation_level, workspace_bytes
 from engines.tensorrt_build import BuildSettings, builder_config, interruptible
-from engines.timing_cache import load_timing_cache, locked, store_timing_cache
+from engines.timing_cache import ADDED, HIT, NEW, load_timing_cache, locked, store_timing_cache
 
 
 class FakeCache:
@@ -58,10 +58,21 @@ def test_what_a_build_measured_is_there_for_the_next(tmp_path: Path) -> None:
     load_timing_cache(first, path)
     assert first.cache is not None and first.cache.content == b""
     first.cache.content = b"measured"
-    store_timing_cache(first, path)
+    assert store_timing_cache(first, path, b"") == NEW
     second = FakeConfig()
-    load_timing_cache(second, path)
+    assert load_timing_cache(second, path) == b"measured"
     assert second.cache is not None and second.cache.content == b"measured"
+
+
+@pytest.mark.parametrize(("measured", "worth"), [(b"", HIT), (b" and more", ADDED)])
+def test_what_the_cache_was_worth_to_a_build_is_told(tmp_path: Path, measured: bytes, worth: str) -> None:
+    path = tmp_path / "built.timing"
+    path.write_bytes(b"measured")
+    config = FakeConfig()
+    loaded = load_timing_cache(config, path)
+    assert config.cache is not None
+    config.cache.content += measured
+    assert store_timing_cache(config, path, loaded) == worth
 
 
 def test_two_builds_at_once_keep_what_both_measured(tmp_path: Path) -> None:
@@ -72,7 +83,7 @@ def test_two_builds_at_once_keep_what_both_measured(tmp_path: Path) -> None:
         assert config.cache is not None
         config.cache.content = f"[{index}]".encode()
     for config in configs:
-        store_timing_cache(config, path)
+        store_timing_cache(config, path, b"")
     assert path.read_bytes() == b"[1][0]"
     assert not list(tmp_path.glob("*.part"))
 
@@ -81,8 +92,10 @@ def test_a_cache_of_another_tensorrt_is_left_aside(tmp_path: Path) -> None:
     path = tmp_path / "built.timing"
     path.write_bytes(b"foreign")
     config = FakeConfig()
-    load_timing_cache(config, path)
+    assert load_timing_cache(config, path) == b""
     assert config.cache is not None and config.cache.content == b""
+    config.cache.content = b"measured"
+    assert store_timing_cache(config, path, b"") == NEW
 
 
 def test_the_cache_is_locked_while_it_is_written(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def test_three_engines_are_written_with_manifests_that_say_what_they_are(tmp_pat
     assert info.backend == "tensorrt_rtx"
     for name, manifest in info.manifests.items():
         assert manifest.files == {f"{name}.engine": file_sha256(tmp_path / f"{name}.engine")}
-        assert manifest.tensorrt == TensorRtBuild(trt.__version__, "8.9", "", "")
+        seconds = manifest.tensorrt.build_seconds if manifest.tensorrt else None
+        assert seconds is not None and seconds > 0
+        how = {"optimisation_level": 3, "workspace_bytes": 2 << 30, "timing_cache": "none"}
+        assert manifest.tensorrt == TensorRtBuild(trt.__version__, "8.9", "", "", seconds, **how)
         assert manifest.precision == ("fp32" if name.startswith("encode") else precision)
     assert not list(tmp_path.glob("*.onnx")) and not list(tmp_path.glob("*.timing"))
     assert len(steps) == 3 and len(phases) >= 9

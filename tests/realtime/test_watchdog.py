@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from engines.errors import EXIT_GPU, GpuHangError
+from engines.errors import EXIT_GPU, GpuHangError, PosemirrorError
+from realtime import watchdog
 from realtime.pipeline import STALE_MS, STUCK_JOIN_SECONDS
-from realtime.watchdog import LIMIT_SECONDS, Watchdog
-from tests.realtime.fakes import FakeClock
+from realtime.watchdog import LIMIT_SECONDS, Deadline, Watchdog
+from tests.fixtures import the_sentence
+from tests.realtime.fakes import FakeClock, wait_for
 
 
 def test_only_work_under_way_for_longer_than_the_limit_is_a_hang() -> None:
@@ -41,6 +44,55 @@ def test_a_hang_is_noticed_and_left_within_a_second_past_the_limit() -> None:
     assert STALE_MS / 1e3 + STUCK_JOIN_SECONDS < 1  # one look at the clock, and a farewell to the worker
 
 
+def test_a_deadline_that_is_kept_ends_nothing_and_one_that_is_not_is_told_with_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[PosemirrorError] = []
+    told = threading.Event()
+
+    def end(error: PosemirrorError) -> None:
+        ended.append(error)
+        told.set()
+
+    monkeypatch.setattr(watchdog, "end_at_once", end)
+    with Deadline("nothing was asked", 3600.0):
+        pass
+    with pytest.raises(ValueError), Deadline("it was asked in vain", 3600.0):
+        raise ValueError
+    with watchdog.opening("an engine was opened", 0.01):
+        wait_for(told)
+    (error,) = ended
+    assert isinstance(error, GpuHangError) and error.exit_code == EXIT_GPU
+    assert str(error).startswith("the GPU has not answered for 0.01 s while an engine was opened; --open-seconds 0.01")
+    assert "--backend onnx" in str(error)
+
+
+def test_a_gpu_that_hangs_while_engines_are_opened_ends_the_process_with_exit_code_5(tmp_path: Path) -> None:
+    program = OPENING % str(tmp_path)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (EXIT_GPU, "")
+    said = the_sentence(done.stderr)
+    assert f"has not answered for 1 s while the engines in {tmp_path} were opened; --open-seconds 1 are allowed" in said
+
+
+OPENING = """
+import sys, threading
+from dataclasses import replace
+from pathlib import Path
+import run_live
+from engines.gpu import GpuState
+from engines.manifest import write_manifest
+from realtime import opening
+from tests.realtime.fakes import chain_info
+
+folder = Path(%r)
+for manifest in chain_info(backend="tensorrt").manifests.values():
+    write_manifest(manifest, folder)
+opening.find_gpu = lambda: GpuState("RTX", "8.9", "")
+opening.open_tensorrt = lambda info, gpu: threading.Event().wait()
+options = {"--target": "none.json", "--engines": str(folder), "--encoder": "bones", "--open-seconds": "1"}
+sys.exit(run_live.main([word for pair in options.items() for word in pair]))
+"""
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = """
 import contextlib, sys, threading
