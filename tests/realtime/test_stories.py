@@ -57,15 +57,15 @@ def test_a_share_is_of_a_boxs_own_width() -> None:
     assert covered_share(box_at(100), []) == 0 and covered_share(box_at(100), [box_at(100, 900)]) == 1
 
 
-def crossed(wrong: range) -> list[Story]:
-    """Two walk through each other; in the frames `wrong` nothing but who is nearer speaks. The stories at the end."""
+def crossed(wrong: range, halves: tuple[float, float], covered: float) -> list[Story]:
+    """Two walk through each other; in the frames `wrong` two boxes do not move. The stories at the end."""
     motions = {0: Motion(100.0, 0.0), 1: Motion(700.0, 0.0)}
     stories = [Story(motions)]
     for index in range(1, 60):
         x = 100 + 10.0 * index, 700 - 10.0 * index
         places = sorted(x)
-        if index in wrong:  # two boxes that hardly move: each keeps the half that can be seen
-            places = [350.0, 450.0]
+        if index in wrong:
+            places = list(halves)
         sight = Sight(
             index / FPS,
             [TALL, TALL],
@@ -73,21 +73,22 @@ def crossed(wrong: range) -> list[Story]:
             np.full((2, 2), TALL),
             np.zeros((2, 2)),
             np.full(2, 1.2),
-            [1.0, 1.0] if index in wrong else [0.0, 0.0],
+            [covered * (index in wrong)] * 2,
             [0, 1] if index >= 20 else [],
         )
         stories = told(stories, [0, 1], sight)
     return stories
 
 
-def test_two_in_the_same_clothes_are_themselves_after_a_crossing() -> None:
-    best, *others = crossed(range(25, 36))
+@pytest.mark.parametrize(("halves", "covered"), [((350.0, 450.0), 1.0), ((300.0, 500.0), 0.1), ((270.0, 530.0), 0.2)])
+def test_two_in_the_same_clothes_are_themselves_after_a_crossing(halves: tuple[float, float], covered: float) -> None:
+    best, *others = crossed(range(22, 45), halves, covered)
     assert best.motions[0].place == pytest.approx(690, abs=25) and best.motions[1].place == pytest.approx(110, abs=25)
     assert all(story.unlikely > 0 for story in others)
 
 
 def test_stories_that_come_to_the_same_are_one_and_few_are_kept() -> None:
-    for stories in (crossed(range(25, end)) for end in (26, 36, 45)):
+    for stories in (crossed(range(22, 45), (low, 800 - low), 0.1) for low in (260.0, 300.0, 340.0, 380.0)):
         assert len(stories) <= 6
         for one, two in pairwise(stories):
             assert not one.same(two, [TALL, TALL]) and one.unlikely <= two.unlikely
