@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from engines.build_display import BuildDisplay, list_engines, list_weights
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
-from engines.gpu import choose_backend, find_gpu
+from engines.gpu import GpuState, choose_backend, find_gpu
 from engines.manifest import Manifest, read_manifest
 from engines.options import (
     add_version,
@@ -21,8 +20,7 @@ from engines.options import (
     people_count,
     workspace_bytes,
 )
-from engines.tensorrt_build import BuildSettings, parse_compute_capability
-from engines.weights_registry import REGISTRY
+from engines.tensorrt_build import BuildSettings, ComputeCapability, parse_compute_capability
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,36 +75,6 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def list_weights(console: Console) -> None:
-    """Prints the registry."""
-    table = Table("name", "file", "licence", "source", title="Known weights")
-    for entry in REGISTRY.values():
-        table.add_row(entry.name, entry.filename, entry.licence, entry.url)
-    console.print(table)
-
-
-def list_engines(title: str, manifests: Sequence[Manifest], folder: Path, console: Console) -> None:
-    """Prints what engines are, and of TensorRT's how they were built."""
-    table = Table("engine", "network", "precision", "frame", "size", title=title)
-    for manifest in manifests:
-        size = sum((folder / name).stat().st_size for name in manifest.files if (folder / name).is_file())
-        frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
-        table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
-    console.print(table)
-    built = [(manifest, manifest.tensorrt) for manifest in manifests if manifest.tensorrt]
-    if not built:
-        return
-    by, gpu = f"{built[0][0].backend} {built[0][1].version}", built[0][1].gpu or "another machine's GPU"
-    table = Table("engine", "built in", "level", "workspace", "timing cache", title=f"Built by {by} for {gpu}")
-    for manifest, how in built:
-        seconds = "-" if how.build_seconds is None else f"{how.build_seconds:.1f} s"
-        level = "-" if how.optimisation_level is None else f"{how.optimisation_level}"
-        workspace = "-" if how.workspace_bytes is None else f"{how.workspace_bytes / (1 << 30):g} GiB"
-        table.add_row(f"{manifest.name} sm{how.compute_capability.replace('.', '')}", seconds, level, workspace,
-                      how.timing_cache or "-")  # fmt: skip
-    console.print(table)
-
-
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Builds, telling its progress."""
     target = parse_compute_capability(arguments.target) if arguments.target else None
@@ -115,7 +83,18 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"Backend: {why}.", soft_wrap=True)
     if target is None and backend != "onnx":
         target = parse_compute_capability(gpu.compute_capability)
-    from engines.build import BuildEvents, BuildRequest, build
+    display = BuildDisplay(console)
+    with display:  # before the import, which takes seconds
+        manifests = built(arguments, backend, target, gpu, display)
+    list_engines(f"Built in {arguments.out}", manifests, arguments.out, console)
+    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
+
+
+def built(
+    arguments: argparse.Namespace, backend: str, target: ComputeCapability | None, gpu: GpuState, display: BuildDisplay
+) -> list[Manifest]:
+    """Builds what the command line asks for."""
+    from engines.build import BuildEvents, BuildRequest, build, step_count
     from engines.networks.encoders import ENCODER_NAMES
 
     out = arguments.out
@@ -138,27 +117,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             arguments.optimisation_level, arguments.workspace, out.with_name(f"{out.name}.{backend}.timing")
         ),
     )
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[amount]}"), console=console, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("start", total=None, amount="")
-
-        def on_step(name: str) -> None:
-            progress.update(task, description=name, completed=0, total=None, amount="")
-            if not console.is_terminal:
-                console.print(f"  {name}", soft_wrap=True)
-
-        def on_download(done: int, total: int | None) -> None:
-            amount = f"{done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f} MB" if total else "")
-            progress.update(task, completed=done, total=total, amount=amount)
-
-        def on_tensorrt(phase: str, done: int, total: int) -> None:
-            progress.update(task, description=phase, completed=done, total=total)
-
-        manifests = build(request, BuildEvents(on_step, on_download, on_tensorrt))
-    list_engines(f"Built in {arguments.out}", manifests, arguments.out, console)
-    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
+    display.steps = step_count(request)
+    events = BuildEvents(display.step, display.download, display.tensorrt, display.stopping)
+    return build(request, events)
 
 
 @documented_exits("stopped; nothing was changed")

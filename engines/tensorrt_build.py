@@ -5,6 +5,7 @@ marked here: its engines can be built without a GPU for a named compute capabili
 capture, and it has no timing cache worth keeping.
 """
 
+import contextlib
 import gc
 import importlib
 import os
@@ -12,12 +13,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from engines.build_phases import BuildPhases
 from engines.errors import BadInputError, EngineError
 from engines.timing_cache import NONE, load_timing_cache, store_timing_cache
 
@@ -27,8 +28,8 @@ LONGEST_REASON = 400
 INTERRUPT_POLL_SECONDS = 0.2
 
 Work = TypeVar("Work")
-BuildProgress = Callable[[str, int, int], None]
-"""Told the phase's name, the steps done and the steps in all."""
+BuildProgress = Callable[[str, float], None]
+"""Told the name of the phase, and the share of the build that is done, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def import_tensorrt(name: str) -> ModuleType:
         ) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
     """Keeps Python's garbage collector off.
 
@@ -175,10 +176,12 @@ def build_engine(
     return BuiltEngine(bytes(plan), time.monotonic() - began, worth)
 
 
-def interruptible(work: Callable[[threading.Event], Work]) -> Work:
+def interruptible(work: Callable[[threading.Event], Work], on_stop: Callable[[], None] = lambda: None) -> Work:
     """Runs `work` in a thread of its own; Ctrl-C sets the event that it is given and is raised once it has stopped.
 
-    TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone.
+    TensorRT's build call holds its thread for minutes, and Python handles signals in the main thread alone. It stops
+    after its current step, which may take seconds: `on_stop` says so, and another Ctrl-C changes nothing, because a
+    process that ends while TensorRT runs is aborted.
     """
     cancel, finished = threading.Event(), threading.Event()
     done: list[Work] = []
@@ -200,8 +203,10 @@ def interruptible(work: Callable[[threading.Event], Work]) -> Work:
             pass
     except KeyboardInterrupt:
         cancel.set()
-        if thread.ident is not None:
-            finished.wait()
+        on_stop()
+        while thread.ident is not None and not finished.is_set():
+            with contextlib.suppress(KeyboardInterrupt):
+                finished.wait()
         raise
     if failed:
         raise failed[0]
@@ -294,17 +299,18 @@ def progress_monitor(trt: ModuleType, on_progress: BuildProgress | None, cancel:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self.steps: dict[str, int] = {}
+            self.phases = BuildPhases()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self.steps[phase_name] = num_steps
+            self.phases.start(phase_name, parent_phase, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
+            share = self.phases.step(phase_name, step + 1)
             if on_progress is not None:
-                on_progress(phase_name, step + 1, self.steps.get(phase_name, 0))
+                on_progress(phase_name, share)
             return cancel is None or not cancel.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
-            self.steps.pop(phase_name, None)
+            self.phases.finish(phase_name)
 
     return Monitor()

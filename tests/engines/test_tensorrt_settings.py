@@ -152,17 +152,18 @@ def test_work_in_another_thread_gives_its_result_or_its_error() -> None:
 
 
 INTERRUPTED = """
-import threading
+import sys
 from engines.tensorrt_build import interruptible
 
 def work(cancel):
     print("working", flush=True)
     assert cancel.wait(30)
+    sys.stdin.readline()
     print("cancelled", flush=True)
     return b""
 
 try:
-    interruptible(work)
+    interruptible(work, lambda: print("stopping", flush=True))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -172,6 +173,7 @@ except KeyboardInterrupt:
 def test_ctrl_c_cancels_the_work_waits_for_it_and_is_raised() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).resolve().parents[2],
@@ -180,4 +182,7 @@ def test_ctrl_c_cancels_the_work_waits_for_it_and_is_raised() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "working\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[0] == "cancelled\ninterrupted\n"
+    assert process.stdout.readline() == "stopping\n"
+    process.send_signal(signal.SIGINT)  # a process that ends while TensorRT runs would be aborted
+    assert process.communicate("\n", timeout=30)[0] == "cancelled\ninterrupted\n"
+    assert process.returncode == 0
