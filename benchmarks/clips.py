@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import run_live
 from engines.execution import CpuChain, read_chain
 from engines.host_sampling import letterbox
+from engines.int8 import CHOICES, DEFAULT_INT8
 from realtime.live_options import DEFAULT_ENCODER
 from realtime.tracking import ANCHOR_SECONDS
 
@@ -66,6 +67,7 @@ def main() -> int:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
     parser.add_argument("--judge", type=Path, help="engines whose detector says who is whole; default: --engines")
+    parser.add_argument("--int8", choices=CHOICES, default=DEFAULT_INT8, help="as run_live.py has it")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER)
     parser.add_argument("--only", default="*.mp4", help="which files of the folder")
     parser.add_argument("--at", type=float, default=0.5, help="where in the clip its target is, 0 to 1")
@@ -94,6 +96,7 @@ def main() -> int:
             results,
         ]
         options += ["--record", arguments.out / f"{clip.stem}.mp4", "--encoder", arguments.encoder]
+        options += ["--int8", arguments.int8]
         code = run_live.main([str(option) for option in options])
         if code:
             table.add_row(clip.stem, str(len(images)), *["-"] * 6, f"exit {code}")

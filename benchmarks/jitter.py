@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.execution import CpuChain, read_chain
 from engines.host_sampling import letterbox
+from engines.int8 import CHOICES, DEFAULT_INT8, choose_int8
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame
 from realtime.tracking import Tracker
@@ -70,14 +71,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
+    parser.add_argument("--int8", choices=CHOICES, default=DEFAULT_INT8, help="as run_live.py has it")
     parser.add_argument("--at", type=float, nargs="+", default=[0.2, 0.5, 0.8], help="shares of each clip's length")
     parser.add_argument("--frames", type=int, default=45)
     parser.add_argument("--noise", type=float, default=4.0)
     parser.add_argument("--shake", type=float, default=0.3)
     parser.add_argument("--most", type=float, default=1.5, metavar="PX", help="allowed with smoothing")
     arguments = parser.parse_args()
-    chain = CpuChain(read_chain(arguments.engines, "bones"))
-    table = Table("clip", "poses", "nobody", "px a frame", "worst", "without smoothing", title="Still poses")
+    int8, form = choose_int8(arguments.engines, arguments.int8)
+    chain = CpuChain(read_chain(arguments.engines, "bones", int8=int8))
+    columns = ("clip", "poses", "nobody", "px a frame", "worst", "without smoothing")
+    table = Table(*columns, title=f"Still poses, {form or arguments.engines}")
     everything = []
     for clip in sorted(arguments.clips.glob("*.mp4")):
         pictures = [picture_at(clip, share, chain.info.frame_size) for share in arguments.at]

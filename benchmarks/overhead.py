@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.execution import CpuChain, read_chain
 from engines.host_sampling import letterbox
-from realtime.executor import CpuExecutor, find_pose
+from realtime.executor import Chain, CpuExecutor, find_pose
 from realtime.frames import Capture, MonotonicClock, Room, no_room
 from realtime.pipeline import Pipeline
-from realtime.pose import target_from_joints
-from realtime.results import frame_row
+from realtime.pose import Target, target_from_joints
+from realtime.results import FrameResult, frame_row
 from realtime.tracking import Tracker
 
 REPEATS = 7
@@ -66,6 +66,26 @@ class NotingChain:
         return call
 
 
+def fitted_frames(clip: Path, size: tuple[int, int], most: int) -> list[np.ndarray]:
+    """The first frames of a clip, letterboxed to (width, height)."""
+    video, frames = cv2.VideoCapture(str(clip)), []
+    while len(frames) < most and (image := video.read()[1]) is not None:
+        frames.append(letterbox(image, size[::-1], grey=0))
+    return frames
+
+
+def loop_seconds(chain: Chain, target: Target, frames: list[np.ndarray]) -> tuple[float, list[FrameResult]]:
+    """CPU time of the process for all frames through the loop, results as JSON included; and the results."""
+    executor = CpuExecutor(chain, target, Tracker(chain.info.people))
+    pipeline = Pipeline(MemorySource(frames, 30.0), executor, chain.info.frame_size[::-1], MonotonicClock())
+    results = []
+    started = time.process_time()
+    for shown in pipeline.run():
+        json.dumps(frame_row(shown.result))
+        results.append(shown.result)
+    return time.process_time() - started, results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, required=True)
@@ -74,23 +94,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=120)
     arguments = parser.parse_args()
     chain = CpuChain(read_chain(arguments.engines, arguments.encoder))
-    width, height = chain.info.frame_size
-    video, frames = cv2.VideoCapture(str(arguments.clip)), []
-    while len(frames) < arguments.frames and (image := video.read()[1]) is not None:
-        frames.append(letterbox(image, (height, width), grey=0))
+    frames = fitted_frames(arguments.clip, chain.info.frame_size, arguments.frames)
     joints = find_pose(chain, frames[0])[0]
-    target = target_from_joints(joints, (width, height), "first frame", str(arguments.clip))
-
-    def loop(engines) -> float:
-        executor = CpuExecutor(engines, target, Tracker(chain.info.people))
-        pipeline = Pipeline(MemorySource(frames, 30.0), executor, (height, width), MonotonicClock())
-        started = time.process_time()
-        for shown in pipeline.run():
-            json.dumps(frame_row(shown.result))
-        return time.process_time() - started
-
+    target = target_from_joints(joints, chain.info.frame_size, "first frame", str(arguments.clip))
     noting = NotingChain(chain)
-    loop(noting)
+    loop_seconds(noting, target, frames)
 
     def engines_alone() -> float:
         started = time.process_time()
@@ -99,7 +107,7 @@ def main() -> None:
         return time.process_time() - started
 
     engines_alone()
-    pairs = [(engines_alone(), loop(chain)) for _ in range(REPEATS)]
+    pairs = [(engines_alone(), loop_seconds(chain, target, frames)[0]) for _ in range(REPEATS)]
     count = len(frames)
     ratios = sorted(whole / alone for alone, whole in pairs)
     alone_ms, whole_ms = (statistics.median(pair[side] for pair in pairs) / count * 1e3 for side in (0, 1))

@@ -1,10 +1,12 @@
 """Int8 forms (u8 activations, s8 weights) of the compact networks, quantised by ONNX Runtime. Trains nothing.
 
-python -m calibration.quantise pose --weights calibration/runs/pose_compact.safetensors --out runs/int8/pose.onnx
+python -m calibration.quantise pose        # calibration/runs/pose_compact_int8.onnx, which make quickstart takes
+python -m calibration.quantise detector --out runs/int8/detector.onnx
 
-The ranges of activations come from training pictures. The last convolutions (heatmaps, visibility, boxes, classes) stay
-float32. It prints what a picture costs in both forms; `calibration.distill evaluate` says what is lost, and
-`build_engines.py --pose runs/int8/pose.onnx` builds engines with it.
+The ranges of activations come from training pictures. Weights take 7 bits of the 8: the sum of two products of a u8
+and a 7-bit number fits into 16 bits, so that a CPU which adds pairs of them with saturation (x86 before VNNI) gives the
+same sums. The last convolutions (heatmaps, visibility, boxes, classes) stay float32. The file says which weights it was
+made from. The command prints what a picture costs in both forms; `calibration.distill evaluate` says what is lost.
 """
 
 import argparse
@@ -26,11 +28,14 @@ from calibration.detector_task import LEFT_OUT
 from calibration.evaluate_detector import scaled_rgb
 from calibration.evaluate_pose import normalised
 from calibration.scenes import SceneSet, letterboxed
+from engines.download import file_sha256
+from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
 from engines.graphs.parts import export_part
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
+from engines.weights_registry import MADE_FROM, OWN_INT8_POSE, OWN_WEIGHTS
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")
@@ -75,14 +80,14 @@ def exported(kind: str, weights: Path, pictures: FloatArray) -> onnx.ModelProto:
     return export_part(load_detector(weights), example, ["box_logits", "class_logits"])
 
 
-def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path) -> None:
-    """Writes the int8 form of a network to `out`."""
+def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_sha256: str) -> None:
+    """Writes the int8 form of a network to `out`, whole or not at all; `weights_sha256` is of its weights file."""
     quantization = importlib.import_module(f"{onnxruntime.__name__}.quantization")
     quant_pre_process = importlib.import_module(f"{quantization.__name__}.shape_inference").quant_pre_process
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        plain, prepared = Path(scratch) / "plain.onnx", Path(scratch) / "prepared.onnx"
+        plain, prepared, small = (Path(scratch) / f"{name}.onnx" for name in ("plain", "prepared", "small"))
         onnx.save_model(model, plain)
         quant_pre_process(os.fspath(plain), os.fspath(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
@@ -90,15 +95,21 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path) -> None:
         kept += [node.name for node in nodes if node.op_type == "Concat" and node.name.count("/") == 1]  # of the levels
         quantization.quantize_static(
             os.fspath(prepared),
-            os.fspath(out),
+            os.fspath(small),
             Pictures(pictures),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             nodes_to_exclude=kept,
             per_channel=True,
+            reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
+        result = onnx.load(small)
+    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256})
+    partial = out.with_suffix(".part")
+    partial.write_bytes(result.SerializeToString(deterministic=True))
+    partial.replace(out)
 
 
 def cpu_ms(model: bytes, pictures: FloatArray) -> float:
@@ -121,19 +132,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Quantises one network. Returns the exit code."""
     options = argparse.ArgumentParser(prog="python -m calibration.quantise", description=__doc__.splitlines()[0])
     options.add_argument("kind", choices=("pose", "detector"))
-    options.add_argument("--weights", type=Path, required=True, help=".safetensors of the network")
+    options.add_argument("--weights", type=Path, help=".safetensors of the network; default: those that ship")
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with training pictures")
     options.add_argument("--pictures", type=int, default=128, help="that the ranges are taken from")
-    options.add_argument("--out", type=Path, required=True, help="the .onnx file")
+    options.add_argument("--out", type=Path, help="the .onnx file; default, for our own pose: the one that ships")
     given = options.parse_args(arguments)
+    weights = given.weights or OWN_WEIGHTS[given.kind]
+    out = given.out or (OWN_INT8_POSE if (given.kind, given.weights) == ("pose", None) else None)
+    if out is None:
+        raise BadInputError(
+            "--out is missing",
+            "only our own pose network has a place of its own",
+            f"give --out runs/int8/{given.kind}.onnx",
+        )
     taken = pose_pictures if given.kind == "pose" else detector_pictures
     pictures = taken(given.crops, given.pictures)
-    model = exported(given.kind, given.weights, pictures)
-    quantised(model, pictures, given.out)
-    before, after = cpu_ms(model.SerializeToString(), pictures), cpu_ms(given.out.read_bytes(), pictures)
-    size = given.out.stat().st_size / 1e6
+    model = exported(given.kind, weights, pictures)
+    quantised(model, pictures, out, file_sha256(weights))
+    before, after = cpu_ms(model.SerializeToString(), pictures), cpu_ms(out.read_bytes(), pictures)
+    size = out.stat().st_size / 1e6
     Console().print(
-        f"{given.out}: {size:.1f} MB, {after:.2f} CPU-ms a picture, float32 {before:.2f}",
+        f"{out}: {size:.1f} MB, {after:.2f} CPU-ms a picture, float32 {before:.2f}",
         highlight=False,
         soft_wrap=True,
     )

@@ -25,6 +25,7 @@ from engines.graphs.chain import (
     torch_pose_network,
 )
 from engines.graphs.parts import save_sharing_weights
+from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
 from engines.networks.encoders import load_encoder
 from engines.networks.heatmap_onnx import load_heatmap_network
@@ -40,9 +41,17 @@ from engines.tensorrt_build import (
     import_tensorrt,
     interruptible,
 )
-from engines.weights_registry import WeightsFile, find_weights, own_or_given, require_trust
+from engines.weights_registry import (
+    MADE_FROM,
+    OWN_INT8_POSE,
+    OWN_NAME,
+    WeightsFile,
+    find_weights,
+    own_or_given,
+    require_trust,
+)
 
-ENGINE_FILE = re.compile(r"(detect|pose|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
+ENGINE_FILE = re.compile(r"(detect|pose|pose_int8|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,8 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
         folder = Path(scratch) / "engines"
         folder.mkdir()
         prepared = [prepare_detect(request, events), prepare_pose(request, events)]
+        if request.pose == OWN_NAME and (request.backend, request.precision) == ("onnx", "fp32"):
+            prepared.append(prepare_int8_pose(request, events))
         prepared += [prepare_encode(request, name, events) for name in request.encoders]
         manifests = [write_engine(one, request, folder, events) for one in prepared]
         replace_folder(folder, place)
@@ -181,13 +192,43 @@ def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
     weights = fetch(own_or_given(request.pose, "pose"), request, events)
     events.on_step("pose: graph")
     if weights.path.suffix == ".onnx":
-        names = {"input_name": NETWORK_INPUT, "output_name": HEATMAPS}
-        part = load_heatmap_network(weights.path, request.people, **names)
+        part = given_pose_network(weights.path, request.people)
     else:
         part = torch_pose_network(load_pose_network(weights.path), request.people)
     graphs = pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
     return Prepared("pose", graphs, network, image_size=(256, 192), frame_size=request.frame_size)
+
+
+def given_pose_network(path: Path, people: int) -> onnx.ModelProto:
+    """A pose network given as ONNX, as the part that `pose_graphs` takes."""
+    return load_heatmap_network(path, people, input_name=NETWORK_INPUT, output_name=HEATMAPS)
+
+
+def prepare_int8_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
+    """The graphs of our own pose network's int8 form, which has to belong to the float32 one's weights.
+
+    Raises:
+        EngineError: it was made from other weights.
+    """
+    weights = fetch(str(OWN_INT8_POSE), request, events)
+    events.on_step(f"{INT8_POSE}: graph")
+    part = given_pose_network(weights.path, request.people)
+    of, wanted = made_from(weights.path), fetch(own_or_given(OWN_NAME, "pose"), request, events).sha256
+    if of != wanted:
+        raise EngineError(
+            f"{weights.path} was made from weights with the SHA-256 {of[:12] or 'unknown'}",
+            f"those of the pose network have {wanted[:12]}",
+            "run python -m calibration.quantise pose, and this again",
+        )
+    graphs = pose_graphs(part, request.frame_size, request.people, "fp32", VISIBLE_CONFIDENCE)
+    network = Network(weights.path.stem, weights.sha256, weights.licence)
+    return Prepared(INT8_POSE, graphs, network, image_size=(256, 192), frame_size=request.frame_size)
+
+
+def made_from(path: Path) -> str:
+    """The SHA-256 of the weights that an int8 network was made from; empty where it does not say."""
+    return next((str(field.value) for field in onnx.load(path).metadata_props if field.key == MADE_FROM), "")
 
 
 def prepare_encode(request: BuildRequest, name: str, events: BuildEvents) -> Prepared:
@@ -231,7 +272,7 @@ def write_engine(prepared: Prepared, request: BuildRequest, folder: Path, events
         network=prepared.network.name,
         weights_sha256=prepared.network.weights_sha256,
         licence=prepared.network.licence,
-        precision="fp32" if prepared.name.startswith("encode") else request.precision,
+        precision=precision_of(prepared.name, request),
         frame_size=(prepared.frame_size[1], prepared.frame_size[0]),
         image_size=(prepared.image_size[1], prepared.image_size[0]),
         people=request.people,
@@ -242,6 +283,13 @@ def write_engine(prepared: Prepared, request: BuildRequest, folder: Path, events
     )
     write_manifest(manifest, folder)
     return manifest
+
+
+def precision_of(name: str, request: BuildRequest) -> str:
+    """What an engine's network computes in: encoders are float32 whatever is asked for."""
+    if name == INT8_POSE:
+        return "int8"
+    return "fp32" if name.startswith("encode") else request.precision
 
 
 def compile_tensorrt(graph: Path, request: BuildRequest, events: BuildEvents) -> tuple[TensorRtBuild, Path]:

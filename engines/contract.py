@@ -8,6 +8,7 @@ import numpy as np
 
 from engines.device import Tensor
 from engines.errors import EngineError
+from engines.int8 import INT8_POSE
 from engines.manifest import Manifest
 from engines.options import MOST_PEOPLE
 
@@ -27,7 +28,7 @@ def contract(manifest: Manifest, *, cut: bool = False) -> dict[str, Tensor]:
         frame = Tensor("image", (1 if manifest.name == "detect" else people, height, width, 3), np.uint8, True)
     if manifest.name == "detect":
         tensors = [frame, Tensor("anchor", (5,), floats, True), Tensor("boxes", (MOST_PEOPLE, 5), floats, False)]
-    elif manifest.name == "pose":
+    elif manifest.name in ("pose", INT8_POSE):
         tensors = [
             frame,
             Tensor("boxes", (people, 5), floats, True),

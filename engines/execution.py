@@ -11,6 +11,7 @@ from engines.contract import check_tensors
 from engines.device import Tensor
 from engines.errors import EngineError
 from engines.host_sampling import crop, letterbox
+from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, check_files, read_manifest
 from engines.onnx_runtime import onnxruntime
 
@@ -55,7 +56,7 @@ class EncodeOutput:
 
 @dataclass(frozen=True)
 class ChainInfo:
-    """What the opened engines are: sizes are (width, height) in px, `manifests` by engine name."""
+    """What the opened engines are: sizes are (width, height) in px, `manifests` by task: detect, pose, encode_NAME."""
 
     backend: str
     directory: Path
@@ -122,10 +123,10 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
     """An ONNX Runtime session of one engine, its files checked against the manifest first."""
     manifest = info.manifests[name]
     check_files(manifest, info.directory)
-    path = info.directory / (f"{name}.cut.onnx" if cut else manifest.engine_file)
+    path = info.directory / (f"{manifest.name}.cut.onnx" if cut else manifest.engine_file)
     if path.name not in manifest.files:
         raise EngineError(
-            f"{name}.json in {info.directory} does not list {path.name}",
+            f"{manifest.name}.json in {info.directory} does not list {path.name}",
             "a file is opened only when its manifest has its hash",
             f"run build_engines.py --backend onnx --out {info.directory}",
         )
@@ -160,8 +161,8 @@ def session_tensors(session: onnxruntime.InferenceSession) -> dict[str, Tensor]:
     }
 
 
-def read_chain(directory: Path, encoder: str) -> ChainInfo:
-    """The three manifests of a folder of engines, checked against each other.
+def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInfo:
+    """The three manifests of a folder of engines, checked against each other; with `int8` that of the int8 pose engine.
 
     Raises:
         EngineError: a missing or bad manifest, an encoder that was not built, or engines of different sizes.
@@ -177,8 +178,8 @@ def read_chain(directory: Path, encoder: str) -> ChainInfo:
             f"it has {', '.join(built)}",
             f"run run_live.py --encoder {built[0]}, or build_engines.py --encoder {encoder} --out {directory}",
         )
-    names = ("detect", "pose", f"encode_{encoder}")
-    manifests = {name: read_manifest(directory / f"{name}.json") for name in names}
+    files = {"detect": "detect", "pose": INT8_POSE if int8 else "pose", f"encode_{encoder}": f"encode_{encoder}"}
+    manifests = {name: read_manifest(directory / f"{file}.json") for name, file in files.items()}
     detect, pose, encode = manifests.values()
     for one, other, what in (
         (detect.backend, pose.backend, "backend"),

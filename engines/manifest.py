@@ -60,14 +60,14 @@ class Manifest:
     """One engine.
 
     Args:
-        name: `detect`, `pose` or `encode_NAME`.
+        name: `detect`, `pose`, `pose_int8` or `encode_NAME`.
         backend: `onnx`, `tensorrt` or `tensorrt_rtx`.
         files: file name -> SHA-256; the first is the engine itself.
         graph_sha256: of the ONNX graph it was made from.
         network: the network's name.
         weights_sha256: of its weights file; empty for a network without weights.
         licence: SPDX name of the weights' licence.
-        precision: `fp32` or `fp16`.
+        precision: `fp32`, `fp16` or `int8`.
         frame_size: (width, height) px; (0, 0) for `encode`, which sees no frame.
         image_size: (width, height) px of the network's picture; (0, 0) for `encode`.
         people: K, the rows of every output; the ONNX detector gives 8 boxes whatever K is.

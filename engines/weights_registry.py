@@ -101,6 +101,10 @@ OWN_WEIGHTS: Mapping[str, Path] = {
     for kind in ("detector", "pose")
 }
 """The compact networks trained by this project, which `engines/quickstart` is made from."""
+OWN_INT8_POSE = OWN_WEIGHTS["pose"].with_name("pose_compact_int8.onnx")
+"""The int8 form of our pose network, made from its weights by `calibration.quantise`."""
+MADE_FROM = "weights_sha256"
+"""The field of an int8 network's metadata that holds the SHA-256 of the weights file it was made from."""
 OWN_LICENCE = "Apache-2.0"
 
 SUFFIX_RUNS_CODE: Mapping[str, bool] = {".pt": True, ".pth": False, ".onnx": False, ".safetensors": False}
@@ -211,7 +215,7 @@ def _file_at(path: Path, given: str) -> WeightsFile:
         )
     sha256 = _hash(path)
     known = sha256 in KNOWN_SHA256
-    licence = OWN_LICENCE if path.resolve() in OWN_WEIGHTS.values() else _licence(sha256)
+    licence = OWN_LICENCE if path.resolve() in (*OWN_WEIGHTS.values(), OWN_INT8_POSE) else _licence(sha256)
     return WeightsFile(path, sha256, licence, trusted=known or not runs_code)
 
 

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         run_replay(arguments, console)
         return
     folder, patience = engines_folder(arguments.engines), arguments.open_seconds
-    chain, backend = open_chain(folder, arguments.encoder, arguments.backend, patience)
+    chain, backend = open_chain(folder, arguments.encoder, arguments.backend, patience, arguments.int8)
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     with answering(chain, "the target was looked at", patience):
         routine = open_task(arguments, chain, ignore)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from engines.int8 import CHOICES, DEFAULT_INT8
 from engines.options import add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
@@ -78,6 +79,11 @@ def add_engines(options: argparse.ArgumentParser) -> None:
     option = options.add_argument_group("engines").add_argument
     option("--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart")
     option("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
+    option(
+        "--int8", choices=CHOICES, default=DEFAULT_INT8,
+        help=f"the quickstart's pose network in 8-bit numbers: quicker, less still; auto: on a CPU with VNNI; "
+        f"default {DEFAULT_INT8}",
+    )  # fmt: skip
     option(
         "--open-seconds", type=open_seconds, default=OPEN_SECONDS, metavar="S",
         help=f"how long a GPU may take to open engines, default {OPEN_SECONDS:g}; at first TensorRT-RTX compiles them",

@@ -13,6 +13,7 @@ from engines.execution import CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
+from engines.int8 import DEFAULT_INT8, choose_int8
 from engines.tensorrt_engine import open_tensorrt
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
@@ -37,8 +38,10 @@ def engines_folder(given: str | None) -> Path:
     return QUICKSTART if given == "quickstart" else Path(given)
 
 
-def open_chain(folder: Path, encoder: str, backend: str, seconds: float = OPEN_SECONDS) -> tuple[Chain, str]:
-    """The engines in `folder`, and a sentence that says what they run on.
+def open_chain(
+    folder: Path, encoder: str, backend: str, seconds: float = OPEN_SECONDS, int8: str = DEFAULT_INT8
+) -> tuple[Chain, str]:
+    """The engines in `folder`, and a sentence that says what they run on; `int8` as in `engines.int8.choose_int8`.
 
     A GPU that does not answer for `seconds` ends the program: see `realtime.watchdog.Deadline`.
 
@@ -46,7 +49,7 @@ def open_chain(folder: Path, encoder: str, backend: str, seconds: float = OPEN_S
         EngineError: missing, bad, unreadable, or not for this machine.
     """
     try:
-        return opened_chain(folder, encoder, backend, seconds)
+        return opened_chain(folder, encoder, backend, seconds, int8)
     except OSError as error:
         raise EngineError(
             f"{error.filename or folder} cannot be read ({error.strerror})",
@@ -55,12 +58,13 @@ def open_chain(folder: Path, encoder: str, backend: str, seconds: float = OPEN_S
         ) from error
 
 
-def opened_chain(folder: Path, encoder: str, backend: str, seconds: float) -> tuple[Chain, str]:
+def opened_chain(folder: Path, encoder: str, backend: str, seconds: float, int8: str) -> tuple[Chain, str]:
     """See `open_chain`; raises OSError too."""
     if backend != "onnx":
         with opening("its driver was asked for it", seconds):
             gpu = find_gpu()
-    info = read_chain(folder, encoder)
+    in_int8, form = choose_int8(folder, int8)
+    info = read_chain(folder, encoder, int8=in_int8)
     if info.backend != "onnx":
         if backend == "onnx":
             raise EngineError(
@@ -79,7 +83,7 @@ def opened_chain(folder: Path, encoder: str, backend: str, seconds: float) -> tu
             f"run build_engines.py --backend tensorrt --out {folder}",
         )
     why = f", because {gpu.reason}" if backend == "auto" and gpu.reason else ""
-    return CpuChain(info), f"ONNX Runtime on the CPU{why}"
+    return CpuChain(info), "; ".join(filter(None, (f"ONNX Runtime on the CPU{why}", form)))
 
 
 def answering(chain: Chain, doing: str, seconds: float) -> contextlib.AbstractContextManager[object]:

@@ -5,13 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from engines.build import BuildEvents, BuildRequest, made_from, prepare_int8_pose
 from engines.download import file_sha256
-from engines.execution import read_chain
-from engines.manifest import check_files
+from engines.errors import EngineError
+from engines.execution import CpuChain, read_chain
+from engines.host_sampling import letterbox
+from engines.int8 import INT8_POSE
+from engines.manifest import check_files, read_manifest
 from engines.networks.encoders import ENCODER_NAMES
-from engines.weights_registry import OWN_LICENCE, OWN_WEIGHTS, own_or_given
+from engines.weights_registry import OWN_INT8_POSE, OWN_LICENCE, OWN_WEIGHTS, own_or_given
+from realtime import demo
+from realtime.executor import find_pose
 from realtime.opening import QUICKSTART
 from tests.test_imports import NOT_LIVE, REPOSITORY
 
@@ -35,6 +43,35 @@ def test_the_engines_belong_to_the_committed_weights(kind: str) -> None:
     assert manifest.licence == OWN_LICENCE
 
 
+def test_the_int8_pose_network_belongs_to_the_committed_weights() -> None:
+    wanted = file_sha256(OWN_WEIGHTS["pose"])
+    assert made_from(OWN_INT8_POSE) == wanted, "run python -m calibration.quantise pose, then make quickstart"
+    manifest = read_manifest(QUICKSTART / f"{INT8_POSE}.json")
+    assert manifest.weights_sha256 == file_sha256(OWN_INT8_POSE), MEND
+    assert (manifest.licence, manifest.precision) == (OWN_LICENCE, "int8")
+
+
+def test_an_int8_network_of_other_weights_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "pose_compact.safetensors"
+    other.write_bytes(b"other weights")
+    monkeypatch.setitem(OWN_WEIGHTS, "pose", other)  # type: ignore[arg-type]
+    request = BuildRequest("quickstart", "quickstart", (), (720, 1280), 1, "onnx", "fp32", tmp_path / "out")
+    with pytest.raises(EngineError, match=r"run python -m calibration\.quantise pose"):
+        prepare_int8_pose(request, BuildEvents())
+
+
+@pytest.mark.parametrize("sampling", ["host", "graph"])
+def test_both_forms_of_the_pose_network_see_the_same_person(sampling: str) -> None:
+    video = cv2.VideoCapture(str(demo.CLIP))
+    picture = video.read()[1]
+    chains = [CpuChain(read_chain(QUICKSTART, "bones", int8=int8), sampling=sampling) for int8 in (False, True)]
+    frame = letterbox(picture, chains[0].info.frame_size[::-1], grey=0)
+    one, other = (find_pose(chain, frame)[0] for chain in chains)
+    apart = np.linalg.norm(one[:, :2] - other[:, :2], axis=1)
+    assert 0 < np.median(apart) < 5, "int8 rounds, and 5 px of 1280 are half a hand"
+    np.testing.assert_allclose(one[:, 2], other[:, 2], atol=0.3)
+
+
 @pytest.mark.parametrize("encoder", ENCODER_NAMES)
 def test_every_encoder_ships_and_belongs_to_its_weights(encoder: str) -> None:
     manifest = read_chain(QUICKSTART, encoder).manifests[f"encode_{encoder}"]
@@ -45,6 +82,7 @@ def test_every_encoder_ships_and_belongs_to_its_weights(encoder: str) -> None:
 def test_the_engines_are_whole_small_and_for_the_default_frame() -> None:
     infos = [read_chain(QUICKSTART, encoder) for encoder in ENCODER_NAMES]
     manifests = {name: manifest for info in infos for name, manifest in info.manifests.items()}
+    manifests[INT8_POSE] = read_chain(QUICKSTART, "graded", int8=True).manifests["pose"]
     for manifest in manifests.values():
         check_files(manifest, QUICKSTART)
     listed = {name for manifest in manifests.values() for name in manifest.files}

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engines import int8
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, BadInputError, EngineError, PosemirrorError
 from engines.gpu import GpuState
+from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, read_manifest, write_manifest
 from realtime import opening
 from realtime.opening import BUILT, QUICKSTART, engines_folder, open_chain, open_target
@@ -80,6 +82,36 @@ def test_engines_are_opened_and_it_is_said_what_they_run_on(built: Path) -> None
     assert where == "ONNX Runtime on the CPU, because no usable NVIDIA driver"
     assert (chain.info.frame_size, chain.info.people, chain.info.masked) == (FRAME_SIZE, 1, True)
     assert open_chain(built, "paper", "onnx")[1] == "ONNX Runtime on the CPU"
+
+
+def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_asked_for(
+    engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in engines.glob("pose.*"):
+        shutil.copy(path, engines / path.name.replace("pose.", f"{INT8_POSE}."))
+    plain = read_manifest(engines / "pose.json")
+    files = {name.replace("pose.", f"{INT8_POSE}.", 1): digest for name, digest in plain.files.items()}
+    write_manifest(replace(plain, name=INT8_POSE, precision="int8", files=files), engines)
+
+    def opened(wish: str) -> tuple[str, str]:
+        chain, where = open_chain(engines, "bones", "onnx", int8=wish)
+        return chain.info.manifests["pose"].precision, where.removeprefix("ONNX Runtime on the CPU; ")
+
+    monkeypatch.setattr(int8, "dot_product", lambda: "avx_vnni")
+    assert opened("auto") == ("int8", "pose in int8 (avx_vnni)")
+    assert opened("off") == ("fp32", "pose in float32 as asked")
+    monkeypatch.setattr(int8, "dot_product", lambda: "")
+    precision, where = opened("auto")
+    assert precision == "fp32" and where.startswith("pose in float32, because")
+    assert opened("on") == ("int8", "pose in int8 as asked")
+
+
+def test_int8_is_refused_where_there_is_none(engines: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="has no engine pose_int8") as caught:
+        open_chain(engines, "bones", "auto", int8="on")
+    assert_one_sentence(caught.value)
+    with pytest.raises(EngineError, match="is not a folder"):
+        open_chain(tmp_path / "none", "bones", "auto", int8="on")
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
