@@ -205,7 +205,7 @@ def test_a_context_uses_given_memory_and_compiles_at_once_what_a_graph_would_kee
         DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
     )
     how, context = created_context(engine, trt)
-    assert context == "made"
+    assert context == "context"
     if name == "tensorrt":
         assert how == "user" and not asked
     else:
