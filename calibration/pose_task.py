@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from calibration.augment import Augmentation, augment
 from calibration.crops import WINDOW_SIZE, JoinedCrops
 from calibration.evaluate_pose import PoseEvaluation, normalised
-from engines.networks.hrnet import HRNet, hrnet
+from engines.networks.hrnet import HRNet, hrnet, near_probability
 
 TARGET_SIGMA = 1.8
 """Of the Gaussian a heatmap is drawn with, in pixels of the 64x48 map."""
@@ -67,12 +67,12 @@ def place_loss(maps: Tensor, places: Tensor, shares: Tensor, sigma: float = TARG
 
 @torch.no_grad()
 def closeness(maps: Tensor, places: Tensor, shares: Tensor) -> Tensor:
-    """How near the peaks are to where the joints are, `float32 [B, 17]`: 1 on the spot, falling with the distance.
+    """How near the places found are to the joints, `float32 [B, 17]`: 1 on the spot, falling with the distance.
 
     Joints of which no place is known count as 1. Arguments as in `place_loss`.
     """
     width = maps.shape[3]
-    best = maps.flatten(2).argmax(-1)
+    best = near_probability(maps.float()).flatten(2).argmax(-1)
     peak = torch.stack([best % width, best // width], -1) * (WINDOW_SIZE[0] / width)  # [B, 17, 2], window px
     apart = torch.linalg.vector_norm(peak[:, None] - places, dim=-1)  # [B, 2, 17]
     nearest = torch.where(shares > 0, apart, torch.inf).amin(1)

@@ -20,6 +20,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from calibration.blending import blended
 from calibration.curves import draw_training
 from calibration.datasets.mpii import read_mpii_csv
 from calibration.datasets.penn import read_penn
@@ -142,8 +143,8 @@ def run(arguments: argparse.Namespace) -> list[Trained]:
             except DeadEncoderError as error:
                 progress.console.print(f"seed {seed} skipped: {error}")
             else:
-                if isinstance(encoder, GradedEncoder) and not encoder.bones_first:
-                    encoder = beside_bones(encoder, poses.xy)
+                if isinstance(encoder, GradedEncoder):
+                    encoder = (blended if encoder.bones_first else beside_bones)(encoder, poses.xy)
                     history = history.extended(schedule.steps, history.loss[-1], validate(encoder))
                 finished.append(_write(folder, arguments, schedule, encoder, history, training, probe))
                 progress.console.print(f"seed {seed}: {finished[-1].validation}")

@@ -20,7 +20,7 @@ from engines.errors import EngineError, GpuError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState
 from engines.manifest import Manifest, check_files
-from engines.tensorrt_build import collecting_logger, import_tensorrt
+from engines.tensorrt_build import collecting_logger, import_tensorrt, is_rtx
 
 
 def rebuild(directory: Path) -> str:
@@ -123,6 +123,21 @@ def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
     }
 
 
+def created_context(engine: Any, trt: ModuleType) -> Any:
+    """An execution context that is given its memory; None where TensorRT has none.
+
+    TensorRT-RTX is told to compile the kernels of an open size at once. By default it does that beside the first
+    executions, and a CUDA graph captured meanwhile would keep the slow ones that stand in for them.
+    """
+    managed = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    if not is_rtx(trt):
+        return engine.create_execution_context(managed)
+    runtime_config = engine.create_runtime_config()
+    runtime_config.set_execution_context_allocation_strategy(managed)
+    runtime_config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    return engine.create_execution_context(runtime_config)
+
+
 class TensorRtContext:
     """An execution context whose scratch memory and tensor addresses never change; see `device.Context`."""
 
@@ -162,7 +177,7 @@ class TensorRtEngine:
 
     def context(self, memory: Mapping[str, protocol.Memory], targets: int) -> TensorRtContext:
         """See `device.Engine`. The engine has one optimisation profile at most, which is active from the start."""
-        context = self._engine.create_execution_context(self._trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        context = created_context(self._engine, self._trt)
         accepted = context is not None
         if accepted:
             scratch = self._device.memory(max(256, int(self._engine.device_memory_size_v2)))

@@ -28,7 +28,7 @@ WITHIN_SHARE, LIKE_HEIGHT = 0.75, 0.6
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
 LEARNING_RATE = 0.1
 SURE_AGAIN, OPEN_SECONDS = 3, 1.0
-"""Findings apart from everybody after which there is no doubt left who is who, if only one story is; else seconds."""
+"""Findings apart from everybody after which it is clear who is who, and seconds for which two stories stay open."""
 
 REACH, REACH_PER_SECOND, REACH_IN_DOUBT = 0.45, 0.8, 1.2
 """How far from where somebody is expected they may be found, in heights."""
@@ -93,7 +93,6 @@ class Person:
         """They are at `box`; `clear` when nobody is near."""
         self.box, self.seconds, self.seen, self.hidden_since = box[:4].copy(), seconds, seconds, None
         if not clear:  # of somebody half covered the detector gives the half that is seen
-            self.met = seconds
             self.box[[0, 2]] += self.motion.expected(seconds) - self.middle
 
     def learn(self, seen: Floats | None) -> None:
@@ -260,9 +259,10 @@ class Crowd:
         clear = self.alone(person)
         person.place(box, seconds, clear=clear and not person.doubt)
         if not clear:
-            person.doubt = SURE_AGAIN
-        elif person.doubt and (len(self._stories) == 1 or person.doubt > 1 or seconds - person.met > OPEN_SECONDS):
-            person.doubt -= 1
+            person.doubt, person.met = SURE_AGAIN, seconds
+        elif person.doubt:
+            is_open = len(self._stories) > 1 and seconds - person.met < OPEN_SECONDS
+            person.doubt = max(person.doubt - 1, int(is_open))
         elif person.signature is None or person.joints is None:
             person.learn(look)
 
@@ -277,7 +277,7 @@ class Crowd:
         box[[0, 2]] += person.motion.place - person.middle
         inside = float(np.clip(middle_of(box), cover.box[0], cover.box[2]))
         box[[0, 2]] += inside - middle_of(box)
-        person.box, person.seconds, person.doubt = box, seconds, SURE_AGAIN
+        person.box, person.seconds, person.met, person.doubt = box, seconds, seconds, SURE_AGAIN
         person.hidden_since = seconds if person.hidden_since is None else person.hidden_since
         if seconds - person.hidden_since <= HIDDEN_SECONDS:
             person.seen = max(person.seen, seconds - 0.5 * KEPT_SECONDS)

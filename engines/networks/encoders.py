@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import EngineError
+from engines.networks.blended import BlendedEncoder
 from engines.networks.graded import GradedEncoder
 from engines.networks.normalise import EMBEDDING_SIZE, EPSILON, adjacency, min_max, unit
 from engines.skeleton import BONES
@@ -21,6 +22,7 @@ __all__ = [
     "EMBEDDING_SIZE",
     "ENCODER_NAMES",
     "EPSILON",
+    "BlendedEncoder",
     "BonesEncoder",
     "GradedEncoder",
     "MlpEncoder",
@@ -111,6 +113,7 @@ class BonesEncoder(nn.Module):
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "graded": GradedEncoder,
+    "blended": BlendedEncoder,
     "paper": PaperEncoder,
     "mlp": MlpEncoder,
     "bones": BonesEncoder,
@@ -118,7 +121,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 
 
 def build_encoder(architecture: str, settings: dict[str, object]) -> nn.Module:
-    """A new encoder with random weights; `settings` are the architecture's arguments (`graded` alone has any).
+    """A new encoder with random weights; `settings` are its arguments (`graded` and `blended` have some).
 
     Raises:
         KeyError: there is no such architecture.

@@ -48,6 +48,36 @@ HRNET_CONFIGS = {
 """The networks that are known by name."""
 
 
+PLACE_BLUR = 3.0
+"""Standard deviation, cells, of the Gaussian within which a place's probability counts; COCO's own keypoint
+similarity has 1 (eyes) to 5 (hips) for a person who fills the window."""
+
+
+def gaussian_matrix(size: int, deviation: float = PLACE_BLUR) -> Tensor:
+    """`float32 [size, size]`: a matrix that blurs along one axis, 1 on its diagonal; nothing lies beyond the edges."""
+    cells = torch.arange(size, dtype=torch.float32)
+    return (-0.5 * ((cells[:, None] - cells) / deviation) ** 2).exp()
+
+
+def near_probability(maps: Tensor) -> Tensor:
+    """How probable it is that a keypoint lies near a cell: the softmax of its logits, blurred.
+
+    The highest cell of this has the most probability around it, which is what a measure of nearness rewards; the
+    highest cell of the softmax itself may be a lone spike beside a broad hill.
+
+    Args:
+        maps: `float32 [N, K, h, w]`, logits.
+
+    Returns:
+        `float32 [N, K, h, w]`, 0..1.
+    """
+    height, width = maps.shape[2:]
+    place = maps.flatten(2).softmax(-1).view(maps.shape)
+    down, across = gaussian_matrix(height).to(maps.device), gaussian_matrix(width).to(maps.device)
+    near: Tensor = down @ (place @ across)
+    return near
+
+
 def conv_bn(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, activation: nn.Module | None = None
 ) -> list[nn.Module]:
@@ -225,8 +255,8 @@ class HRNet(nn.Module):
             heatmaps: Tensor = self.final_layer(self.features(image))
             return heatmaps
         maps, visibility = self.logits(image)
-        peak = maps.amax((2, 3), keepdim=True)
-        return (maps - peak).exp() * visibility.sigmoid()[:, :, None, None]
+        near = near_probability(maps)
+        return near / near.amax((2, 3), keepdim=True) * visibility.sigmoid()[:, :, None, None]
 
 
 def hrnet(name: str) -> HRNet:

@@ -10,6 +10,7 @@ from torch import nn
 from engines.errors import EngineError
 from engines.networks.encoders import (
     ENCODER_NAMES,
+    BlendedEncoder,
     BonesEncoder,
     GradedEncoder,
     MlpEncoder,
@@ -25,6 +26,7 @@ for seed, (name, kind) in enumerate(
         "graded": lambda: GradedEncoder(beside_bones=True),
         "graded, all learnt": GradedEncoder,
         "graded-labels": lambda: GradedEncoder(bones_first=True),
+        "blended": lambda: BlendedEncoder({"bones_first": True}),
         "graded-mlp": lambda: GradedEncoder(graph=False),
         "paper": PaperEncoder,
         "mlp": MlpEncoder,

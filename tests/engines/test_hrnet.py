@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engines.errors import EngineError
-from engines.networks.hrnet import HRNET_CONFIGS, HRNet, hrnet
+from engines.networks.hrnet import HRNET_CONFIGS, PLACE_BLUR, HRNet, hrnet, near_probability
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 from engines.onnx_runtime import onnxruntime
@@ -122,6 +122,21 @@ def test_onnx_agrees_with_torch(tmp_path: Path, name: str) -> None:
     found = session.run(None, {"image": IMAGE.numpy()})[0]
     assert found.shape == (1, 17, 64, 48)
     assert np.abs(found - expected).max() <= 1e-4
+
+
+def test_a_broad_hill_is_more_probable_than_a_lone_spike() -> None:
+    rows, columns = torch.arange(64)[:, None], torch.arange(48)
+    hill = -(((rows - 40) / 3.0) ** 2 + ((columns - 30) / 3.0) ** 2) / 2
+    spike = torch.full((64, 48), -20.0)
+    spike[10, 8] = 1.0
+    maps = torch.logaddexp(hill, spike)[None, None]
+    near = near_probability(maps)[0, 0]
+    assert int(maps.argmax()) == 10 * 48 + 8
+    assert int(near.argmax()) == 40 * 48 + 30
+    place = maps.flatten().softmax(0).view(64, 48)
+    weights = torch.exp(-(((rows - 20) / PLACE_BLUR) ** 2 + ((columns - 12) / PLACE_BLUR) ** 2) / 2)
+    assert float(near[20, 12]) == pytest.approx(float((place * weights).sum()), rel=1e-4)
+    assert float(near.max()) <= 1
 
 
 def test_the_peaks_of_the_compact_network_are_probabilities() -> None:

@@ -16,7 +16,7 @@ from engines.errors import EXIT_ENGINE, EXIT_GPU, EngineError, GpuError, Posemir
 from engines.execution import ChainInfo
 from engines.gpu import GpuState, choose_backend
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
-from engines.tensorrt_engine import check_fits, open_engine, open_tensorrt
+from engines.tensorrt_engine import check_fits, created_context, open_engine, open_tensorrt
 from tests.realtime.fakes import chain_info
 
 GPU = GpuState("NVIDIA RTX 4090", "8.9", "", "580.65.06")
@@ -190,6 +190,27 @@ def test_a_detector_that_follows_nobody_runs_on_a_cpu_alone(tmp_path: Path) -> N
     }
     refused(lambda: check_tensors(before, manifests[0], tmp_path), "anchor as input float32 4", "needs input float32 5")
     check_tensors(before, manifests[1], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_a_context_uses_given_memory_and_compiles_at_once_what_a_graph_would_keep(name: str) -> None:
+    asked: list[Any] = []
+    config = SimpleNamespace(set_execution_context_allocation_strategy=asked.append)
+    engine = SimpleNamespace(
+        create_runtime_config=lambda: config, create_execution_context=lambda how: (how, "context")
+    )
+    trt: Any = SimpleNamespace(
+        __name__=name,
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user"),
+        DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
+    )
+    how, context = created_context(engine, trt)
+    assert context == "context"
+    if name == "tensorrt":
+        assert how == "user" and not asked
+    else:
+        assert how is config and asked == ["user"]
+        assert config.dynamic_shapes_kernel_specialization_strategy == "eager"
 
 
 def test_a_context_that_is_not_accepted_is_a_gpu_error(manifest: Manifest, tmp_path: Path) -> None:
