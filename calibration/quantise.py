@@ -12,6 +12,7 @@ costs in both forms; `calibration.distill evaluate` says what is lost.
 """
 
 import argparse
+import hashlib
 import importlib
 import os
 import sys
@@ -37,7 +38,7 @@ from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
 from engines.graphs.parts import export_part
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
-from engines.weights_registry import MADE_FROM, OWN_INT8_POSE, OWN_WEIGHTS
+from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")
@@ -120,7 +121,8 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
             extra_options={"CalibMovingAverage": True},
         )
         result = onnx.load(small)
-    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256})
+    graph_sha256 = hashlib.sha256(model.SerializeToString()).hexdigest()
+    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256, MADE_FROM_GRAPH: graph_sha256})
     partial = out.with_suffix(".part")
     partial.write_bytes(result.SerializeToString(deterministic=True))
     partial.replace(out)
