@@ -40,6 +40,7 @@ from engines.tensorrt_build import (
     build_engine,
     import_tensorrt,
     interruptible,
+    rtx_capability,
 )
 from engines.weights_registry import (
     MADE_FROM,
@@ -118,6 +119,8 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
     """
     place = request.out.resolve()
     require_replaceable(place)
+    if request.backend == "tensorrt_rtx" and request.target is not None:
+        rtx_capability(import_tensorrt(request.backend), request.target)  # before anything is downloaded
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as scratch:
         folder = Path(scratch) / "engines"

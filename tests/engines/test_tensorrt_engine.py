@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engines.contract import check_tensors, contract
+from engines.cuda_device import CudaStream
 from engines.download import file_sha256
 from engines.errors import EXIT_ENGINE, EXIT_GPU, EngineError, GpuError, PosemirrorError
 from engines.execution import ChainInfo
@@ -49,6 +50,7 @@ class FakeTensorRt:
         return {"UINT8": np.uint8, "FLOAT": np.float32}[dtype]
 
     def Runtime(self, logger: Any) -> Any:  # noqa: N802
+        self.logger = logger
         if not self.driver:
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
@@ -63,7 +65,7 @@ class FakeTensorRt:
 
     def engine(self) -> Any:
         tensors = self.tensors
-        context = SimpleNamespace(
+        self.context = context = SimpleNamespace(
             set_device_memory=lambda address, size: None,
             set_input_shape=lambda name, shape: self.accepts,
             set_tensor_address=lambda name, address: self.accepts,
@@ -217,6 +219,28 @@ def test_a_context_that_is_not_accepted_is_a_gpu_error(manifest: Manifest, tmp_p
     engine, _ = opened(manifest, tmp_path, FakeTensorRt(contract(manifest), accepts=False))
     memory = {name: SimpleNamespace(address=4096) for name in engine.tensors}
     refused(lambda: engine.context(memory, 2000), "2000 targets", code=EXIT_GPU, kind=GpuError)
+
+
+def test_a_context_that_raises_is_a_gpu_error_too(manifest: Manifest, tmp_path: Path) -> None:
+    trt = FakeTensorRt(contract(manifest))
+    engine, _ = opened(manifest, tmp_path, trt)
+
+    def infer() -> list[str]:
+        raise RuntimeError("infer_shapes error code: -1")
+
+    memory = {name: SimpleNamespace(address=4096) for name in engine.tensors}
+    trt.context.infer_shapes = infer
+    refused(lambda: engine.context(memory, 2), "prepare an engine", "error code: -1", code=EXIT_GPU, kind=GpuError)
+
+
+def test_an_engine_that_does_not_run_says_what_tensorrt_complained_of(manifest: Manifest, tmp_path: Path) -> None:
+    trt = FakeTensorRt(contract(manifest), runs=False)
+    engine, _ = opened(manifest, tmp_path, trt)
+    context = engine.context({name: SimpleNamespace(address=4096) for name in engine.tensors}, 2)
+    trt.logger.log(1, "Cuda Runtime (an illegal memory access\n was encountered)")
+    stream = CudaStream(None, SimpleNamespace(handle=7))
+    said = "could not enqueue an engine (Cuda Runtime (an illegal memory access was encountered))"
+    refused(lambda: context.enqueue(stream), said, code=EXIT_GPU, kind=GpuError)
 
 
 def test_no_gpu_is_said_with_the_command_that_builds_for_a_cpu(tmp_path: Path) -> None:
