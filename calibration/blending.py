@@ -10,7 +10,7 @@ from engines.networks.graded import HALF, GradedEncoder
 from engines.networks.normalise import EMBEDDING_SIZE, centred, unit
 from engines.skeleton import mirror_joints
 
-BONES_SHARE, SHAPE_SHARE = 0.5, 0.25
+BONES_SHARE, SHAPE_SHARE = 0.5, 0.15
 """What the waves over the bones and the cosine of shapes weigh, where that of the learnt embedding weighs 1."""
 
 RADIANS_PER_DEVIATION = 0.9

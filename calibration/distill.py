@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "evaluate":
         device = torch.device(options.device)
         print_pose_table(options.crops, options.pose, options.teacher, device, console)
-        print_detector_table(options.crops, options.detector, device, console)
+        print_detector_table(options.crops, options.detector, options.teacher, device, console)
     elif options.command == "export":
         export(options.out, options.to, console)
     else:

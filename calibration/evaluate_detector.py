@@ -21,6 +21,7 @@ WHOLE_SIDE = 0.15
 """Of the picture's longer side: persons smaller than this need not be found."""
 EDGE_PX = 2
 SUPPRESSION_IOU = 0.5
+SAME_PERSON_IOU = 0.5
 FALSE_PERSONS = 0.05
 """An image; the recall that counts is the one at this rate."""
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
@@ -141,26 +142,50 @@ class DetectorEvaluation:
             found += [suppressed(row[row[:, 4] >= THRESHOLDS[0]]) for row in rows]
         return found
 
-    def at_threshold(self, found: list[FloatArray], threshold: float) -> tuple[float, float]:
+    def in_scene(self, number: int, boxes: FloatArray) -> FloatArray:
+        """Boxes `[M, 4]` or wider, px of the detector's input, as px of the scene."""
+        _, scale, offset = letterboxed(self.scenes.scenes[number].picture)
+        moved = boxes.copy()
+        moved[:, :4] = (boxes[:, :4] - np.tile(offset, 2)) / scale
+        return moved
+
+    def unknown(self, found: list[FloatArray]) -> list[npt.NDArray[np.bool_]]:
+        """Which boxes of each scene no teacher box above 0.1, however doubtful, overlaps by 0.5: `bool [M]` each."""
+        known = [
+            (iou_table(boxes, teacher) >= SAME_PERSON_IOU).any(1)
+            for boxes, teacher in zip(found, self.teacher, strict=True)
+        ]
+        return [np.asarray(~one) for one in known]
+
+    def at_threshold(
+        self, found: list[FloatArray], threshold: float, false: list[npt.NDArray[np.bool_]] | None = None
+    ) -> tuple[float, float]:
         """Recall of whole persons at IoU 0.5, and false persons an image, at one confidence.
 
-        A false person is a box that no teacher box above 0.1, however doubtful, overlaps by 0.5.
+        Args:
+            found: as `detections` gives them.
+            threshold: boxes of less confidence do not count.
+            false: which boxes of each scene are false persons; by default those that are `unknown`.
         """
-        hits = wanted = false = 0
-        for boxes, teacher, whole in zip(found, self.teacher, self.whole, strict=True):
-            sure = boxes[boxes[:, 4] >= threshold]
-            table = iou_table(sure, teacher)
-            near = table >= 0.5
+        hits = wanted = wrong = 0
+        verdicts = self.unknown(found) if false is None else false
+        for boxes, verdict, teacher, whole in zip(found, verdicts, self.teacher, self.whole, strict=True):
+            sure = boxes[:, 4] >= threshold
             wanted += int(whole.sum())
-            hits += int(near[:, whole].any(0).sum()) if len(sure) else 0
-            false += int((~near.any(1)).sum()) if len(teacher) else len(sure)
-        return hits / max(wanted, 1), false / len(self.teacher)
+            hits += int((iou_table(boxes[sure], teacher[whole]) >= SAME_PERSON_IOU).any(0).sum()) if sure.any() else 0
+            wrong += int((sure & verdict).sum())
+        return hits / max(wanted, 1), wrong / len(self.teacher)
 
-    def at_false_persons(self, found: list[FloatArray], most: float = FALSE_PERSONS) -> tuple[float, float]:
+    def at_false_persons(
+        self,
+        found: list[FloatArray],
+        most: float = FALSE_PERSONS,
+        false: list[npt.NDArray[np.bool_]] | None = None,
+    ) -> tuple[float, float]:
         """The recall at the lowest confidence with fewer than `most` false persons an image, and that confidence."""
         for threshold in np.arange(THRESHOLDS[0], 1, 0.01):
-            recall, false = self.at_threshold(found, float(threshold))
-            if false < most:
+            recall, wrong = self.at_threshold(found, float(threshold), false)
+            if wrong < most:
                 return recall, float(threshold)
         return 0.0, 1.0
 

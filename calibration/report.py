@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from calibration.bodies import hold_bodies
 from calibration.evaluate_detector import FALSE_PERSONS, THRESHOLDS, DetectorEvaluation, detector_of
 from calibration.evaluate_pose import STANDING, PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
 from engines.networks.hrnet import HRNET_CONFIGS
@@ -76,24 +77,43 @@ def print_pose_table(
     console.print(table)
 
 
-def print_detector_table(crops: Path, networks: Sequence[Path], device: torch.device, console: Console) -> None:
-    """Recall of the teacher's whole persons and false persons an image, at several confidences."""
+def deviation(share: float, count: int) -> float:
+    """One standard deviation of a share of `count` yes-or-no answers."""
+    return float((share * (1 - share) / count) ** 0.5)
+
+
+def print_detector_table(
+    crops: Path, networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
+) -> None:
+    """Recall of the teacher's whole persons and false persons an image, at several confidences.
+
+    With a pose teacher, also the false persons in which it sees no body: the detector's teacher overlooks people.
+    """
     if not networks:
         return
     evaluation = DetectorEvaluation(crops)
     people = sum(int(whole.sum()) for whole in evaluation.whole)
     table = Table(title=f"Detector: {people} whole persons in {len(evaluation.scenes)} held-back pictures, IoU 0.5")
-    for heading in ("network", "confidence", "recall", "one deviation", "false persons an image"):
+    for heading in ("network", "confidence", "recall", "one deviation", "false persons an image", "without a body"):
         table.add_column(heading)
+    judge = onnx_predict(teacher) if teacher else None
     for path in networks:
         network = detector_of(path).to(device).eval()
         found = evaluation.detections(network, device)
         name = f"{path.stem} {path.suffix.removeprefix('.')}"
-        recall, confidence = evaluation.at_false_persons(found)
-        spread = (recall * (1 - recall) / people) ** 0.5
-        table.add_row(name, f"{confidence:.2f}", f"{recall:.3f}", f"{spread:.3f}", f"under {FALSE_PERSONS}")
+        unknown = evaluation.unknown(found)
+        bodiless = [false.copy() for false in unknown]
+        if judge:
+            for number, (boxes, false) in enumerate(zip(found, unknown, strict=True)):
+                scene = evaluation.scenes.scenes[number].picture
+                bodiless[number][false] = ~hold_bodies(scene, evaluation.in_scene(number, boxes[false]), judge)
+        for column, verdicts in enumerate((unknown, bodiless) if judge else (unknown,)):
+            recall, confidence = evaluation.at_false_persons(found, false=verdicts)
+            limits = ["", f"under {FALSE_PERSONS}"] if column else [f"under {FALSE_PERSONS}", ""]
+            table.add_row(name, f"{confidence:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}", *limits)
         for threshold in THRESHOLDS:
-            recall, false = evaluation.at_threshold(found, threshold)
-            spread = (recall * (1 - recall) / people) ** 0.5
-            table.add_row(name, f"{threshold}", f"{recall:.3f}", f"{spread:.3f}", f"{false:.3f}")
+            recall, wrong = evaluation.at_threshold(found, threshold)
+            without = f"{evaluation.at_threshold(found, threshold, bodiless)[1]:.3f}" if judge else ""
+            spread = f"{deviation(recall, people):.3f}"
+            table.add_row(name, f"{threshold}", f"{recall:.3f}", spread, f"{wrong:.3f}", without)
     console.print(table)

@@ -11,8 +11,9 @@ from safetensors import safe_open
 
 from calibration import compare, embed, evaluate, score_width, train
 from calibration.pose_files import read_pose
+from calibration.recipes import embed_all
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK
-from engines.networks.encoders import PaperEncoder
+from engines.networks.encoders import BlendedEncoder, PaperEncoder, load_encoder
 from engines.skeleton import JOINTS
 from realtime.executor import Chain
 from realtime.pose import Target, write_target
@@ -61,6 +62,18 @@ def test_training_ships_the_best_seed(data: Path, tmp_path: Path, monkeypatch: p
         assert (folder / "curves.png").stat().st_size > 1000
     with safe_open(ship, "pt") as file:
         assert file.metadata()["architecture"] == "mlp"
+
+
+def test_trained_with_labels_an_encoder_is_blended_and_loads(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "split_by_action", lambda poses, left_out: (poses, poses))
+    ship = tmp_path / "best.safetensors"
+    line = ["graded-labels", "--dataset", "penn", "--data", str(data), "--out", str(tmp_path / "runs")]
+    assert train.main([*line, "--steps", "2", "--ship", str(ship)]) == EXIT_OK
+    encoder = load_encoder(ship)
+    assert isinstance(encoder, BlendedEncoder)
+    assert embed_all(encoder, np.random.default_rng(0).uniform(0, 1, (3, 15, 2)).astype(np.float32)).shape == (3, 50)
 
 
 def test_evaluation_writes_one_table_of_encoders_and_classical_distances(data: Path, tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ import pytest
 import torch
 from rich.console import Console
 
+from calibration.bodies import hold_bodies
 from calibration.detector_loss import assigned, ciou, detector_losses, joined
 from calibration.detector_task import DetectorTask, padded
 from calibration.distill_training import Trainer, TrainSettings
 from calibration.evaluate_detector import DetectorEvaluation, iou_table, suppressed, whole_persons
+from calibration.evaluate_pose import Predict
 from calibration.scene_views import SceneAugmentation, View, draw, moved_boxes, training_sample, without_people
 from calibration.scenes import Scene, SceneSet, letterboxed
+from engines.skeleton import MIRRORED_KEYPOINT
 
 STRIDES = (8, 16, 32)
 REG_MAX = 8
@@ -183,6 +186,41 @@ def test_recall_and_false_persons_are_counted_against_the_teacher(tiny_crops: Pa
     assert evaluation.at_false_persons(perfect) == (1.0, pytest.approx(0.2))
     recall, confidence = evaluation.at_false_persons(both)
     assert confidence > 0.8 and recall == evaluation.at_threshold(perfect, confidence)[0]
+
+
+def test_false_persons_may_be_judged_anew(tiny_crops: Path) -> None:
+    evaluation = DetectorEvaluation(tiny_crops)
+    stray = np.array([[250, 150, 300, 190, 0.8]], np.float32)
+    both = [np.concatenate([boxes, stray]) for boxes in evaluation.teacher]
+    unknown = evaluation.unknown(both)
+    assert [verdict.tolist() for verdict in unknown] == [[False] * len(boxes) + [True] for boxes in evaluation.teacher]
+    excused = [verdict & (index > 0) for index, verdict in enumerate(unknown)]
+    assert evaluation.at_threshold(both, 0.5)[1] == 1.0
+    assert evaluation.at_threshold(both, 0.5, excused)[1] == 0.75
+    assert evaluation.unknown([np.zeros((0, 5), np.float32)] * 4)[0].shape == (0,)
+
+
+def test_a_box_holds_a_body_where_the_pose_teacher_sees_one() -> None:
+    picture, box = np.zeros((300, 300, 3), np.uint8), np.array([100, 50, 190, 170, 0.9], np.float32)
+
+    def teacher(reach: float, confidence: float = 0.9) -> Predict:
+        """Sees joints on a grid that reaches over a part of the window's middle."""
+        places = np.stack(np.meshgrid(np.linspace(-0.4, 0.4, 4), np.linspace(-0.4, 0.4, 4)), -1).reshape(-1, 2)
+
+        def predict(windows: np.ndarray) -> np.ndarray:
+            maps = np.zeros((len(windows), 17, 64, 48), np.float32)
+            for joint, (x, y) in enumerate(places * reach):
+                column, row = round(24 + x * 48), round(32 + y * 64)
+                maps[0, joint, row, column] = confidence
+                maps[1, MIRRORED_KEYPOINT[joint], row, 48 - column] = confidence
+            return maps
+
+        return predict
+
+    assert hold_bodies(picture, box[None], teacher(1)).tolist() == [True]
+    assert hold_bodies(picture, box[None], teacher(0.4)).tolist() == [False]
+    assert hold_bodies(picture, box[None], teacher(1, 0.5)).tolist() == [False]
+    assert hold_bodies(picture, np.zeros((0, 5), np.float32), teacher(1)).shape == (0,)
 
 
 def test_the_detector_learns_drawn_persons(tiny_crops: Path, tmp_path: Path) -> None:

@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from engines.networks.encoders import ENCODER_NAMES, load_encoder
+from engines.networks.encoders import ENCODER_NAMES, BlendedEncoder, load_encoder
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (extra: test)")
 
 
-@pytest.mark.parametrize("name", ENCODER_NAMES)
+@pytest.mark.parametrize("name", [*ENCODER_NAMES, "blended"])
 def test_an_encoder_compiles_without_a_gpu(name: str, tmp_path: Path) -> None:
     path = tmp_path / "encoder.onnx"
     arguments = torch.rand(4, 15, 2) * 400, torch.ones(4, 15)
-    torch.onnx.export(load_encoder(name), arguments, str(path), input_names=["xy", "mask"], dynamo=False)
+    encoder = BlendedEncoder({"bones_first": True}).eval() if name == "blended" else load_encoder(name)
+    torch.onnx.export(encoder, arguments, str(path), input_names=["xy", "mask"], dynamo=False)
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
