@@ -128,7 +128,7 @@ def on_gpu(chain: DeviceChain, graphs: Path, gpu: GpuState, closing: contextlib.
             path = Path(scratch) / f"{name}.onnx"
             onnx.save_model(bare_network(info, name), path)
             content = build_engine(path, trt, compute_capability=capability, settings=BuildSettings()).plan
-            runtime, engine = read_engine(content, path, trt, gpu)
+            runtime, engine = read_engine(content, path, trt, gpu, [])
             engines[name] = TensorRtEngine(runtime, engine, engine_tensors(engine, trt), trt, chain.device)
             closing.callback(engines[name].close)
     return as_run(chain.device, engines, closing)

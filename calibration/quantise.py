@@ -3,13 +3,16 @@
 python -m calibration.quantise pose        # calibration/runs/pose_compact_int8.onnx, which make quickstart takes
 python -m calibration.quantise detector --out runs/int8/detector.onnx
 
-The ranges of activations come from training pictures. Weights take 7 bits of the 8: the sum of two products of a u8
-and a 7-bit number fits into 16 bits, so that a CPU which adds pairs of them with saturation (x86 before VNNI) gives the
-same sums. The last convolutions (heatmaps, visibility, boxes, classes) stay float32. The file says which weights it was
-made from. The command prints what a picture costs in both forms; `calibration.distill evaluate` says what is lost.
+The ranges of activations are means over training pictures of each picture's range: the ranges of all of them together
+are so wide that steps become coarse, and a still pose jitters. Weights take 7 bits of the 8: the sum of two products
+of a u8 and a 7-bit number fits into 16 bits, so that a CPU which adds pairs of them with saturation (x86 before VNNI)
+gives the same sums. The last convolutions (heatmaps, visibility, boxes, classes) stay float32, and so does the end of
+the pose network's finest branch. The file says which weights it was made from. The command prints what a picture
+costs in both forms; `calibration.distill evaluate` says what is lost.
 """
 
 import argparse
+import hashlib
 import importlib
 import os
 import sys
@@ -35,11 +38,21 @@ from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
 from engines.graphs.parts import export_part
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
-from engines.weights_registry import MADE_FROM, OWN_INT8_POSE, OWN_WEIGHTS
+from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")
 """Parts of the names of convolutions whose outputs are what is asked for."""
+FINE = (
+    "/stage3/stage3.0/fuse_layers.0",
+    "/stage3/stage3.0/Add",
+    "/stage3/stage3.0/Relu",
+    "/stage4/stage4.0/branches.0/",
+    "/stage4/stage4.0/fuse_layers.0",
+    "/stage4/stage4.0/Add",
+    "/stage4/stage4.0/Relu",
+)
+"""The end of the pose network's finest branch, and what is added to it: rounded, it makes a still pose jitter."""
 TIMED, REPEATS = 10, 5
 
 
@@ -91,8 +104,9 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
         onnx.save_model(model, plain)
         quant_pre_process(os.fspath(plain), os.fspath(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
-        kept = [node.name for node in nodes if any(part in node.name for part in LAST)]
-        kept += [node.name for node in nodes if node.op_type == "Concat" and node.name.count("/") == 1]  # of the levels
+        kept = [node.name for node in nodes if any(part in node.name for part in (*LAST, *FINE))]
+        # what belongs to no layer: the detector's levels joined, the pose network's visibilities
+        kept += [node.name for node in nodes if node.op_type in ("Concat", "Add") and node.name.count("/") == 1]
         quantization.quantize_static(
             os.fspath(prepared),
             os.fspath(small),
@@ -104,9 +118,11 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
+            extra_options={"CalibMovingAverage": True},
         )
         result = onnx.load(small)
-    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256})
+    graph_sha256 = hashlib.sha256(model.SerializeToString()).hexdigest()
+    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256, MADE_FROM_GRAPH: graph_sha256})
     partial = out.with_suffix(".part")
     partial.write_bytes(result.SerializeToString(deterministic=True))
     partial.replace(out)

@@ -40,6 +40,7 @@ from engines.tensorrt_build import (
     build_engine,
     import_tensorrt,
     interruptible,
+    rtx_capability,
 )
 from engines.weights_registry import (
     MADE_FROM,
@@ -118,6 +119,8 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
     """
     place = request.out.resolve()
     require_replaceable(place)
+    if request.backend == "tensorrt_rtx" and request.target is not None:
+        rtx_capability(import_tensorrt(request.backend), request.target)  # before anything is downloaded
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as scratch:
         folder = Path(scratch) / "engines"
@@ -226,9 +229,9 @@ def prepare_int8_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
     return Prepared(INT8_POSE, graphs, network, image_size=(256, 192), frame_size=request.frame_size)
 
 
-def made_from(path: Path) -> str:
-    """The SHA-256 of the weights that an int8 network was made from; empty where it does not say."""
-    return next((str(field.value) for field in onnx.load(path).metadata_props if field.key == MADE_FROM), "")
+def made_from(path: Path, field: str = MADE_FROM) -> str:
+    """The SHA-256 of the weights (or the graph) that an int8 network was made from; empty where it does not say."""
+    return next((str(one.value) for one in onnx.load(path).metadata_props if one.key == field), "")
 
 
 def prepare_encode(request: BuildRequest, name: str, events: BuildEvents) -> Prepared:

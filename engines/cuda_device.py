@@ -44,6 +44,18 @@ class CudaMemory:
         return CudaMemory(type(self.buffer).from_handle(self.address + start, nbytes, owner=self.buffer))
 
 
+class HostBytes:
+    """A buffer of host memory for NumPy, whose arrays keep it, and so the memory, alive.
+
+    Not through DLPack: before NumPy 2.2.5 its arrays cannot be written to.
+    """
+
+    def __init__(self, buffer: Any) -> None:
+        self.buffer = buffer
+        place = {"data": (int(buffer.handle), False), "shape": (int(buffer.size),), "typestr": "|u1"}
+        self.__array_interface__ = {**place, "version": 3}
+
+
 class CudaHostMemory(CudaMemory):
     """Pinned host memory; `content` is the whole of it as bytes, without a copy."""
 
@@ -54,11 +66,7 @@ class CudaHostMemory(CudaMemory):
     @classmethod
     def of(cls, buffer: Any) -> "CudaHostMemory":
         """A whole allocation, as NumPy sees it."""
-        from cuda.core.utils import StridedMemoryView
-
-        view = StridedMemoryView.from_buffer(buffer, (int(buffer.size),), dtype=np.dtype("u1"))
-        content: npt.NDArray[Any] = np.from_dlpack(view)
-        return cls(buffer, content)
+        return cls(buffer, np.asarray(HostBytes(buffer)))
 
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """See `device.HostMemory`."""
@@ -144,6 +152,7 @@ class CudaDevice:
             self._pinned = LegacyPinnedMemoryResource()
             self._allocation_stream = self.device.create_stream()
         self._given: list[Any] = []
+        self._pages: list[CudaHostMemory] = []
 
     def __enter__(self) -> "CudaDevice":
         return self
@@ -189,8 +198,9 @@ class CudaDevice:
     def host_memory(self, nbytes: int) -> CudaHostMemory:
         """See `device.Device`."""
         with gpu_errors(f"allocate {nbytes} bytes of pinned host memory"):
-            memory = CudaHostMemory.of(self._keep(self._pinned.allocate(nbytes)))
+            memory = CudaHostMemory.of(self._pinned.allocate(nbytes))
         memory.array((nbytes,), np.uint8)[:] = 0
+        self._pages.append(memory)
         return memory
 
     def copy(self, destination: protocol.Memory, source: protocol.Memory, stream: protocol.Stream) -> None:
@@ -225,5 +235,6 @@ class CudaDevice:
             with contextlib.suppress(Exception):  # after a failure nothing can be freed, and the process ends
                 resource.close()
         self._given.clear()
+        self._pages.clear()  # freed with the last array of them: a picture may still be shown
         with contextlib.suppress(Exception):
             self._allocation_stream.close()

@@ -9,6 +9,8 @@ from engines.errors import EngineError
 RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 """What TensorRT-RTX runs on; the package tensorrt runs on 7.5 and everything newer."""
 
+OLDEST_CUDA_CORE = 1
+
 
 @dataclass(frozen=True)
 class GpuState:
@@ -30,9 +32,11 @@ class GpuState:
 def find_gpu() -> GpuState:
     """The first CUDA device. Never raises: package, driver and device can each be missing."""
     try:
-        from cuda.core import Device
+        from cuda.core import Device, __version__
     except ImportError:
         return GpuState("", "", "cuda-python is not installed")
+    if int(__version__.partition(".")[0]) < OLDEST_CUDA_CORE:  # its names were others
+        return GpuState("", "", f"cuda-core {__version__} is installed, and {OLDEST_CUDA_CORE} or newer is needed")
     try:
         devices = Device.get_all_devices()
     except Exception as error:  # no driver: DynamicLibNotFoundError; a driver without a device: CUDAError

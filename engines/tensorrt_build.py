@@ -2,7 +2,7 @@
 
 Strongly typed always: the graph's own tensor types decide the precision. TensorRT-RTX differs in three places, all
 marked here: its engines can be built without a GPU for a named compute capability, it needs user allocation for stream
-capture, and it has no timing cache worth keeping.
+capture, and it has no timing cache worth keeping. (A fourth, its own compiler, is in `tensorrt_engine.py`.)
 """
 
 import contextlib

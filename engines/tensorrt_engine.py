@@ -4,7 +4,7 @@ One path for TensorRT 10.13 to 11 and TensorRT-RTX. Has never run on a GPU.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,14 +13,14 @@ import numpy as np
 
 from engines import device as protocol
 from engines.contract import check_tensors, contract
-from engines.cuda_device import CudaDevice, CudaStream
+from engines.cuda_device import CudaDevice, CudaStream, gpu_errors
 from engines.device import Tensor
 from engines.device_chain import DeviceChain
 from engines.errors import EngineError, GpuError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState
 from engines.manifest import Manifest, check_files
-from engines.tensorrt_build import collecting_logger, import_tensorrt
+from engines.tensorrt_build import collecting_logger, import_tensorrt, is_rtx
 
 
 def rebuild(directory: Path) -> str:
@@ -77,18 +77,20 @@ def open_engine(
     warnings = check_fits(manifest, directory, gpu, trt.__version__)
     check_files(manifest, directory)
     path = directory / manifest.engine_file
-    runtime, engine = read_engine(path.read_bytes(), path, trt, gpu)
+    faults: list[str] = []
+    runtime, engine = read_engine(path.read_bytes(), path, trt, gpu, faults)
     check_tensors(engine_tensors(engine, trt), manifest, directory)
-    return TensorRtEngine(runtime, engine, contract(manifest), trt, device), warnings
+    return TensorRtEngine(runtime, engine, contract(manifest), trt, device, faults), warnings
 
 
-def read_engine(content: bytes, path: Path, trt: ModuleType, gpu: GpuState) -> tuple[Any, Any]:
+def read_engine(content: bytes, path: Path, trt: ModuleType, gpu: GpuState, faults: list[str]) -> tuple[Any, Any]:
     """TensorRT's runtime and engine from the bytes of the file `path`, whose hash has been checked.
+
+    `faults` gets what TensorRT complains of, now and while the engine runs.
 
     Raises:
         EngineError: no working driver, or bytes that TensorRT cannot read.
     """
-    faults: list[str] = []
     logger = collecting_logger(trt, faults)
     try:
         runtime = trt.Runtime(logger)
@@ -100,13 +102,17 @@ def read_engine(content: bytes, path: Path, trt: ModuleType, gpu: GpuState) -> t
         ) from error
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
-        reason = " ".join(", ".join(faults[-2:]).split())[:300] or "no reason given"
         raise EngineError(
-            f"{trt.__name__} {trt.__version__} cannot read {path} ({reason})",
+            f"{trt.__name__} {trt.__version__} cannot read {path} ({last_of(faults)})",
             f"an engine built by this version for compute capability {gpu.compute_capability} is needed",
             rebuild(path.parent),
         )
     return runtime, engine
+
+
+def last_of(faults: Sequence[str]) -> str:
+    """TensorRT's last complaints, in one line."""
+    return " ".join(", ".join(faults[-2:]).split())[:300] or "no reason given"
 
 
 def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
@@ -123,11 +129,27 @@ def engine_tensors(engine: Any, trt: ModuleType) -> dict[str, Tensor]:
     }
 
 
+def created_context(engine: Any, trt: ModuleType) -> Any:
+    """An execution context that is given its memory; None where TensorRT has none.
+
+    TensorRT-RTX is told to compile the kernels of an open size at once. By default it does that beside the first
+    executions, and a CUDA graph captured meanwhile would keep the slow ones that stand in for them.
+    """
+    managed = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    if not is_rtx(trt):
+        return engine.create_execution_context(managed)
+    runtime_config = engine.create_runtime_config()
+    runtime_config.set_execution_context_allocation_strategy(managed)
+    runtime_config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    return engine.create_execution_context(runtime_config)
+
+
 class TensorRtContext:
     """An execution context whose scratch memory and tensor addresses never change; see `device.Context`."""
 
-    def __init__(self, context: Any, scratch: protocol.Memory) -> None:
+    def __init__(self, context: Any, scratch: protocol.Memory, faults: Sequence[str] = ()) -> None:
         self._context: Any = context
+        self._faults = faults
         self._scratch: protocol.Memory | None = scratch
 
     def enqueue(self, stream: protocol.Stream) -> None:
@@ -135,7 +157,7 @@ class TensorRtContext:
         assert isinstance(stream, CudaStream)
         if not self._context.execute_async_v3(stream.handle):
             raise GpuError(
-                "TensorRT could not enqueue an engine",
+                f"TensorRT could not enqueue an engine ({last_of(self._faults)})",
                 "a GPU that has failed stays unusable for this process",
                 "run again, and if it repeats look at nvidia-smi and dmesg, or give --backend onnx",
             )
@@ -152,33 +174,40 @@ class TensorRtContext:
 
 
 class TensorRtEngine:
-    """An opened engine; see `device.Engine`."""
+    """An opened engine; see `device.Engine`. `faults` is where its logger writes."""
 
     def __init__(
-        self, runtime: Any, engine: Any, tensors: Mapping[str, Tensor], trt: ModuleType, device: CudaDevice
+        self,
+        runtime: Any,
+        engine: Any,
+        tensors: Mapping[str, Tensor],
+        trt: ModuleType,
+        device: CudaDevice,
+        faults: Sequence[str] = (),
     ) -> None:
         self._runtime, self._engine, self._trt, self._device = runtime, engine, trt, device
-        self.tensors = tensors
+        self.tensors, self._faults = tensors, faults
 
     def context(self, memory: Mapping[str, protocol.Memory], targets: int) -> TensorRtContext:
         """See `device.Engine`. The engine has one optimisation profile at most, which is active from the start."""
-        context = self._engine.create_execution_context(self._trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-        accepted = context is not None
-        if accepted:
-            scratch = self._device.memory(max(256, int(self._engine.device_memory_size_v2)))
-            context.set_device_memory(scratch.address, scratch.nbytes)
-            for name, tensor in self.tensors.items():
-                if tensor.is_input and -1 in tensor.shape:
-                    accepted = accepted and bool(context.set_input_shape(name, tensor.sized(targets)))
-                accepted = accepted and bool(context.set_tensor_address(name, memory[name].address))
-            accepted = accepted and not context.infer_shapes()
+        with gpu_errors("prepare an engine"):  # TensorRT says no in three ways: None, False, or an exception
+            context = created_context(self._engine, self._trt)
+            accepted = context is not None
+            if accepted:
+                scratch = self._device.memory(max(256, int(self._engine.device_memory_size_v2)))
+                context.set_device_memory(scratch.address, scratch.nbytes)
+                for name, tensor in self.tensors.items():
+                    if tensor.is_input and -1 in tensor.shape:
+                        accepted = accepted and bool(context.set_input_shape(name, tensor.sized(targets)))
+                    accepted = accepted and bool(context.set_tensor_address(name, memory[name].address))
+                accepted = accepted and not context.infer_shapes()
         if not accepted:
             raise GpuError(
-                f"TensorRT refused to prepare an engine for {targets} targets",
+                f"TensorRT refused to prepare an engine for {targets} targets ({last_of(self._faults)})",
                 "enough free GPU memory and 1 to 1024 targets are needed",
                 "close other programs that use the GPU, or give --backend onnx",
             )
-        return TensorRtContext(context, scratch)
+        return TensorRtContext(context, scratch, self._faults)
 
     def close(self) -> None:
         """See `device.Engine`."""

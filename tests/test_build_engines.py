@@ -151,6 +151,11 @@ def test_a_gpu_that_is_no_gpu_ends_with_2(fails: Fails, text: str) -> None:
     assert text in fails(2, "--for", text)
 
 
+def test_a_gpu_that_tensorrt_rtx_does_not_build_for_is_said_before_anything_is_downloaded(fails: Fails) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs tensorrt-rtx-cu13 (Linux x86-64)")
+    assert "cannot build for sm90; it builds for " in fails(2, "--backend", "tensorrt", "--for", "sm90")
+
+
 def test_tensorrt_without_a_gpu_ends_with_4(fails: Fails) -> None:
     said = fails(4, "--backend", "tensorrt")
     assert "TensorRT cannot be used here" in said and "--backend onnx" in said

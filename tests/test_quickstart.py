@@ -1,5 +1,6 @@
 """The engines that ship: made from the committed weights, small, and enough for the demo without the build step."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from engines.build import BuildEvents, BuildRequest, made_from, prepare_int8_pos
 from engines.download import file_sha256
 from engines.errors import EngineError
 from engines.execution import CpuChain, read_chain
+from engines.graphs.chain import torch_pose_network
 from engines.host_sampling import letterbox
 from engines.int8 import INT8_POSE
 from engines.manifest import check_files, read_manifest
 from engines.networks.encoders import ENCODER_NAMES
-from engines.weights_registry import OWN_INT8_POSE, OWN_LICENCE, OWN_WEIGHTS, own_or_given
+from engines.networks.loading import load_pose_network
+from engines.weights_registry import MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_LICENCE, OWN_WEIGHTS, own_or_given
 from realtime import demo
 from realtime.executor import find_pose
 from realtime.opening import QUICKSTART
@@ -44,8 +47,10 @@ def test_the_engines_belong_to_the_committed_weights(kind: str) -> None:
 
 
 def test_the_int8_pose_network_belongs_to_the_committed_weights() -> None:
-    wanted = file_sha256(OWN_WEIGHTS["pose"])
-    assert made_from(OWN_INT8_POSE) == wanted, "run python -m calibration.quantise pose, then make quickstart"
+    mend = "run python -m calibration.quantise pose, then make quickstart"
+    assert made_from(OWN_INT8_POSE) == file_sha256(OWN_WEIGHTS["pose"]), f"other weights: {mend}"
+    graph = torch_pose_network(load_pose_network(OWN_WEIGHTS["pose"]), 1).SerializeToString()
+    assert made_from(OWN_INT8_POSE, MADE_FROM_GRAPH) == hashlib.sha256(graph).hexdigest(), f"another network: {mend}"
     manifest = read_manifest(QUICKSTART / f"{INT8_POSE}.json")
     assert manifest.weights_sha256 == file_sha256(OWN_INT8_POSE), MEND
     assert (manifest.licence, manifest.precision) == (OWN_LICENCE, "int8")

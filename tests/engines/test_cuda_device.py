@@ -1,13 +1,17 @@
 """What can be known of the CUDA layer without a GPU: its names exist, and without a driver it says so."""
 
 import ast
+import gc
+import sys
+import weakref
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from engines import cuda_device
-from engines.cuda_device import CudaDevice, CudaMemory, gpu_errors
+from engines.cuda_device import CudaDevice, CudaHostMemory, CudaMemory, gpu_errors
 from engines.errors import EXIT_GPU, EngineError, GpuError
 from engines.gpu import find_gpu
 
@@ -38,8 +42,7 @@ def used_names() -> set[str]:
 def test_every_name_that_is_used_exists_in_cuda_core() -> None:
     core = pytest.importorskip("cuda.core", reason="needs cuda-python")
     pytest.importorskip("cuda.core.graph", reason="needs cuda-core 1")
-    pytest.importorskip("cuda.core.utils", reason="needs cuda-core 1")
-    names = used_names() - OWN | {"Buffer.from_handle", "utils.StridedMemoryView.from_buffer"}
+    names = used_names() - OWN | {"Buffer.from_handle"}
     assert {
         "Device",
         "StreamOptions",
@@ -67,12 +70,37 @@ def test_without_a_driver_the_device_is_one_gpu_error() -> None:
     assert "the GPU failed to start" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_cuda_core_of_before_its_first_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = ModuleType("cuda.core")
+    core.Device, core.__version__ = object, "0.6.0"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.core", core)
+    assert find_gpu().reason == "cuda-core 0.6.0 is installed, and 1 or newer is needed"
+
+
 def test_whatever_the_driver_raises_becomes_one_sentence() -> None:
     with pytest.raises(GpuError) as caught, gpu_errors("copy"):
         raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS:\n  an illegal memory access\n")
     assert str(caught.value).startswith("the GPU failed to copy (CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access)")
     with pytest.raises(EngineError), gpu_errors("copy"):
         raise EngineError("a", "b", "c")
+
+
+def test_arrays_of_pinned_memory_can_be_written_and_keep_it_alive() -> None:
+    core = pytest.importorskip("cuda.core", reason="needs cuda-python")
+    bytes_ = np.zeros(1024, np.uint8)
+    memory = CudaHostMemory.of(core.Buffer.from_handle(bytes_.ctypes.data, 1024, owner=bytes_))
+    memory.part(256, 64).part(16, 8).array((2,), np.float32)[:] = 1.5, -2
+    assert (bytes_.nonzero()[0] // 8 == 34).all() and memory.array((68,), np.float32)[-1] == 0
+    assert bytes_[272:280].view(np.float32).tolist() == [1.5, -2]
+    kept = weakref.ref(memory._content.base)
+    picture = memory.array((4, 4, 3), np.uint8)
+    del memory
+    gc.collect()
+    assert kept() is not None and kept().buffer.size == 1024 and not picture.any()
+    del picture
+    gc.collect()
+    assert kept() is None
 
 
 def test_options_are_those_of_the_real_package_and_a_buffer_can_be_divided() -> None:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from engines.contract import check_tensors, contract
+from engines.cuda_device import CudaStream
 from engines.download import file_sha256
 from engines.errors import EXIT_ENGINE, EXIT_GPU, EngineError, GpuError, PosemirrorError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState, choose_backend
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
-from engines.tensorrt_engine import check_fits, open_engine, open_tensorrt
+from engines.tensorrt_engine import check_fits, created_context, open_engine, open_tensorrt
 from tests.realtime.fakes import chain_info
 
 GPU = GpuState("NVIDIA RTX 4090", "8.9", "", "580.65.06")
@@ -49,6 +50,7 @@ class FakeTensorRt:
         return {"UINT8": np.uint8, "FLOAT": np.float32}[dtype]
 
     def Runtime(self, logger: Any) -> Any:  # noqa: N802
+        self.logger = logger
         if not self.driver:
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
@@ -63,7 +65,7 @@ class FakeTensorRt:
 
     def engine(self) -> Any:
         tensors = self.tensors
-        context = SimpleNamespace(
+        self.context = context = SimpleNamespace(
             set_device_memory=lambda address, size: None,
             set_input_shape=lambda name, shape: self.accepts,
             set_tensor_address=lambda name, address: self.accepts,
@@ -192,10 +194,53 @@ def test_a_detector_that_follows_nobody_runs_on_a_cpu_alone(tmp_path: Path) -> N
     check_tensors(before, manifests[1], tmp_path)
 
 
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_a_context_uses_given_memory_and_compiles_at_once_what_a_graph_would_keep(name: str) -> None:
+    asked: list[Any] = []
+    config = SimpleNamespace(set_execution_context_allocation_strategy=asked.append)
+    engine = SimpleNamespace(
+        create_runtime_config=lambda: config, create_execution_context=lambda how: (how, "context")
+    )
+    trt: Any = SimpleNamespace(
+        __name__=name,
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user"),
+        DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
+    )
+    how, context = created_context(engine, trt)
+    assert context == "context"
+    if name == "tensorrt":
+        assert how == "user" and not asked
+    else:
+        assert how is config and asked == ["user"]
+        assert config.dynamic_shapes_kernel_specialization_strategy == "eager"
+
+
 def test_a_context_that_is_not_accepted_is_a_gpu_error(manifest: Manifest, tmp_path: Path) -> None:
     engine, _ = opened(manifest, tmp_path, FakeTensorRt(contract(manifest), accepts=False))
     memory = {name: SimpleNamespace(address=4096) for name in engine.tensors}
     refused(lambda: engine.context(memory, 2000), "2000 targets", code=EXIT_GPU, kind=GpuError)
+
+
+def test_a_context_that_raises_is_a_gpu_error_too(manifest: Manifest, tmp_path: Path) -> None:
+    trt = FakeTensorRt(contract(manifest))
+    engine, _ = opened(manifest, tmp_path, trt)
+
+    def infer() -> list[str]:
+        raise RuntimeError("infer_shapes error code: -1")
+
+    memory = {name: SimpleNamespace(address=4096) for name in engine.tensors}
+    trt.context.infer_shapes = infer
+    refused(lambda: engine.context(memory, 2), "prepare an engine", "error code: -1", code=EXIT_GPU, kind=GpuError)
+
+
+def test_an_engine_that_does_not_run_says_what_tensorrt_complained_of(manifest: Manifest, tmp_path: Path) -> None:
+    trt = FakeTensorRt(contract(manifest), runs=False)
+    engine, _ = opened(manifest, tmp_path, trt)
+    context = engine.context({name: SimpleNamespace(address=4096) for name in engine.tensors}, 2)
+    trt.logger.log(1, "Cuda Runtime (an illegal memory access\n was encountered)")
+    stream = CudaStream(None, SimpleNamespace(handle=7))
+    said = "could not enqueue an engine (Cuda Runtime (an illegal memory access was encountered))"
+    refused(lambda: context.enqueue(stream), said, code=EXIT_GPU, kind=GpuError)
 
 
 def test_no_gpu_is_said_with_the_command_that_builds_for_a_cpu(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ OBJECTS = {
         "profile": "IOptimizationProfile", "tensor": "ITensor", "error": "ParserError",
     },
     "timing_cache.py": {"config": "IBuilderConfig", "cache": "ITimingCache"},
-    "tensorrt_engine.py": {"runtime": "Runtime", "engine": "ICudaEngine", "context": "IExecutionContext"},
+    "tensorrt_engine.py": {
+        "runtime": "Runtime", "engine": "ICudaEngine", "context": "IExecutionContext",
+        "runtime_config": "IRuntimeConfig",
+    },
 }  # fmt: skip
 """Which variable holds an object of which class of TensorRT, by file."""
 
@@ -36,6 +39,11 @@ RTX_ONLY = {
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
     "IExecutionContext.is_stream_capturable",
+    "ICudaEngine.create_runtime_config",
+    "IRuntimeConfig.set_execution_context_allocation_strategy",
+    "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy",
+    "DynamicShapesKernelSpecializationStrategy",
+    "DynamicShapesKernelSpecializationStrategy.EAGER",
 }
 PYTHON_ONLY = {"ITensor.sized", "ITensor.is_input", "Runtime.close", "__name__"}
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import jsonschema
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -365,6 +364,8 @@ RESULTS_SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "results.schema.
 
 def valid_rows(text: str) -> list[dict[str, object]]:
     """The rows of a results file that is complete to its last byte, each checked against the schema of the docs."""
+    import jsonschema  # not on every machine that has a GPU
+
     validator = jsonschema.Draft202012Validator(json.loads(RESULTS_SCHEMA.read_text(encoding="utf-8")))
     assert text.endswith("\n")
     rows = [json.loads(line) for line in text.splitlines()]
