@@ -231,15 +231,15 @@ class HRNet(nn.Module):
         Returns:
             Heatmap logits `float32 [N, K, H / 4, W / 4]`, whose softmax over the map is where the keypoint lies, and
             visibility logits `float32 [N, K]`. A keypoint's visibility is read where the network looks for it, and from
-            how sharp that place is.
+            how much probability lies near one place.
         """
         features = self.features(image)
-        maps = self.final_layer(features).float().flatten(2)  # [N, K, h * w]
+        maps = self.final_layer(features).float()  # [N, K, h, w]
         evidence = self.visibility_layer(features).float().flatten(2)
-        place = maps.detach().softmax(-1)
-        sharpness = place.amax(-1).clamp_min(1e-6).log() * self.visibility_sharpness
-        visibility = (place * evidence).sum(-1) + sharpness
-        return maps.unflatten(2, features.shape[2:]), visibility
+        place = maps.detach().flatten(2).softmax(-1)
+        near = near_probability(maps.detach()).amax((2, 3)).clamp_min(1e-6)
+        visibility = (place * evidence).sum(-1) + near.log() * self.visibility_sharpness
+        return maps, visibility
 
     def forward(self, image: Tensor) -> Tensor:
         """Heatmaps.
