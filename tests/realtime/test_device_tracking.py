@@ -268,7 +268,7 @@ def test_where_another_stands_before_them_nobody_is_followed() -> None:
     turns = Turns()
     near = np.array([150, 0, 650, 480, 0.9], np.float32)  # so large that it does not match her anchor
     assert iou(near, ANNA) < 0.2
-    for away in (300, 300, 300, 300, 200, 100):
+    for away in range(300, 0, -25):
         turns.frame(ANNA, near + np.array([away, 0, away, 0, 0], np.float32), on=ANNA)
     assert turns.frame(followed(ANNA), near, on=ANNA)[1] == [EMPTY] and turns.tracker.hidden
 
