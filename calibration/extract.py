@@ -56,7 +56,8 @@ def chains(folder: Path, backend: str) -> Iterator[Chain]:
     chain: Chain | None = None
     while True:
         if chain is None or isinstance(chain, DeviceChain):
-            chain, _ = open_chain(folder, ENCODER, backend)
+            # in float32 everywhere: a data set's poses do not depend on the machine
+            chain, _ = open_chain(folder, ENCODER, backend, int8="off")
         yield chain
 
 

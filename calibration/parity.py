@@ -210,7 +210,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     Raises:
         EngineError: beyond the tolerance, and not accepted.
     """
-    reference, _ = open_chain(arguments.reference, arguments.encoder, "onnx")
+    reference, _ = open_chain(arguments.reference, arguments.encoder, "onnx", int8="off")
     other, where = open_chain(arguments.engines, arguments.encoder, "auto")
     require_same(reference, other)
     console.print(f"Engines: {arguments.engines} on {where}.", soft_wrap=True)

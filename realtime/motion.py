@@ -21,7 +21,7 @@ KNOWN_SPEED = 0.35
 
 @dataclass
 class Motion:
-    """Place px and speed px a second at `seconds`, and their covariance in heights and heights a second."""
+    """Place px and speed px a second at `seconds`, `seen` last; their covariance in heights and heights a second."""
 
     place: float
     seconds: float
@@ -29,6 +29,7 @@ class Motion:
     place_variance: float = FIRST_PLACE**2
     covariance: float = 0.0
     speed_variance: float = FIRST_SPEED**2
+    seen: float | None = None
 
     def expected(self, seconds: float) -> float:
         """The place at a later time."""
@@ -58,7 +59,8 @@ class Motion:
 
         Unlikely is the square of how many standard deviations off it was.
         """
-        step = min(max(seconds - self.seconds, 1e-3), LONGEST_STEP)
+        step = LONGEST_STEP if self.seen is None else min(max(seconds - self.seen, 1e-3), LONGEST_STEP)
+        self.seen = seconds
         self.advance(seconds)
         variance = (UNSURE_CLEAR + covered * UNSURE_COVERED) / step
         gain = 1 / (self.place_variance + variance)

@@ -184,13 +184,6 @@ class Crowd:
         closing = max(closing, 0.0 if known else UNKNOWN_SPEED * height)
         return gap < NEAR_SHARE * height + closing * SOON_SECONDS
 
-    def behind_another(self, person: Person, seconds: float) -> Person | None:
-        """Who stands where this person should be, if anybody who is seen does."""
-        box = person.expected(seconds)
-        near = [(apart(box, other.box), other) for other in self.others(person) if other.hidden_since is None]
-        near = [pair for pair in near if pair[0] < 0]
-        return min(near, key=lambda pair: pair[0])[1] if near else None
-
     def share_out(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> dict[int, int]:
         """Whose box is whose: index of the box -> id. Those nobody is expected at belong to newcomers.
 
@@ -229,6 +222,7 @@ class Crowd:
         """What was found, and how unlike it is to whom, places sideways apart."""
         shape = len(self.people), len(boxes)
         heights, costs, reach = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
+        hides = np.zeros(shape, np.bool_)
         for row, person in enumerate(self.people):
             unseen = min(seconds - person.seen, KEPT_SECONDS)
             reach[row] = REACH_IN_DOUBT if person.doubtful else REACH + REACH_PER_SECOND * unseen
@@ -239,14 +233,25 @@ class Crowd:
                 unlike = difference(person.signature, look)
                 costs[row, column] = weight * (0.4 if unlike is None else unlike)
                 costs[row, column] += min((above / PLACE_SHARE) ** 2, MOST_PLACE_COST)
+                hides[row, column] = min(box[3], person.box[3]) > max(box[1], person.box[1])
                 if above > reach[row]:
                     costs[row, column] = np.inf
         unsure = [row for row, person in enumerate(self.people) if person.doubtful]
-        hidden = [person.box for person in self.people if person.hidden_since is not None]
-        hidden = hidden if len(boxes) < len(self.people) else []
-        covered = [covered_share(box, [*(other for other in boxes if other is not box), *hidden]) for box in boxes]
-        tall = [person.height for person in self.people]
-        return Sight(seconds, tall, [middle_of(box) for box in boxes], heights, costs, reach, covered, unsure)
+        lost = [row for row, person in enumerate(self.people) if person.hidden_since is not None]
+        hidden = [self.people[row].box for row in lost] if len(boxes) < len(self.people) else []
+        return Sight(
+            seconds,
+            tall=[person.height for person in self.people],
+            middles=[middle_of(box) for box in boxes],
+            heights=heights,
+            costs=costs,
+            reach=reach,
+            covered=[covered_share(box, [other for other in boxes if other is not box] + hidden) for box in boxes],
+            hides=hides,
+            edges=[BODY_SHARE + NEAR_SHARE * (row in lost) for row in range(len(self.people))],
+            lost=lost,
+            unsure=unsure,
+        )
 
     def distinct(self, person: Person) -> float:
         """How much clothes can tell a person from the others, 0 (another wears the same) to 1."""
@@ -268,27 +273,14 @@ class Crowd:
 
     def missed(self, person: Person, seconds: float) -> bool:
         """A person whom the detector did not find moves on unseen; whether they are behind another."""
-        cover = self.behind_another(person, seconds)
-        if cover is None and person.hidden_since is not None:
-            cover = self.near_edge(person, seconds)
-        if cover is None:
+        if person.id not in self._stories[0].hidden:
             return False
-        box = person.box.copy()
-        box[[0, 2]] += person.motion.place - person.middle
-        inside = float(np.clip(middle_of(box), cover.box[0], cover.box[2]))
-        box[[0, 2]] += inside - middle_of(box)
-        person.box, person.seconds, person.met, person.doubt = box, seconds, seconds, SURE_AGAIN
+        person.box[[0, 2]] += person.motion.place - person.middle
+        person.seconds, person.met, person.doubt = seconds, seconds, SURE_AGAIN
         person.hidden_since = seconds if person.hidden_since is None else person.hidden_since
         if seconds - person.hidden_since <= HIDDEN_SECONDS:
             person.seen = max(person.seen, seconds - 0.5 * KEPT_SECONDS)
         return True
-
-    def near_edge(self, person: Person, seconds: float) -> Person | None:
-        """Who is nearest to where a hidden person should have come out, and has not."""
-        box = person.expected(seconds)
-        near = [(apart(box, other.box), other) for other in self.others(person) if other.hidden_since is None]
-        near = [pair for pair in near if pair[0] < NEAR_SHARE]
-        return min(near, key=lambda pair: pair[0])[1] if near else None
 
     def forget(self, seconds: float) -> None:
         """Forgets whoever has not been seen for too long."""

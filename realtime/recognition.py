@@ -99,8 +99,8 @@ class Recognition:
         if person.id in self._matched or box[4] >= LEAST_TRACK_CONFIDENCE:
             if contested and person.id in self._matched:
                 return  # the detector's box was found before and says more while bodies overlap
-            if person.motion.seconds < seconds:  # else the detector has said where they are
-                person.motion.see(seconds, middle_of(box), person.height)
+            if person.id not in self._matched:
+                person.motion.see(seconds, middle_of(box), person.height, covered=float(contested))
             person.place(box, seconds, clear=not contested)
         else:
             person.box, person.seconds = box[:4].copy(), seconds

@@ -21,8 +21,6 @@ Costs = npt.NDArray[np.float64]
 
 PLACE_SHARE, MOST_PLACE_COST = 0.2, 9.0
 NOT_FOUND_COST, HIDDEN_COST = 14.0, 1.0
-HIDES_SHARE = 0.42
-"""How far from the middle of a body, in heights, another may be hidden behind it."""
 EVIDENCE_SECONDS = 0.3
 """Time after which what is seen is new evidence: an arm that is stretched out stays so for some frames."""
 MOST_STORIES, GIVEN_UP = 6, 8.0
@@ -42,6 +40,9 @@ class Sight:
         costs: float64 [P, B], how unlike they are, places sideways apart.
         reach: float64 [P], heights beyond which a person cannot be.
         covered: [B], the share of a box's width that others may be in as well.
+        hides: bool [P, B], whether a box is at a person's height, so that it may hide them.
+        edges: [P], heights from the middle of whoever hides a person at which they would be seen.
+        lost: rows of the people who are hidden already.
         unsure: rows of the people of whom it is in doubt who is who.
     """
 
@@ -52,15 +53,26 @@ class Sight:
     costs: Costs
     reach: Costs
     covered: Sequence[float]
+    hides: npt.NDArray[np.bool_]
+    edges: Sequence[float]
+    lost: Sequence[int]
     unsure: Sequence[int]
 
 
 @dataclass
 class Story:
-    """What may have happened: everybody's motion by id, and how unlikely it is."""
+    """What may have happened: everybody's motion by id, and how unlikely it is.
+
+    Attributes:
+        motions: by id.
+        pairs: in the last frame, row -> box.
+        hidden: ids of those behind another in the last frame.
+        unlikely: in all, above the likeliest story.
+    """
 
     motions: dict[int, Motion] = field(default_factory=dict)
     pairs: dict[int, int] = field(default_factory=dict)
+    hidden: frozenset[int] = frozenset()
     unlikely: float = 0.0
 
     def goes_on(self, ids: Sequence[int], sight: Sight) -> list["Story"]:
@@ -92,14 +104,17 @@ class Story:
         motions = {number: copy(self.motions[number]) for number in ids}
         step = min(max((sight.seconds - motion.seconds for motion in motions.values()), default=0.0), LONGEST_STEP)
         moved = unlike = 0.0
-        for row, motion in enumerate(motions.values()):
+        hidden = set()
+        for row, (number, motion) in enumerate(motions.items()):
             if row in pairs:
                 box = pairs[row]
                 moved += motion.see(sight.seconds, sight.middles[box], sight.heights[row, box], sight.covered[box])
                 unlike += sight.costs[row, box]
             else:
-                unlike += hide(motion, sight, row, pairs.values())
-        return Story(motions, pairs, self.unlikely + moved + unlike * step / EVIDENCE_SECONDS)
+                unseen = hide(motion, sight, row, pairs.values())
+                unlike += unseen
+                hidden |= {number} if unseen < NOT_FOUND_COST else set()
+        return Story(motions, pairs, frozenset(hidden), self.unlikely + moved + unlike * step / EVIDENCE_SECONDS)
 
     def same(self, other: "Story", tall: Sequence[float]) -> bool:
         """Whether two stories have come to the same; people of `tall` px."""
@@ -110,18 +125,20 @@ class Story:
 
 
 def hide(motion: Motion, sight: Sight, row: int, seen: Iterable[int]) -> float:
-    """Somebody is not found: they go on behind the nearest whose box is `seen`. How unlikely that is."""
+    """Somebody is not found: they go on unseen, behind the nearest whose box is `seen`. How unlikely that is.
+
+    `NOT_FOUND_COST` where nobody hides them. Who should have come out by now is slower than thought, or has stopped.
+    """
     motion.advance(sight.seconds)
-    away = [(sight.middles[box] - motion.place, sight.heights[row, box]) for box in seen]
-    if not away:
+    away = [(sight.middles[box] - motion.place, sight.heights[row, box]) for box in seen if sight.hides[row, box]]
+    to, height = min(away, key=lambda pair: abs(pair[0]), default=(np.inf, 1.0))
+    out = max(0.0, abs(to) / height - sight.edges[row])
+    if out and row not in sight.lost:
         return NOT_FOUND_COST
-    to, height = min(away, key=lambda pair: abs(pair[0]))
-    out = max(0.0, abs(to) / height - HIDES_SHARE)
     unlikely = HIDDEN_COST + out**2 / (motion.place_variance + PLACE_SHARE**2)
     if unlikely >= NOT_FOUND_COST:
         return NOT_FOUND_COST
-    if out:
-        motion.see(sight.seconds, motion.place + math.copysign(out * height, to), height, covered=1.0)
+    motion.place += math.copysign(out * height, to)
     return float(unlikely)
 
 

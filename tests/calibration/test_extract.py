@@ -54,7 +54,7 @@ def dives(tmp_path: Path) -> Path:
 def engines(monkeypatch: pytest.MonkeyPatch) -> PaintedChain:
     chain = PaintedChain()
     monkeypatch.setattr(extract, "read_chain", lambda *_: chain.info)
-    monkeypatch.setattr(extract, "open_chain", lambda *_: (chain, "painted engines"))
+    monkeypatch.setattr(extract, "open_chain", lambda *_, **__: (chain, "painted engines"))
     return chain
 
 

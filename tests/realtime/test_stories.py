@@ -68,13 +68,16 @@ def crossed(wrong: range, halves: tuple[float, float], covered: float) -> list[S
             places = list(halves)
         sight = Sight(
             index / FPS,
-            [TALL, TALL],
-            places,
-            np.full((2, 2), TALL),
-            np.zeros((2, 2)),
-            np.full(2, 1.2),
-            [covered * (index in wrong)] * 2,
-            [0, 1] if index >= 20 else [],
+            tall=[TALL, TALL],
+            middles=places,
+            heights=np.full((2, 2), TALL),
+            costs=np.zeros((2, 2)),
+            reach=np.full(2, 1.2),
+            covered=[covered * (index in wrong)] * 2,
+            hides=np.ones((2, 2), np.bool_),
+            edges=[0.3, 0.3],
+            lost=[],
+            unsure=[0, 1] if index >= 20 else [],
         )
         stories = told(stories, [0, 1], sight)
     return stories
@@ -126,3 +129,26 @@ def test_nobody_begins_beside_people_in_doubt() -> None:
             assert person is not None
             crowd.found(person, boxes[place], None, index / FPS)
     assert len(crowd.people) == 2
+
+
+def test_who_stops_behind_another_is_looked_for_there_and_keeps_their_name() -> None:
+    crowd = Crowd()
+    hidden = []
+    for index in range(140):
+        x = min(150 + 10.0 * index, 400)  # 75 frames behind the other, then on
+        x = x if index < 100 else 400 + 10.0 * (index - 100)
+        boxes = [box_at(place) for place in ((400.0,) if abs(x - 400) < 60 else (400.0, x))]
+        owners = crowd.share_out(index / FPS, boxes, [None] * len(boxes))
+        for place, number in owners.items():
+            person = crowd.get(number)
+            assert person is not None
+            person.hidden_since = None
+            crowd.found(person, boxes[place], None, index / FPS)
+        missing = [person for person in crowd.people if person.id not in owners.values()]
+        hidden.append([person.id for person in missing if crowd.missed(person, index / FPS)])
+        assert all(abs(person.middle - 400) < 0.43 * TALL for person in missing)
+        crowd.forget(index / FPS)
+    assert hidden[60] == hidden[95] == [1] and not hidden[-1]
+    assert sorted(person.id for person in crowd.people) == [0, 1]
+    mover = crowd.get(1)
+    assert mover is not None and mover.middle > 700
