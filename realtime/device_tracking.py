@@ -135,7 +135,7 @@ class DeviceTracker:
         self._confidence = float(pose.next_boxes[0, 4])
         posed = bool(pose.next_boxes[0].any())
         self._in_place = self._on_device[0] == self._locked and posed
-        self._adrift = self._locked is None and posed  # the device stays with what is nobody
+        self._adrift = posed and self._locked is None is self._on_device[0]  # the device stays with what is nobody
         self._just_chosen = self._just_chosen and plan.about != self._locked
         about = self._locked if self.crowd.get(plan.about) is None else plan.about
         self.hidden = about in unseen or any(ids[row] == about for row in captured)

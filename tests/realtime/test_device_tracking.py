@@ -237,6 +237,75 @@ def test_a_skeleton_that_is_nobodys_does_not_keep_the_device_from_the_next_perso
         play.frame(ghost, BERT, found=[BERT])
     play.collect()
     assert play.about[-1] == 1 and play.on[-1] == pytest.approx(900, abs=20)
+    assert sum(plan.override is not None and not plan.override.any() for plan in play.plans) == 1
+
+
+class Turns:
+    """Frames one after the other, each with the boxes and the one skeleton that it is told."""
+
+    def __init__(self) -> None:
+        self.tracker = DeviceTracker(1)
+        self.frames = 0
+
+    def frame(self, *boxes: Floats, on: Floats | None) -> tuple[DevicePlan, list[int]]:
+        plan = self.tracker.plan(self.frames / FPS)
+        rows, keypoints = np.zeros((ROWS, 5), np.float32), np.zeros((1, 17, 3), np.float32)
+        rows[: len(boxes)] = np.array(boxes).reshape(-1, 5)
+        if on is not None:
+            keypoints[0] = standing(on[:4], float(on[4]))
+        state = np.zeros((1, 17, 4), np.float32)
+        pose = PoseOutput(keypoints, joints_from_keypoints(keypoints), bounds(keypoints[0])[None], state)
+        order = self.tracker.accept(self.frames / FPS, plan, rows, pose)
+        self.frames += 1
+        return plan, order
+
+
+def followed(box: Floats) -> Floats:
+    return np.append(box[:4], 0).astype(np.float32)
+
+
+def test_where_another_stands_before_them_nobody_is_followed() -> None:
+    turns = Turns()
+    near = np.array([150, 0, 650, 480, 0.9], np.float32)  # so large that it does not match her anchor
+    assert iou(near, ANNA) < 0.2
+    for away in range(300, 0, -25):
+        turns.frame(ANNA, near + np.array([away, 0, away, 0, 0], np.float32), on=ANNA)
+    assert turns.frame(followed(ANNA), near, on=ANNA)[1] == [EMPTY] and turns.tracker.hidden
+
+
+def test_somebody_whose_keypoints_are_lost_is_looked_for_and_not_followed() -> None:
+    turns = Turns()
+    for _ in range(6):
+        turns.frame(ANNA, on=ANNA)
+    assert turns.frame(on=None)[0].override is None
+    told = turns.frame(on=None)[0].override
+    assert told is not None and iou(told[0], ANNA) > 0.5 and told[0, 4] == 0
+
+
+def test_somebody_just_chosen_is_followed_if_the_detector_misses_them_at_once() -> None:
+    turns = Turns()
+    for _ in range(6):
+        turns.frame(ANNA, BERT, on=ANNA)
+    assert turns.tracker.choose(None)
+    plan, order = turns.frame(followed(BERT), on=BERT)
+    assert plan.override is not None and plan.override[0, 4] == 1
+    assert order == [0] and turns.tracker.rows == [1] and turns.tracker.followed is not None
+
+
+def test_of_one_body_found_twice_the_box_looked_into_is_theirs_though_the_other_fits_better() -> None:
+    turns = Turns()
+    for _ in range(6):
+        turns.frame(ANNA, on=ANNA)
+    wide = np.array([220, 90, 440, 410, 0.9], np.float32)
+    assert turns.frame(wide, ANNA, on=ANNA)[1] == [0] and turns.tracker.rows == [0]
+
+
+def test_a_skeleton_on_somebody_else_before_anybody_is_chosen_is_let_go() -> None:
+    turns = Turns()
+    beside = body(340)
+    assert turns.frame(ANNA, beside, on=beside)[1] == [EMPTY]
+    told = turns.frame(beside, ANNA, on=beside)[0].override
+    assert told is not None and not told.any()
 
 
 # ---- another person
