@@ -4,6 +4,7 @@ python -m calibration.distill pose --out runs/pose --epochs 40 [--size 96x128] [
 python -m calibration.distill detector --out runs/detector --epochs 60
 python -m calibration.distill evaluate --pose FILE [--teacher FILE.onnx] [--detector FILE]
 python -m calibration.distill export --out runs/pose --to calibration/runs/pose_compact.safetensors
+python -m calibration.distill mean BEFORE.safetensors AFTER.safetensors --to MEAN.safetensors
 """
 
 import argparse
@@ -104,6 +105,9 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a run's averaged weights, float16")
     export.add_argument("--out", type=Path, required=True, help="folder of the run")
     export.add_argument("--to", type=Path, required=True, help="the .safetensors file")
+    mean = commands.add_parser("mean", help="write the mean of several files of weights, float16")
+    mean.add_argument("files", type=Path, nargs="+", help="weights of one network, from runs that began alike")
+    mean.add_argument("--to", type=Path, required=True, help="the .safetensors file")
     return result
 
 
@@ -144,10 +148,35 @@ def train(options: argparse.Namespace, console: Console) -> None:
 
 
 def export(run: Path, to: Path, console: Console) -> None:
-    """Writes the averaged weights as float16 `.safetensors`; counters stay whole numbers."""
+    """Writes the averaged weights of a run."""
+    write_weights(averaged_weights(run), to, console)
+
+
+def mean_of(files: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of several networks' weights; counters are the last one's.
+
+    Raises:
+        BadInputError: fewer than two files, or not of one network.
+    """
+    if len(files) < 2:
+        raise BadInputError(f"{len(files)} file", "a mean is of two files or more", "name another")
+    networks = [read_state_dict(file) for file in files]
+    shapes = [{name: value.shape for name, value in weights.items()} for weights in networks]
+    for file, these in zip(files[1:], shapes[1:], strict=True):
+        if these != shapes[0]:
+            raise BadInputError(
+                f"{files[0]} and {file} are not of one network", "a mean is of equal shapes", "name other files"
+            )
+    return {
+        name: torch.stack([weights[name].float() for weights in networks]).mean(0) if last.is_floating_point() else last
+        for name, last in networks[-1].items()
+    }
+
+
+def write_weights(weights: dict[str, Tensor], to: Path, console: Console) -> None:
+    """A `.safetensors` in float16; counters stay whole numbers."""
     from safetensors.torch import save_file
 
-    weights: dict[str, Tensor] = averaged_weights(run)
     small = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     to.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in small.items()}, to)
@@ -165,6 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_detector_table(options.crops, options.detector, options.teacher, device, console)
     elif options.command == "export":
         export(options.out, options.to, console)
+    elif options.command == "mean":
+        write_weights(mean_of(options.files), options.to, console)
     else:
         train(options, console)
     return 0

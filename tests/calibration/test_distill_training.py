@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from calibration.augment import NO_AUGMENTATION
 from calibration.distill import export, main
@@ -131,3 +131,19 @@ def test_the_average_moves_weights_and_statistics_and_copies_counters() -> None:
 
 def test_batches_come_in_order_whatever_the_threads() -> None:
     assert list(prefetched(lambda index: index * index, 20, 3)) == [n * n for n in range(20)]
+
+
+def test_the_mean_of_weights_is_between_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, other = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "other"))
+    save_file({"weight": torch.tensor([1.0, 2.0]), "count": torch.tensor(3)}, first)
+    save_file({"weight": torch.tensor([3.0, -2.0]), "count": torch.tensor(5)}, second)
+    save_file({"weight": torch.tensor([3.0]), "count": torch.tensor(5)}, other)
+    to = tmp_path / "mean.safetensors"
+    assert main(["mean", str(first), str(second), "--to", str(to)]) == 0
+    found = load_file(to)
+    assert found["weight"].tolist() == [2.0, 0.0] and found["weight"].dtype == torch.float16
+    assert int(found["count"]) == 5
+    assert main(["mean", str(first), str(other), "--to", str(tmp_path / "no.safetensors")]) == 2
+    assert "are not of one network" in capsys.readouterr().err
+    assert main(["mean", str(first), "--to", str(tmp_path / "no.safetensors")]) == 2
+    assert not (tmp_path / "no.safetensors").exists()
