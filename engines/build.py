@@ -126,7 +126,7 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
         folder = Path(scratch) / "engines"
         folder.mkdir()
         prepared = [prepare_detect(request, events), prepare_pose(request, events)]
-        if request.pose == OWN_NAME and (request.backend, request.precision) == ("onnx", "fp32"):
+        if has_int8(request):
             prepared.append(prepare_int8_pose(request, events))
         prepared += [prepare_encode(request, name, events) for name in request.encoders]
         manifests = [write_engine(one, request, folder, events) for one in prepared]
@@ -135,8 +135,13 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
 
 
 def step_count(request: BuildRequest) -> int:
-    """How many steps `build` tells of: two weights, and each engine's graph and writing."""
-    return 2 + 2 * (2 + len(request.encoders))
+    """How many steps `build` tells of: two weights, each engine's graph and writing, and four of the int8 form."""
+    return 2 + 2 * (2 + len(request.encoders)) + (4 if has_int8(request) else 0)
+
+
+def has_int8(request: BuildRequest) -> bool:
+    """Whether our own pose network's int8 form is built too."""
+    return request.pose == OWN_NAME and (request.backend, request.precision) == ("onnx", "fp32")
 
 
 def require_replaceable(place: Path) -> None:

@@ -196,18 +196,23 @@ def interruptible(work: Callable[[threading.Event], Work], on_stop: Callable[[],
             finished.set()
 
     thread = threading.Thread(target=guarded, name="tensorrt-build", daemon=True)
-    try:
-        thread.start()
-        # not join: until Python 3.13 a join that Ctrl-C interrupts takes the thread for ended
-        while not finished.wait(INTERRUPT_POLL_SECONDS):
-            pass
-    except KeyboardInterrupt:
-        cancel.set()
-        on_stop()
-        while thread.ident is not None and not finished.is_set():
-            with contextlib.suppress(KeyboardInterrupt):
-                finished.wait()
-        raise
+    stopped = told = False
+    while not finished.is_set():
+        try:
+            if thread.ident is None:
+                thread.start()
+            if stopped and not told:
+                told = True
+                on_stop()
+            # not join: until Python 3.13 a join that Ctrl-C interrupts takes the thread for ended
+            finished.wait(INTERRUPT_POLL_SECONDS)
+        except KeyboardInterrupt:
+            stopped = True
+            cancel.set()
+            if thread.ident is None:
+                raise
+    if stopped:
+        raise KeyboardInterrupt
     if failed:
         raise failed[0]
     return done[0]

@@ -375,6 +375,14 @@ def test_the_steps_are_told_to_whoever_listens(tmp_path: Path, monkeypatch: pyte
     assert steps == ["weights of yolov5nu"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"], ids=["with int8", "without"])
+def test_as_many_steps_are_told_as_were_announced(tmp_path: Path, precision: str) -> None:
+    steps: list[str] = []
+    request = BuildRequest("quickstart", "quickstart", ["bones"], SIZE, 1, "onnx", precision, tmp_path / "out")
+    engines.build.build(request, BuildEvents(steps.append))
+    assert len(steps) == engines.build.step_count(request), steps
+
+
 def test_in_a_process_of_its_own_a_fault_is_one_line_on_stderr(tmp_path: Path) -> None:
     """torch and ultralytics have their own ways to stderr."""
     path = tmp_path / "broken.pt"
