@@ -27,6 +27,9 @@ BODY_SHARE = 0.3
 WITHIN_SHARE, LIKE_HEIGHT = 0.75, 0.6
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
 LEARNING_RATE = 0.1
+MOST_GROWTH, TALL_KEPT = 1.7, 0.97
+"""A box so many times as tall as somebody lately was is not theirs while others are in view; and the part of their
+greatest height that is kept from one look to the next."""
 SURE_AGAIN, OPEN_SECONDS = 3, 1.0
 """Findings apart from everybody after which it is clear who is who, and seconds for which two stories stay open."""
 
@@ -51,6 +54,7 @@ class Person:
         met: when they were last before or behind another.
         signature: their clothes, once known.
         joints: float32 [15, 3] px as last looked at, and when; None before.
+        tall: px, their greatest height of late: less is seen of somebody who is covered, never more.
     """
 
     id: int
@@ -64,8 +68,10 @@ class Person:
     joints: Floats | None = None
     joints_at: float = -np.inf
     motion: Motion = field(init=False)
+    tall: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tall = self.height
         self.motion = Motion(self.middle, self.seconds)
 
     @property
@@ -92,6 +98,7 @@ class Person:
     def place(self, box: Floats, seconds: float, *, clear: bool) -> None:
         """They are at `box`; `clear` when nobody is near."""
         self.box, self.seconds, self.seen, self.hidden_since = box[:4].copy(), seconds, seconds, None
+        self.tall = max(self.height, TALL_KEPT * self.tall)
         if not clear:  # of somebody half covered the detector gives the half that is seen
             self.box[[0, 2]] += self.motion.expected(seconds) - self.middle
 
@@ -234,7 +241,8 @@ class Crowd:
                 costs[row, column] = weight * (0.4 if unlike is None else unlike)
                 costs[row, column] += min((above / PLACE_SHARE) ** 2, MOST_PLACE_COST)
                 hides[row, column] = min(box[3], person.box[3]) > max(box[1], person.box[1])
-                if above > reach[row]:
+                grown = len(self.people) > 1 and float(box[3] - box[1]) > MOST_GROWTH * person.tall
+                if above > reach[row] or grown:
                     costs[row, column] = np.inf
         unsure = [row for row, person in enumerate(self.people) if person.doubtful]
         lost = [row for row, person in enumerate(self.people) if person.hidden_since is not None]

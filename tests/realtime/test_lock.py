@@ -9,6 +9,7 @@ import pytest
 from engines.execution import PoseOutput
 from engines.skeleton import joints_from_keypoints
 from realtime.people import apart, iou
+from realtime.recognition import Recognition
 from realtime.signature import difference, signature, torso_of_box
 from realtime.stories import best_pairs
 from realtime.tracking import Tracker
@@ -223,3 +224,16 @@ def test_who_stands_below_a_stage_hides_nobody_on_it() -> None:
     detected(tracker, 0, (*on_it, 0.9), (*below, 0.9))
     detected(tracker, 1, (*below, 0.9))
     assert not tracker.hidden
+
+
+@pytest.mark.parametrize("seed", [2, 3, 5, 6])
+def test_a_bystander_who_is_found_now_and_then_is_never_taken_for_somebody_twice_as_tall(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    recognition = Recognition(0.3)
+    for index in range(200):
+        wide = 14.0 * float(random.random() < 0.3)
+        man = np.array([520 - wide, 150, 728 + wide, 462, 0.8]) + np.append(random.normal(0, 3, 4), 0)
+        bystander = np.array([714, 180, 760, 320, 0.5]) + np.append(random.normal(0, 1.5, 4), 0)
+        found = [man] if random.random() < 0.5 and index > 3 else [man, bystander]
+        owners, _ = recognition.detected(index / 30, [box.astype(np.float32) for box in found], None)
+        assert owners[0] == 0
