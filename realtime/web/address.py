@@ -1,5 +1,6 @@
 """Where the browser mirror listens, and who may speak to it: address, token, Host and Origin. Knows no web library."""
 
+import contextlib
 import errno
 import hmac
 import ipaddress
@@ -13,6 +14,8 @@ from engines.errors import BadInputError
 LOOPBACK = "127.0.0.1"
 HIGHEST_PORT = 65535
 BACKLOG = 64
+NEXT_PORTS = 20
+"""So many ports after one in use are tried."""
 OUTWARD = ("192.0.2.1", 9)
 """An address of no machine (RFC 5737): asking the system which way leads there sends nothing."""
 
@@ -76,6 +79,31 @@ def new_token() -> str:
 def same_token(given: str, token: str) -> bool:
     """Whether a token is the right one; takes the same time however much of it is right."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
+def listening_near(address: Address) -> tuple[socket.socket, str]:
+    """A socket that listens at the address or, where its port is in use, at the next free one; and a sentence on it.
+
+    Returns:
+        The socket, and what a person should know: empty when the port is the one asked for.
+
+    Raises:
+        BadInputError: as `bound_socket`; or the next ports are in use too.
+    """
+    try:
+        return bound_socket(address), ""
+    except BadInputError as error:
+        if not in_use(error):
+            raise
+        for port in range(address.port + 1, min(address.port + NEXT_PORTS, HIGHEST_PORT) + 1):
+            with contextlib.suppress(BadInputError):
+                return bound_socket(Address(address.host, port)), f"Port {address.port} is in use; taking {port}."
+        raise
+
+
+def in_use(error: BadInputError) -> bool:
+    """Whether an address was refused because another program listens there."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
 
 
 def bound_socket(address: Address) -> socket.socket:

@@ -14,7 +14,7 @@ import cv2
 from aiohttp import WSCloseCode, WSMsgType, web
 from rich.console import Console
 
-from realtime.web.address import Address, Guard, bound_socket, guard_of, new_token, shown_url
+from realtime.web.address import Address, Guard, guard_of, listening_near, new_token, shown_url
 from realtime.web.hub import Hub, Listener, Offer, Viewer
 from realtime.web.page import whole_page
 from realtime.web.words import packed, said
@@ -279,17 +279,19 @@ def application(clients: Clients, guard: Guard) -> web.Application:
 
 @contextlib.contextmanager
 def serving(address: Address, console: Console) -> Iterator[Hub]:
-    """A hub that is served at an address, for as long as the block lasts; prints what to open.
+    """A hub that is served at an address, or at the next free port, while the block lasts; prints what to open.
 
     Raises:
         BadInputError: nothing can listen there.
     """
-    listening = bound_socket(address)
+    listening, moved = listening_near(address)
     token = "" if address.loopback else new_token()
     hub = Hub()
     server = Server(hub, listening, guard_of(address, token))
     try:
         server.start()
+        if moved:
+            console.print(moved)
         console.print(f"Browser: {shown_url(listening, token)}", soft_wrap=True)
         yield hub
     finally:

@@ -6,10 +6,12 @@ import pytest
 
 from engines.errors import BadInputError
 from realtime.web.address import (
+    NEXT_PORTS,
     Address,
     Guard,
     bound_socket,
     guard_of,
+    listening_near,
     new_token,
     parse_address,
     same_token,
@@ -111,6 +113,23 @@ def test_a_port_in_use_is_said_with_another_to_take() -> None:
         port = other.getsockname()[1]
         with pytest.raises(BadInputError, match=f"port {port} is in use.*give --serve 127.0.0.1:"):
             bound_socket(Address("127.0.0.1", port))
+
+
+def test_the_next_free_port_is_taken_where_one_is_in_use_and_that_is_said() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        listening, said = listening_near(Address("127.0.0.1", port))
+        with listening:
+            taken = listening.getsockname()[1]
+            assert port < taken <= port + NEXT_PORTS
+            assert said == f"Port {port} is in use; taking {taken}."
+    listening, said = listening_near(Address("127.0.0.1", 0))
+    with listening:
+        assert said == ""
+    with pytest.raises(BadInputError, match="is no address of this machine"):
+        listening_near(Address("203.0.113.7", 8080))
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "nobody.invalid", "x" * 300, "a..b"])

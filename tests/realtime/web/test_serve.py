@@ -17,7 +17,7 @@ from realtime import live as live_wiring
 from realtime import screen
 from realtime.live_options import parser
 from realtime.pose import read_target
-from realtime.web import server
+from realtime.web import address, server
 from realtime.web.address import Address
 from realtime.web.hub import Hub
 from tests.fixtures import the_sentence
@@ -50,7 +50,10 @@ def no_camera(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_camera")
-def test_a_port_in_use_is_said_before_the_camera_opens(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_ports_in_use_are_said_before_the_camera_opens(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(address, "NEXT_PORTS", 0)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
