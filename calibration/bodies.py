@@ -1,13 +1,12 @@
 """Which boxes hold a body, by a pose teacher's word: it judges the false persons of a detector. Knows no detector."""
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, FloatArray, Image
+from calibration.crops import FloatArray, Image
 from calibration.evaluate_detector import iou_table
 from calibration.evaluate_pose import Predict
-from calibration.scene_persons import crop_affine, labelled
+from calibration.scene_persons import looked_at
 
 SURE_KEYPOINT = 0.6
 LEAST_KEYPOINTS = 8
@@ -23,14 +22,11 @@ def holds_body(picture: Image, box: FloatArray, teacher: Predict) -> bool:
         box: `float32 [4]` or more: x1, y1, x2, y2, px.
         teacher: windows to heatmaps.
     """
-    affine = crop_affine(box)
-    crop = np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE, flags=cv2.INTER_LINEAR), np.uint8)
-    (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
-    found = labelled(crop[top : top + height, left : left + width], teacher)
+    _, found, affine = looked_at(picture, box, teacher)
     sure = found[found[:, 2] >= SURE_KEYPOINT, :2]
     if len(sure) < LEAST_KEYPOINTS:
         return False
-    places = (sure + np.array(WINDOW_OFFSET) - affine[:, 2]) / affine[0, 0]
+    places = (sure - affine[:, 2]) / affine[0, 0]
     bounds = np.concatenate([places.min(0), places.max(0)]).astype(np.float32)
     return bool(iou_table(bounds[None], box[None, :4])[0, 0] >= LEAST_OVERLAP)
 

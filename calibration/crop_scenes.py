@@ -20,7 +20,7 @@ from rich.progress import track
 
 from calibration.crops import CropSet, FloatArray, Image
 from calibration.detector_loss import joined
-from calibration.evaluate_detector import Levels, detector_of, iou_table, scaled_rgb, suppressed
+from calibration.evaluate_detector import SAME_PERSON_IOU, Levels, detector_of, iou_table, scaled_rgb, suppressed
 from calibration.scenes import DOUBTFUL_CONFIDENCE, Scene, write_scenes
 from engines.exits import documented_exits
 from engines.geometry import fit_letterbox
@@ -30,7 +30,6 @@ from engines.networks.yolov5_compact import YoloCompact
 TEACHER_SIZE = (320, 256)
 """Height and width of the picture that the teacher looks at, px."""
 SCENE_SCALE = 0.75
-SAME_PERSON_IOU = 0.5
 LEAST_SIDE_PX = 48
 
 

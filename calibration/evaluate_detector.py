@@ -86,11 +86,9 @@ class Levels(nn.Module):
 
 def onnx_levels(path: Path, strides: tuple[int, ...], bins: int) -> Levels:
     """An ONNX detector of one picture at a time, `[1, 3, h, w]` to `box_logits` and `class_logits`."""
-    from engines.onnx_runtime import onnxruntime
+    from engines.onnx_runtime import cpu_session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(path)
     name = session.get_inputs()[0].name
 
     def flat(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,6 +121,7 @@ class DetectorEvaluation:
         self.hashes = self.scenes.hashes
         fitted = [letterboxed(scene.picture) for scene in self.scenes.scenes]
         self.pictures = np.stack([picture for picture, _, _ in fitted])
+        self.fits = [(scale, offset) for _, scale, offset in fitted]
         self.teacher = [
             np.concatenate([scene.boxes[:, :4] * scale + np.tile(offset, 2), scene.boxes[:, 4:]], 1).astype(np.float32)
             for scene, (_, scale, offset) in zip(self.scenes.scenes, fitted, strict=True)
@@ -144,7 +143,7 @@ class DetectorEvaluation:
 
     def in_scene(self, number: int, boxes: FloatArray) -> FloatArray:
         """Boxes `[M, 4]` or wider, px of the detector's input, as px of the scene."""
-        _, scale, offset = letterboxed(self.scenes.scenes[number].picture)
+        scale, offset = self.fits[number]
         moved = boxes.copy()
         moved[:, :4] = (boxes[:, :4] - np.tile(offset, 2)) / scale
         return moved

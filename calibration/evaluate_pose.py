@@ -72,11 +72,9 @@ def torch_predict(network: nn.Module, device: torch.device, size: tuple[int, int
 
 def onnx_predict(model: Path, threads: int = 1) -> Predict:
     """Runs an ONNX pose network of the contract [N, 3, 256, 192] -> [N, 17, 64, 48] on windows."""
-    from engines.onnx_runtime import onnxruntime
+    from engines.onnx_runtime import cpu_session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(model, threads)
     name = session.get_inputs()[0].name
 
     def predict(windows: npt.NDArray[np.uint8]) -> FloatArray:

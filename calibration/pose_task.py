@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from calibration.augment import Augmentation, augment
 from calibration.crops import WINDOW_SIZE, JoinedCrops
 from calibration.evaluate_pose import PoseEvaluation, normalised
-from engines.networks.hrnet import HRNet, hrnet, near_probability
+from engines.networks.hrnet import HRNet, hrnet
 
 TARGET_SIGMA = 1.8
 """Of the Gaussian a heatmap is drawn with, in pixels of the 64x48 map."""
@@ -66,13 +66,14 @@ def place_loss(maps: Tensor, places: Tensor, shares: Tensor, sigma: float = TARG
 
 
 @torch.no_grad()
-def closeness(maps: Tensor, places: Tensor, shares: Tensor) -> Tensor:
+def closeness(near: Tensor, places: Tensor, shares: Tensor) -> Tensor:
     """How near the places found are to the joints, `float32 [B, 17]`: 1 on the spot, falling with the distance.
 
-    Joints of which no place is known count as 1. Arguments as in `place_loss`.
+    Joints of which no place is known count as 1. Arguments as in `place_loss`, but for `near` `float32 [B, 17, h, w]`,
+    whose highest cells are the places found.
     """
-    width = maps.shape[3]
-    best = near_probability(maps.float()).flatten(2).argmax(-1)
+    width = near.shape[3]
+    best = near.flatten(2).argmax(-1)
     peak = torch.stack([best % width, best // width], -1) * (WINDOW_SIZE[0] / width)  # [B, 17, 2], window px
     apart = torch.linalg.vector_norm(peak[:, None] - places, dim=-1)  # [B, 2, 17]
     nearest = torch.where(shares > 0, apart, torch.inf).amin(1)
@@ -142,9 +143,9 @@ class PoseTask:
         """Where the joints are, and how sure one may be of each."""
         assert isinstance(network, HRNet)
         image = normalised(batch.pictures.to(device)).contiguous(memory_format=torch.channels_last)
-        maps, visibility = network.logits(image)
+        maps, near, visibility = network.logits(image)
         places, shares = batch.places.to(device), batch.shares.to(device)
-        worth = batch.visible.to(device) * closeness(maps, places, shares)
+        worth = batch.visible.to(device) * closeness(near, places, shares)
         seen = F.binary_cross_entropy_with_logits(visibility, worth)
         return {
             "place_loss": place_loss(maps.float(), places, shares),

@@ -9,7 +9,6 @@ crop are labelled too: most are cut off or covered, as people in real pictures a
 """
 
 import argparse
-import io
 import json
 import sys
 import tarfile
@@ -26,9 +25,9 @@ from rich.progress import track
 from calibration.crop_scenes import SCENE_SCALE, real_pixels
 from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image
 from calibration.detector_task import LEFT_OUT
-from calibration.evaluate_detector import iou_table
+from calibration.evaluate_detector import SAME_PERSON_IOU, iou_table
 from calibration.evaluate_pose import Predict, decode, onnx_predict
-from calibration.scenes import Scene, SceneSet
+from calibration.scenes import Scene, SceneSet, add_jpeg
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.skeleton import MIRRORED_KEYPOINT
@@ -38,7 +37,6 @@ LEAST_HEIGHT_PX = 48
 LEAST_KEYPOINTS = 5
 """Few: a person behind a table, or at the edge of a picture, has no more."""
 SURE_KEYPOINT = 0.4
-SAME_PERSON_IOU = 0.5
 JPEG_QUALITY = 85
 
 
@@ -85,6 +83,20 @@ def labelled(window: Image, teacher: Predict) -> FloatArray:
     mirrored[:, :, 1:] = mirrored[:, :, :-1].copy()
     keypoints: FloatArray = decode(((maps[0] + mirrored) / 2)[None])[0]
     return keypoints
+
+
+def looked_at(picture: Image, box: FloatArray, teacher: Predict) -> tuple[Image, FloatArray, npt.NDArray[np.float32]]:
+    """The crop around a box of a picture, the teacher's keypoints in it, and how it was cut.
+
+    Returns:
+        `uint8 [320, 240, 3]`; `float32 [17, 3]`, px of the crop; `float32 [2, 3]`, picture px to crop px.
+    """
+    affine = crop_affine(box)
+    crop = np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE, flags=cv2.INTER_LINEAR), np.uint8)
+    (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
+    found = labelled(crop[top : top + height, left : left + width], teacher)
+    found[:, :2] += WINDOW_OFFSET
+    return crop, found, affine
 
 
 def known_boxes(crops: CropSet) -> dict[str, list[FloatArray]]:
@@ -141,11 +153,7 @@ def persons(scenes: Iterable[Scene], known: dict[str, list[FloatArray]], teacher
                 continue
             if len(old) and iou_table(box[None, :4], old).max() >= SAME_PERSON_IOU:
                 continue
-            affine = crop_affine(box)
-            picture = np.asarray(cv2.warpAffine(scene.picture, affine, CROP_SIZE, flags=cv2.INTER_LINEAR), np.uint8)
-            (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
-            found = labelled(picture[top : top + height, left : left + width], teacher)
-            found[:, :2] += WINDOW_OFFSET
+            picture, found, affine = looked_at(scene.picture, box, teacher)
             if (found[:, 2] >= SURE_KEYPOINT).sum() < LEAST_KEYPOINTS:
                 continue
             place = (found[:, :2] - affine[:, 2]) / affine[0, 0]
@@ -159,11 +167,7 @@ def write_crops(crops: Sequence[PersonCrop], stem: Path) -> None:
     offsets = []
     with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
         for index, crop in enumerate(crops):
-            data = cv2.imencode(".jpg", crop.picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-            member = tarfile.TarInfo(f"{index:05d}.jpg")
-            member.size = len(data)
-            offsets.append((tar.offset + tarfile.BLOCKSIZE, len(data)))
-            tar.addfile(member, io.BytesIO(data))
+            offsets.append(add_jpeg(tar, f"{index:05d}.jpg", crop.picture, JPEG_QUALITY))
     sources = sorted({crop.source for crop in crops})
     boxes = np.array([crop.box for crop in crops], np.float32).reshape(-1, 5)
     np.savez_compressed(

@@ -72,6 +72,16 @@ class SceneSet:
         return len(self.scenes)
 
 
+def add_jpeg(tar: tarfile.TarFile, name: str, picture: Image, quality: int) -> tuple[int, int]:
+    """Adds a picture `uint8 [H, W, 3]` to an archive; gives where its bytes begin and how many they are."""
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    start = tar.offset + tarfile.BLOCKSIZE
+    tar.addfile(member, io.BytesIO(data))
+    return start, len(data)
+
+
 def write_scenes(stem: Path, scenes: Iterable[tuple[str, Scene]]) -> tuple[int, int]:
     """Writes `STEM.tar` and `STEM.json`, which `SceneSet` reads.
 
@@ -86,10 +96,7 @@ def write_scenes(stem: Path, scenes: Iterable[tuple[str, Scene]]) -> tuple[int, 
     rows: list[dict[str, Any]] = []
     with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
         for name, scene in scenes:
-            data = cv2.imencode(".jpg", scene.picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
+            add_jpeg(tar, name, scene.picture, JPEG_QUALITY)
             boxes = [[round(float(value), 3) for value in box] for box in scene.boxes]
             size = [scene.picture.shape[1], scene.picture.shape[0]]
             rows.append({"file": name, "source": scene.source, "image": scene.image, "size": size, "boxes": boxes})

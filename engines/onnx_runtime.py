@@ -6,6 +6,7 @@ nothing leaves the machine unasked, so the whole project imports `onnxruntime` f
 """
 
 import os
+from pathlib import Path
 
 _FORBIDDEN = "ORT_DISABLE_TELEMETRY"
 _before = os.environ.get(_FORBIDDEN)
@@ -19,4 +20,11 @@ finally:
         os.environ[_FORBIDDEN] = _before
 onnxruntime.disable_telemetry_events()
 
-__all__ = ["onnxruntime"]
+__all__ = ["cpu_session", "onnxruntime"]
+
+
+def cpu_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A network on the CPU, on so many threads, with all else as ONNX Runtime has it; the live loop has its own way."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

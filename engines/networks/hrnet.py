@@ -59,21 +59,20 @@ def gaussian_matrix(size: int, deviation: float = PLACE_BLUR) -> Tensor:
     return (-0.5 * ((cells[:, None] - cells) / deviation) ** 2).exp()
 
 
-def near_probability(maps: Tensor) -> Tensor:
-    """How probable it is that a keypoint lies near a cell: the softmax of its logits, blurred.
+def near_probability(place: Tensor) -> Tensor:
+    """How probable it is that a keypoint lies near a cell: the probabilities of the places around it, blurred.
 
     The highest cell of this has the most probability around it, which is what a measure of nearness rewards; the
-    highest cell of the softmax itself may be a lone spike beside a broad hill.
+    highest cell of the places themselves may be a lone spike beside a broad hill.
 
     Args:
-        maps: `float32 [N, K, h, w]`, logits.
+        place: `float32 [N, K, h, w]`, the softmax of the logits over a map.
 
     Returns:
         `float32 [N, K, h, w]`, 0..1.
     """
-    height, width = maps.shape[2:]
-    place = maps.flatten(2).softmax(-1).view(maps.shape)
-    down, across = gaussian_matrix(height).to(maps.device), gaussian_matrix(width).to(maps.device)
+    height, width = place.shape[2:]
+    down, across = gaussian_matrix(height).to(place.device), gaussian_matrix(width).to(place.device)
     near: Tensor = down @ (place @ across)
     return near
 
@@ -222,24 +221,24 @@ class HRNet(nn.Module):
         branches = self.stage4([*branches, self.transition3[-1](branches[-1])])
         return branches[0]
 
-    def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What `hrnet_compact` is trained on.
+    def logits(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `hrnet_compact` is trained on, and where its keypoints are.
 
         Args:
             image: as in `features`.
 
         Returns:
-            Heatmap logits `float32 [N, K, H / 4, W / 4]`, whose softmax over the map is where the keypoint lies, and
-            visibility logits `float32 [N, K]`. A keypoint's visibility is read where the network looks for it, and from
-            how much probability lies near one place.
+            Heatmap logits `float32 [N, K, H / 4, W / 4]`, whose softmax over the map is where the keypoint lies; the
+            `near_probability` of that, without a gradient; and visibility logits `float32 [N, K]`. A keypoint's
+            visibility is read where the network looks for it, and from how much probability lies near one place.
         """
         features = self.features(image)
         maps = self.final_layer(features).float()  # [N, K, h, w]
         evidence = self.visibility_layer(features).float().flatten(2)
         place = maps.detach().flatten(2).softmax(-1)
-        near = near_probability(maps.detach()).amax((2, 3)).clamp_min(1e-6)
-        visibility = (place * evidence).sum(-1) + near.log() * self.visibility_sharpness
-        return maps, visibility
+        near = near_probability(place.view(maps.shape))
+        sharpness = near.amax((2, 3)).clamp_min(1e-6).log() * self.visibility_sharpness
+        return maps, near, (place * evidence).sum(-1) + sharpness
 
     def forward(self, image: Tensor) -> Tensor:
         """Heatmaps.
@@ -254,8 +253,7 @@ class HRNet(nn.Module):
         if not self.config.visibility:
             heatmaps: Tensor = self.final_layer(self.features(image))
             return heatmaps
-        maps, visibility = self.logits(image)
-        near = near_probability(maps)
+        _, near, visibility = self.logits(image)
         return near / near.amax((2, 3), keepdim=True) * visibility.sigmoid()[:, :, None, None]
 
 

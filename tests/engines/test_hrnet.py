@@ -130,7 +130,7 @@ def test_a_broad_hill_is_more_probable_than_a_lone_spike() -> None:
     spike = torch.full((64, 48), -20.0)
     spike[10, 8] = 1.0
     maps = torch.logaddexp(hill, spike)[None, None]
-    near = near_probability(maps)[0, 0]
+    near = near_probability(maps.flatten(2).softmax(-1).view(maps.shape))[0, 0]
     assert int(maps.argmax()) == 10 * 48 + 8
     assert int(near.argmax()) == 40 * 48 + 30
     place = maps.flatten().softmax(0).view(64, 48)
@@ -142,6 +142,6 @@ def test_a_broad_hill_is_more_probable_than_a_lone_spike() -> None:
 def test_the_peaks_of_the_compact_network_are_probabilities() -> None:
     network = randomised("hrnet_compact")
     with torch.inference_mode():
-        heatmaps, (_, visibility) = network(IMAGE), network.logits(IMAGE)
+        heatmaps, (_, _, visibility) = network(IMAGE), network.logits(IMAGE)
     assert torch.allclose(heatmaps.amax((2, 3)), visibility.sigmoid())
     assert float(heatmaps.min()) >= 0

@@ -97,6 +97,17 @@ def test_stories_that_come_to_the_same_are_one_and_few_are_kept() -> None:
             assert not one.same(two, [TALL, TALL]) and one.unlikely <= two.unlikely
 
 
+def shared_out(crowd: Crowd, seconds: float, boxes: list[np.ndarray]) -> dict[int, int]:
+    """Whose box is whose, once everybody is where they were found."""
+    owners = crowd.share_out(seconds, boxes, [None] * len(boxes))
+    for place, number in owners.items():
+        person = crowd.get(number)
+        assert person is not None
+        person.hidden_since = None
+        crowd.found(person, boxes[place], None, seconds)
+    return owners
+
+
 def test_a_doubt_ends_soon_after_two_have_parted() -> None:
     crowd = Crowd()
     doubts = []
@@ -105,12 +116,7 @@ def test_a_doubt_ends_soon_after_two_have_parted() -> None:
         boxes = [box_at(place) for place in x]
         if abs(x[0] - x[1]) < 60:
             boxes = boxes[1:]
-        owners = crowd.share_out(index / FPS, boxes, [None] * len(boxes))
-        for place, number in owners.items():
-            person = crowd.get(number)
-            assert person is not None
-            person.hidden_since = None
-            crowd.found(person, boxes[place], None, index / FPS)
+        owners = shared_out(crowd, index / FPS, boxes)
         for person in crowd.people:
             if person.id not in owners.values():
                 crowd.missed(person, index / FPS)
@@ -138,12 +144,7 @@ def test_who_stops_behind_another_is_looked_for_there_and_keeps_their_name() -> 
         x = min(150 + 10.0 * index, 400)  # 75 frames behind the other, then on
         x = x if index < 100 else 400 + 10.0 * (index - 100)
         boxes = [box_at(place) for place in ((400.0,) if abs(x - 400) < 60 else (400.0, x))]
-        owners = crowd.share_out(index / FPS, boxes, [None] * len(boxes))
-        for place, number in owners.items():
-            person = crowd.get(number)
-            assert person is not None
-            person.hidden_since = None
-            crowd.found(person, boxes[place], None, index / FPS)
+        owners = shared_out(crowd, index / FPS, boxes)
         missing = [person for person in crowd.people if person.id not in owners.values()]
         hidden.append([person.id for person in missing if crowd.missed(person, index / FPS)])
         assert all(abs(person.middle - 400) < 0.43 * TALL for person in missing)
