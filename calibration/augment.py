@@ -39,6 +39,8 @@ class Augmentation:
         half_body: probability of a window around the upper or lower body only, in a picture that goes on.
         occluders: probability of one to three patches over the person.
         neighbour: probability of a piece of another person at the window's side.
+        moved: probability of another background behind a person who could be cut out.
+        company: probability of another, cut-out person beside, before or behind.
         degrade: probability of each of blur, low resolution and noise.
         colour: strength of the changes of brightness, contrast and colour.
         flip: mirror half of the crops.
@@ -51,6 +53,8 @@ class Augmentation:
     half_body: float = 0.2
     occluders: float = 0.4
     neighbour: float = 0.15
+    moved: float = 0.4
+    company: float = 0.3
     degrade: float = 0.2
     colour: float = 0.3
     flip: bool = True
@@ -64,6 +68,8 @@ NO_AUGMENTATION = Augmentation(
     half_body=0,
     occluders=0,
     neighbour=0,
+    moved=0,
+    company=0,
     degrade=0,
     colour=0,
     flip=False,
@@ -92,6 +98,11 @@ class Sample:
     places: FloatArray
     shares: FloatArray
     visible: FloatArray
+
+
+def best_places(places: FloatArray, shares: FloatArray) -> FloatArray:
+    """Where a human put each joint, else the teacher, `float32 [17, 2]`; both as `Sample` has them."""
+    return np.asarray(np.where(shares[1:, :, None] > 0, places[1:], places[:1])[0])
 
 
 def cut_rect(
@@ -272,7 +283,7 @@ def augment(
         rng: where the randomness comes from.
         size: width and height of the picture to make; labels stay in px of the 192x256 window.
     """
-    best = np.where(shares[1:, :, None] > 0, places[1:], places[:1])[0]
+    best = best_places(places, shares)
     part: Sequence[int] = ()
     if rng.random() < settings.cut:
         rect, kept = cut_rect(rect, best, visible, rng)
@@ -293,7 +304,7 @@ def augment(
     )
     places = (places @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     visible = visible.copy()
-    best = np.where(shares[1:, :, None] > 0, places[1:], places[:1])[0]
+    best = best_places(places, shares)
     if rng.random() < settings.neighbour:
         add_neighbour(window, other, best, visible, rng)
     if rng.random() < settings.occluders:

@@ -6,7 +6,7 @@ middle, `crop[32:288, 24:216]`. Beside it lie a teacher's keypoints and, for som
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,40 +131,6 @@ class CropSet:
     def hashes_key(self) -> str:
         """A short name for exactly these files."""
         return hashlib.sha256("".join(self.hashes.values()).encode()).hexdigest()[:16]
-
-
-class JoinedCrops:
-    """Several crop sets as one, with their pictures decoded into files on first use.
-
-    Args:
-        stems: paths of the sets, without suffix.
-        cache: folder for the decoded pictures.
-    """
-
-    def __init__(self, stems: Sequence[Path], cache: Path) -> None:
-        self._sets = [CropSet(stem) for stem in stems]
-        self._pictures = [crops.cached(cache) for crops in self._sets]
-        self._places = [(number, index) for number, crops in enumerate(self._sets) for index in range(len(crops))]
-        labels = [crops.labels for crops in self._sets]
-        self.labels = PoseLabels(
-            np.concatenate([one.places for one in labels]),
-            np.concatenate([one.shares for one in labels]),
-            np.concatenate([one.visible for one in labels]),
-        )
-        self.hashes = {name: value for crops in self._sets for name, value in crops.hashes.items()}
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def picture(self, index: int) -> Image:
-        """Crop `index`, `uint8 [320, 240, 3]`, BGR; not to be written to."""
-        number, place = self._places[index]
-        return np.asarray(self._pictures[number][place])
-
-    def image_rect(self, index: int) -> tuple[int, int, int, int]:
-        """See `CropSet.image_rect`."""
-        number, place = self._places[index]
-        return self._sets[number].image_rect(place)
 
 
 def tar_pictures(archive: Path) -> Iterator[tuple[str, Image]]:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from calibration.crops import FloatArray
+from calibration.cutouts import Cutout
 from calibration.detector_loss import detector_losses, joined
 from calibration.evaluate_detector import DetectorEvaluation, scaled_rgb
+from calibration.joined_crops import JoinedCrops
 from calibration.scene_views import SceneAugmentation, SceneSample, training_sample
 from calibration.scenes import DOUBTFUL_CONFIDENCE, INPUT_SIZE, SURE_CONFIDENCE, Scene, SceneSet
 from engines.networks.yolov5_compact import YoloCompact
@@ -19,6 +21,8 @@ from engines.networks.yolov5_compact import YoloCompact
 LEFT_OUT = frozenset({"coco_mini"})
 """Sources that share pictures with `coco_gt`, which is for evaluation only."""
 
+MOST_PEOPLE = 6
+"""Are put into one picture."""
 WHOLE_REPEATS = 3
 """How often a whole scene comes in an epoch, where further sets, such as person crops, come once."""
 
@@ -64,6 +68,8 @@ class DetectorTask:
         seed: of everything random.
         size: width and height of the pictures trained on, px.
         more: stems of further sets of scenes.
+        cutouts: outlines of the people of `train` or of `more_crops`, to be put into scenes; paths without suffix.
+        more_crops: further person crops that cutouts may be of.
         most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
     """
 
@@ -78,11 +84,17 @@ class DetectorTask:
         size: tuple[int, int] = INPUT_SIZE,
         more: Sequence[Path] = (),
         most_batches: int | None = None,
+        cutouts: Sequence[Path] = (),
+        more_crops: Sequence[Path] = (),
     ) -> None:
         sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
         repeats = WHOLE_REPEATS if more else 1
         self.scenes: list[Scene] = sets[0].scenes * repeats + [scene for one in sets[1:] for scene in one.scenes]
         self.hashes = {name: value for one in sets for name, value in one.hashes.items()}
+        self.people: list[Cutout] = []
+        if cutouts:
+            joined = JoinedCrops([crops / "train", *more_crops], None, cutouts)
+            self.people, self.hashes = joined.whole_people(), self.hashes | joined.hashes
         self.size, self.most_batches = size, most_batches
         self.evaluation = DetectorEvaluation(crops)
         self.augmentation = augmentation or SceneAugmentation()
@@ -112,7 +124,10 @@ class DetectorTask:
         """A picture of one scene, or of it and up to three others in strips."""
         others = int(rng.integers(1, 4)) if rng.random() < self.augmentation.strips else 0
         chosen = [index, *(int(other) for other in rng.integers(len(self.scenes), size=others))]
-        return training_sample([self.scenes[one] for one in chosen], self.augmentation, rng, self.size)
+        count = int(rng.integers(1, MOST_PEOPLE + 1)) if rng.random() < self.augmentation.peopled else 0
+        people = [self.people[int(one)] for one in rng.integers(len(self.people), size=count)] if self.people else []
+        scenes = [self.scenes[one] for one in chosen]
+        return training_sample(scenes, self.augmentation, rng, self.size, people)
 
     def losses(self, network: nn.Module, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
         """Class, box and distance terms."""
@@ -135,6 +150,7 @@ class DetectorTask:
             "data_sha256": self.hashes | self.evaluation.hashes,
             "left_out": sorted(LEFT_OUT),
             "scenes": len(self.scenes),
+            "people": len(self.people),
             "whole_repeats": WHOLE_REPEATS,
             "sure_confidence": SURE_CONFIDENCE,
             "doubtful_confidence": DOUBTFUL_CONFIDENCE,

@@ -92,10 +92,18 @@ def parser() -> argparse.ArgumentParser:
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
             train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
-            train.add_argument(
-                "--more-crops", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
-            )
             train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
+        train.add_argument(
+            "--more-crops", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
+        )
+        train.add_argument(
+            "--cutouts",
+            type=Path,
+            nargs="*",
+            default=[],
+            metavar="STEM",
+            help="from calibration.cutouts, without suffix",
+        )
     evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")
     evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
     evaluate.add_argument("--pose", type=Path, nargs="*", default=[], help="weights or ONNX graphs of pose networks")
@@ -138,12 +146,23 @@ def train(options: argparse.Namespace, console: Console) -> None:
             size=options.size,
             more=options.more_scenes,
             most_batches=options.most_batches,
+            cutouts=options.cutouts,
+            more_crops=options.more_crops,
         )
         Trainer(task, settings, options.out, device, options.resume, initial).train(console)
         return
     cache = options.cache or options.out
     augmentation = AUGMENTATIONS[options.augmentation]
-    pose = PoseTask(options.crops, cache, augmentation, options.batch, options.size, options.seed, options.more_crops)
+    pose = PoseTask(
+        options.crops,
+        cache,
+        augmentation,
+        options.batch,
+        options.size,
+        options.seed,
+        options.more_crops,
+        options.cutouts,
+    )
     Trainer(pose, settings, options.out, device, options.resume, initial).train(console)
 
 

@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from calibration.augment import Augmentation, augment
-from calibration.crops import WINDOW_SIZE, JoinedCrops
+from calibration.augment import Augmentation, Sample, augment, best_places
+from calibration.composites import recomposed
+from calibration.crops import WINDOW_SIZE
 from calibration.evaluate_pose import PoseEvaluation, normalised
+from calibration.joined_crops import JoinedCrops
 from engines.networks.hrnet import HRNet, hrnet
 
 TARGET_SIGMA = 1.8
@@ -92,6 +94,7 @@ class PoseTask:
         size: width and height of the pictures trained on; a smaller one first makes the start several times faster.
         seed: of everything random.
         more: further crop sets to learn from, paths without suffix.
+        cutouts: outlines of some of these sets' people, paths without suffix.
     """
 
     name = "pose"
@@ -105,8 +108,9 @@ class PoseTask:
         size: tuple[int, int] = WINDOW_SIZE,
         seed: int = 0,
         more: Sequence[Path] = (),
+        cutouts: Sequence[Path] = (),
     ) -> None:
-        self.crops = JoinedCrops([crops / "train", *more], cache)
+        self.crops = JoinedCrops([crops / "train", *more], cache, cutouts)
         self.evaluation = PoseEvaluation(crops)
         self.augmentation, self.batch_size, self.size, self.seed = augmentation, batch_size, size, seed
 
@@ -123,21 +127,22 @@ class PoseTask:
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.crops))
         rng = np.random.default_rng((self.seed, epoch, index))
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-        labels = self.crops.labels
-        samples = []
-        for crop in chosen:
-            other = self.crops.picture(int(rng.integers(len(self.crops))))
-            rect = self.crops.image_rect(int(crop))
-            label = (labels.places[crop], labels.shares[crop], labels.visible[crop])
-            samples.append(
-                augment(self.crops.picture(int(crop)), rect, *label, other, self.augmentation, rng, self.size)
-            )
+        samples = [self.sample(int(crop), rng) for crop in chosen]
         return PoseBatch(
             torch.from_numpy(np.stack([sample.picture for sample in samples])),
             torch.from_numpy(np.stack([sample.places for sample in samples])),
             torch.from_numpy(np.stack([sample.shares for sample in samples]).astype(np.float32)),
             torch.from_numpy(np.stack([sample.visible for sample in samples]).astype(np.float32)),
         )
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """A random training example from one crop, with another for backgrounds and company."""
+        labels, other = self.crops.labels, self.crops.crop(int(rng.integers(len(self.crops))))
+        places, shares, visible = labels.places[index], labels.shares[index], labels.visible[index]
+        best = best_places(places, shares)
+        crop, visible = recomposed(self.crops.crop(index), best, visible, other, self.augmentation, rng)
+        label = (places, shares, visible)
+        return augment(crop.picture, crop.rect, *label, other.picture, self.augmentation, rng, self.size)
 
     def losses(self, network: nn.Module, batch: PoseBatch, device: torch.device) -> dict[str, Tensor]:
         """Where the joints are, and how sure one may be of each."""

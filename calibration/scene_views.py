@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from calibration.augment import colour_table, degraded
+from calibration.composites import peopled
 from calibration.crops import FloatArray, Image
+from calibration.cutouts import SOLID, Cutout
 from calibration.scenes import DOUBTFUL_CONFIDENCE, GREY, INPUT_SIZE, SURE_CONFIDENCE, Scene
 
 LEAST_LEFT = 0.3
@@ -50,6 +53,7 @@ class SceneAugmentation:
         strips: probability of two to four scenes side by side instead of one.
         background: probability of a view without people: a part of the scene beside them, or plain colour.
         things: probability of a thing in the middle of such a view, so that not all that stands out is a person.
+        peopled: probability of one to six cut-out people in the picture, where there are such.
         degrade: probability of each of low resolution, blur and noise.
         colour: strength of the changes of brightness, contrast and colour.
     """
@@ -60,6 +64,7 @@ class SceneAugmentation:
     strips: float = 0.4
     background: float = 0.2
     things: float = 0.6
+    peopled: float = 0.5
     degrade: float = 0.15
     colour: float = 0.3
 
@@ -183,13 +188,55 @@ def column_widths(count: int, width: int, rng: np.random.Generator) -> list[int]
     return [int(size) for size in np.diff(edges)]
 
 
+def with_people(
+    canvas: Image, boxes: FloatArray, ignored: FloatArray, people: Sequence[Cutout], rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Puts people into a picture in place.
+
+    Args:
+        canvas: `uint8 [h, w, 3]`.
+        boxes: `float32 [M, 4]`, who is there already.
+        ignored: `float32 [I, 4]`, what is neither learnt nor background.
+        people: who comes in.
+        rng: where the randomness comes from.
+
+    Returns:
+        `boxes` and `ignored` with them; who is mostly covered now is ignored.
+    """
+    height, width = canvas.shape[:2]
+    bodies, opacities = peopled(canvas, people, rng)
+    later = np.zeros((height, width), np.bool_)
+    seen = []
+    for body, opacity in zip(bodies[::-1], opacities[::-1], strict=True):
+        solid = opacity >= SOLID
+        wide, tall = body[2:] - body[:2]
+        kept = np.clip(body.reshape(2, 2), 0, (width, height))
+        inside = (kept[1] - kept[0]).prod() / max(wide * tall, 1e-6)
+        seen.append(inside * (solid & ~later).sum() / max(solid.sum(), 1))
+        later |= solid
+    left = np.array(seen[::-1], np.float32)
+    clipped = np.clip(bodies.reshape(-1, 2, 2), 0, (width, height)).reshape(-1, 4).astype(np.float32)
+    good = (left >= LEAST_LEFT) & (clipped[:, 3] - clipped[:, 1] >= LEAST_HEIGHT * height)
+    before = np.array([1 - covered_part(later, box) >= LEAST_LEFT for box in boxes], np.bool_)
+    doubtful = [ignored, boxes[~before], clipped[~good & (left > 0.02)]]
+    return np.concatenate([boxes[before], clipped[good]]), np.concatenate(doubtful)
+
+
+def covered_part(covered: npt.NDArray[np.bool_], box: FloatArray) -> float:
+    """Which part of a box, px, is covered in a picture `bool [h, w]`."""
+    x1, y1, x2, y2 = (round(float(value)) for value in box)
+    part = covered[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+    return float(part.mean()) if part.size else 1.0
+
+
 def training_sample(
     scenes: Sequence[Scene],
     settings: SceneAugmentation,
     rng: np.random.Generator,
     size: tuple[int, int] = INPUT_SIZE,
+    people: Sequence[Cutout] = (),
 ) -> SceneSample:
-    """A picture made of the first scene, or of strips of all of them side by side.
+    """A picture made of the first scene, or of strips of all of them side by side, and of people put before them.
 
     A person of whom little is left in view, or who is very small, is neither learnt nor background; nor is a box that
     the teacher is not sure of.
@@ -199,6 +246,7 @@ def training_sample(
         settings: how far to go.
         rng: where the randomness comes from.
         size: width and height of the picture, px.
+        people: who is put into the picture.
     """
     width, height = size
     canvas = np.full((height, width, 3), rng.choice([GREY, 0, int(rng.integers(256))]), np.uint8)
@@ -224,6 +272,9 @@ def training_sample(
         learnt.append(moved[good])
         ignored.append(moved[present & ~good])
         start += strip
+    boxes, doubtful = np.concatenate(learnt), np.concatenate(ignored)
+    if people:
+        boxes, doubtful = with_people(canvas, boxes, doubtful, people, rng)
     if settings.colour:
         canvas = np.asarray(cv2.LUT(canvas, colour_table(rng, settings.colour)), np.uint8)
-    return SceneSample(degraded(canvas, rng, settings.degrade), np.concatenate(learnt), np.concatenate(ignored))
+    return SceneSample(degraded(canvas, rng, settings.degrade), boxes, doubtful)

@@ -7,7 +7,7 @@ background.
 import io
 import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,12 @@ class SceneSet:
 
 def add_jpeg(tar: tarfile.TarFile, name: str, picture: Image, quality: int) -> tuple[int, int]:
     """Adds a picture `uint8 [H, W, 3]` to an archive; gives where its bytes begin and how many they are."""
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return add_picture(tar, name, picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def add_picture(tar: tarfile.TarFile, name: str, picture: Image, settings: Sequence[int] = ()) -> tuple[int, int]:
+    """Adds a picture to an archive in the format of the name's suffix, as `add_jpeg` does."""
+    data = cv2.imencode(Path(name).suffix, picture, settings)[1].tobytes()
     member = tarfile.TarInfo(name)
     member.size = len(data)
     start = tar.offset + tarfile.BLOCKSIZE

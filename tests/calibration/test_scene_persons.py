@@ -6,7 +6,8 @@ import pytest
 
 from calibration.augment import NO_AUGMENTATION
 from calibration.crop_scenes import SCENE_SCALE
-from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet, JoinedCrops
+from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet
+from calibration.joined_crops import JoinedCrops
 from calibration.pose_task import PoseTask
 from calibration.scene_persons import crop_affine, known_boxes, labelled, persons, scenes_beside, write_crops
 from calibration.scenes import Scene, SceneSet, write_scenes

@@ -1,0 +1,194 @@
+"""Puts cut-out people elsewhere: before another background, among others, into scenes. Knows pictures, no network.
+
+All randomness comes from the generator that is passed in, so a batch can be made again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from calibration.augment import HIDDEN_VISIBILITY, Augmentation, Rect, colour_table
+from calibration.crops import CROP_SIZE, FloatArray, Image
+from calibration.cutouts import SOLID, Cutout, blended, bounds, cutout
+from engines.skeleton import VISIBLE_CONFIDENCE
+
+BACKDROP_PART = (0.3, 0.7)
+"""Of another crop's sides, that is seen enlarged behind a person: too little for its own person to be the main one."""
+COMPANY_HEIGHT = (0.6, 1.4)
+"""Of the person's own height."""
+MOST_COVERED = 0.6
+"""Of a person's visible joints; who would cover more stands behind, or away."""
+RECOLOURED = 0.5
+"""Of the people put into a scene."""
+
+
+def placed(person: Cutout, height: int, left: int, top: int, canvas: Image) -> Image:
+    """Puts a person on a canvas `uint8 [H, W, 3]` in place, `height` px tall; they may reach beyond it.
+
+    Returns:
+        Where they are, `uint8 [H, W]`, opacity.
+    """
+    tall, wide = person.picture.shape[:2]
+    scale = height / tall
+    picture = person.picture
+    if scale < 0.6:
+        size = (max(1, round(wide * scale)), max(1, height))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    across, down = wide * scale / picture.shape[1], height / picture.shape[0]
+    matrix = np.array([[across, 0, left], [0, down, top]], np.float64)
+    drawn = cv2.warpAffine(picture, matrix, (canvas.shape[1], canvas.shape[0]))
+    opacity = np.asarray(drawn[..., 3], np.uint8)
+    canvas[:] = blended(canvas, np.asarray(drawn[..., :3], np.uint8), opacity)
+    return opacity
+
+
+def backdrop(other: Image, rect: Rect, rng: np.random.Generator) -> Image:
+    """A part of another crop, enlarged to `uint8 [320, 240, 3]`; of its real pixels only."""
+    left, top, right, bottom = rect
+    if right - left < 16 or bottom - top < 16:
+        return np.full((CROP_SIZE[1], CROP_SIZE[0], 3), rng.integers(0, 256, 3), np.uint8)
+    size = np.array([right - left, bottom - top]) * rng.uniform(*BACKDROP_PART, 2)
+    x, y = rng.uniform((left, top), np.array([right, bottom]) - size).astype(int)
+    part = other[y : y + max(8, int(size[1])), x : x + max(8, int(size[0]))]
+    if rng.random() < 0.5:
+        part = part[:, ::-1]
+    return np.asarray(cv2.resize(part, CROP_SIZE, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def among_others(
+    picture: Image,
+    mask: Image | None,
+    body: Rect,
+    places: FloatArray,
+    visible: FloatArray,
+    company: Cutout,
+    rng: np.random.Generator,
+) -> tuple[Image, FloatArray]:
+    """A crop with another person beside, before or behind its own.
+
+    Args:
+        picture: `uint8 [320, 240, 3]`, BGR.
+        mask: `uint8 [320, 240]`, opacity of its person; without one nobody stands behind.
+        body: left, top, right, bottom of its person, px.
+        places: `float32 [17, 2]`, crop px.
+        visible: `float32 [17]`.
+        company: who comes in.
+        rng: where the randomness comes from.
+
+    Returns:
+        The picture, and how visible each joint is now.
+    """
+    left, top, right, bottom = body
+    height = max(8, round((bottom - top) * float(np.exp(rng.uniform(*np.log(COMPANY_HEIGHT))))))
+    width = company.picture.shape[1] * height / company.picture.shape[0]
+    side = rng.choice((-1, 1)) * rng.uniform(0.15, 0.6) * ((right - left) + width)
+    x = (left + right - width) / 2 + side
+    y = bottom - height + rng.normal(0, 0.15) * (bottom - top)
+    if rng.random() < 0.5:
+        company = Cutout(np.asarray(company.picture[:, ::-1], np.uint8), company.whole)
+    result = picture.copy()
+    opacity = placed(company, height, int(x), int(y), result)
+    columns = np.clip(places[:, 0].astype(int), 0, CROP_SIZE[0] - 1)
+    rows = np.clip(places[:, 1].astype(int), 0, CROP_SIZE[1] - 1)
+    covered = opacity[rows, columns] >= SOLID
+    seen = visible >= VISIBLE_CONFIDENCE
+    too_much = (covered & seen).sum() > MOST_COVERED * seen.sum()
+    if mask is not None and (too_much or rng.random() < 0.5):
+        return blended(result, picture, mask), visible
+    if too_much:
+        return picture, visible
+    return result, np.where(covered, visible * HIDDEN_VISIBILITY, visible).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One person crop, and what is known of its person.
+
+    Attributes:
+        picture: `uint8 [320, 240, 3]`, BGR.
+        rect: left, top, right, bottom of its real pixels.
+        mask: `uint8 [320, 240]`, opacity of its person, where they could be cut out.
+    """
+
+    picture: Image
+    rect: Rect
+    mask: Image | None
+
+    def cutout(self) -> Cutout | None:
+        """Its person, where they could be cut out."""
+        return None if self.mask is None else cutout(self.picture, self.mask, self.rect)
+
+
+def recomposed(
+    crop: Crop, places: FloatArray, visible: FloatArray, other: Crop, settings: Augmentation, rng: np.random.Generator
+) -> tuple[Crop, FloatArray]:
+    """A crop with its person before another background, and with company, by chance.
+
+    Args:
+        crop: the one to change.
+        places: `float32 [17, 2]`, where its joints are, crop px.
+        visible: `float32 [17]`.
+        other: where the background and the company come from.
+        settings: how likely each is.
+        rng: where the randomness comes from.
+
+    Returns:
+        The crop, and how visible each joint is now.
+    """
+    moved, company = rng.random() < settings.moved, rng.random() < settings.company
+    person, guest = crop.cutout() if moved else None, other.cutout() if company else None
+    if person is not None and crop.mask is not None:
+        picture = blended(backdrop(other.picture, other.rect, rng), crop.picture, crop.mask)
+        rect = (0, 0, *CROP_SIZE) if person.whole else crop.rect
+        crop = Crop(picture, rect, crop.mask)
+    body = body_rect(places, visible, crop.mask) if guest is not None else None
+    if guest is not None and body is not None:
+        picture, visible = among_others(crop.picture, crop.mask, body, places, visible, guest, rng)
+        crop = Crop(picture, crop.rect, crop.mask)
+    return crop, visible
+
+
+def body_rect(places: FloatArray, visible: FloatArray, mask: Image | None) -> Rect | None:
+    """Where the person of a crop is: the mask's bounds, or the visible joints'; None where there are too few."""
+    found = None if mask is None else bounds(mask)
+    joints = places[visible >= VISIBLE_CONFIDENCE]
+    if found is not None or len(joints) < 4:
+        return found
+    (left, top), (right, bottom) = joints.min(0), joints.max(0)
+    return int(left), int(top), int(right) + 1, int(bottom) + 1
+
+
+def peopled(canvas: Image, people: Sequence[Cutout], rng: np.random.Generator) -> tuple[FloatArray, list[Image]]:
+    """Puts people into a picture in place, the far ones first.
+
+    Args:
+        canvas: `uint8 [h, w, 3]`.
+        people: who comes in; each 0.06 to 1.1 of the picture's height tall, half of them mirrored.
+        rng: where the randomness comes from.
+
+    Returns:
+        Their bounds `float32 [N, 4]`, px, beyond the picture where they are cut off, and their opacity, each
+        `uint8 [h, w]`, in the order in which they were put: a later one may cover an earlier one.
+    """
+    height, width = canvas.shape[:2]
+    heights = np.sort(np.exp(rng.uniform(np.log(0.06), np.log(1.1), len(people)))) * height
+    near = rng.uniform(0.1, 0.9) * width
+    crowded = rng.random() < 0.5
+    boxes, opacities = [], []
+    for person, one in zip(people, heights, strict=True):
+        picture = person.picture
+        if rng.random() < 0.5:
+            picture = np.asarray(picture[:, ::-1], np.uint8)
+        if rng.random() < RECOLOURED:
+            picture = picture.copy()
+            picture[..., :3] = cv2.LUT(np.ascontiguousarray(picture[..., :3]), colour_table(rng, 0.3))
+        tall = max(6, round(one))
+        wide = picture.shape[1] * tall / picture.shape[0]
+        middle = near + rng.normal(0, 0.8) * wide if crowded else rng.uniform(0, width)
+        top = rng.uniform(-0.15 * tall, max(height - 0.85 * tall, -0.1 * tall))
+        left = middle - wide / 2
+        opacities.append(placed(Cutout(picture, person.whole), tall, int(left), int(top), canvas))
+        boxes.append((int(left), int(top), int(left) + wide, int(top) + tall))
+    return np.array(boxes, np.float32).reshape(-1, 4), opacities

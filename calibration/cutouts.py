@@ -1,0 +1,216 @@
+"""Cuts the people of person crops out of their pictures, so that training can put them elsewhere. Trains nothing.
+
+python -m calibration.cutouts --set ../shared/crops/train --out runs/cutouts_train
+
+A segmentation teacher (MediaPipe Pose) draws each person's outline; it is kept where the teacher's own landmarks lie
+where the crop's keypoints do. `calibration.distill pose|detector --cutouts runs/cutouts_train` uses them. MediaPipe is
+no dependency of this project: `pip install mediapipe==0.10.14` into an environment with the base packages.
+"""
+
+import argparse
+import json
+import sys
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from calibration.crops import CropSet, FloatArray, Image
+from calibration.scenes import add_picture
+from engines.download import file_sha256
+from engines.errors import BadInputError
+from engines.exits import documented_exits
+
+Outline = Callable[[Image], tuple[FloatArray, FloatArray] | None]
+"""A picture `uint8 [h, w, 3]` BGR to how much each pixel is person `float32 [h, w]`, 0..1, and the person's keypoints
+`float32 [17, 2]`, px; None where nobody is seen."""
+LANDMARKS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+"""Of MediaPipe's 33, in the order of COCO's keypoints."""
+SURE_KEYPOINT = 0.5
+LEAST_KEYPOINTS = 5
+MOST_APART = 0.06
+"""Of the person's height, for the median keypoint of both teachers."""
+LEAST_HEIGHT_PX = 60
+LEAST_WITHIN = 0.8
+"""Of the sure keypoints must lie on the person."""
+EDGE_PX = 3
+SOLID = 128
+"""A pixel belongs to the person from this opacity on."""
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A person without a background.
+
+    Attributes:
+        picture: `uint8 [h, w, 4]`, BGR and opacity, cut to the person's bounds.
+        whole: the person did not touch the edge of the picture they come from.
+    """
+
+    picture: Image
+    whole: bool
+
+
+def same_person(mask: FloatArray, landmarks: FloatArray, keypoints: FloatArray) -> bool:
+    """Whether an outline is that of the person whose keypoints are known.
+
+    Args:
+        mask: `float32 [h, w]`, 0..1.
+        landmarks: `float32 [17, 2]`, px, found with the outline.
+        keypoints: `float32 [17, 3]`: x px, y px, confidence.
+    """
+    sure = keypoints[keypoints[:, 2] >= SURE_KEYPOINT]
+    if len(sure) < LEAST_KEYPOINTS:
+        return False
+    apart = np.linalg.norm(landmarks[keypoints[:, 2] >= SURE_KEYPOINT] - sure[:, :2], axis=1)
+    height = max(float(np.ptp(sure[:, 1])), LEAST_HEIGHT_PX)
+    columns = np.clip(sure[:, 0].astype(int), 0, mask.shape[1] - 1)
+    rows = np.clip(sure[:, 1].astype(int), 0, mask.shape[0] - 1)
+    return bool(np.median(apart) < MOST_APART * height and (mask[rows, columns] > 0.5).mean() > LEAST_WITHIN)
+
+
+def mediapipe_outline() -> Outline:
+    """MediaPipe Pose, full model, with its segmentation; the weights come with its package.
+
+    Raises:
+        BadInputError: it is not installed.
+    """
+    try:
+        import mediapipe
+    except ImportError:
+        raise BadInputError(
+            "the package mediapipe is not installed",
+            "outlines are drawn by MediaPipe Pose",
+            "run pip install mediapipe==0.10.14 in an environment of its own",
+        ) from None
+    pose = mediapipe.solutions.pose.Pose(static_image_mode=True, enable_segmentation=True, min_detection_confidence=0.3)
+
+    def outline(picture: Image) -> tuple[FloatArray, FloatArray] | None:
+        found = pose.process(np.ascontiguousarray(picture[..., ::-1]))
+        if found.pose_landmarks is None:
+            return None
+        all_landmarks = found.pose_landmarks.landmark
+        places = [(all_landmarks[index].x, all_landmarks[index].y) for index in LANDMARKS]
+        size = np.array(picture.shape[1::-1], np.float32)
+        return np.asarray(found.segmentation_mask, np.float32), np.array(places, np.float32) * size
+
+    return outline
+
+
+def masks_of(crops: CropSet, outline: Outline) -> Iterator[tuple[int, Image]]:
+    """The number of each crop whose person could be cut out, and their opacity `uint8 [320, 240]`."""
+    for index in track(range(len(crops)), description="cutting out"):
+        found = outline(crops.picture(index))
+        if found is None or not same_person(*found, crops.keypoints[index]):
+            continue
+        left, top, right, bottom = crops.image_rect(index)
+        mask = np.zeros(found[0].shape, np.uint8)
+        mask[top:bottom, left:right] = np.rint(found[0][top:bottom, left:right] * 255)
+        yield index, mask
+
+
+def write_cutouts(stem: Path, crops: CropSet, masks: Iterator[tuple[int, Image]]) -> int:
+    """Writes `STEM.tar`, a PNG of opacity for each crop, and `STEM.json`: which crops. Gives how many."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
+        for index, mask in masks:
+            add_picture(tar, f"{index:05d}.png", mask)
+            count += 1
+    stem.with_suffix(".json").write_text(json.dumps({"crops_sha256": crops.hashes, "crops_key": crops.hashes_key()}))
+    return count
+
+
+class CutoutSet:
+    """The outlines of one crop set's people, decoded on demand.
+
+    Args:
+        stem: path of the `.tar` and `.json`, without suffix.
+
+    Attributes:
+        crops_key: `CropSet.hashes_key` of the crops.
+        hashes: file name -> sha256.
+    """
+
+    def __init__(self, stem: Path) -> None:
+        archive, index = stem.with_suffix(".tar"), stem.with_suffix(".json")
+        for path in (archive, index):
+            if not path.is_file():
+                raise BadInputError(
+                    f"no file {path}", "cutouts are a .tar and a .json", "run python -m calibration.cutouts"
+                )
+        self.crops_key = str(json.loads(index.read_text())["crops_key"])
+        self.hashes = {path.name: file_sha256(path) for path in (archive, index)}
+        self._bytes = np.memmap(archive, np.uint8, "r")
+        with tarfile.open(archive) as tar:
+            self._offsets = {int(Path(one.name).stem): (one.offset_data, one.size) for one in tar if one.isfile()}
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._offsets
+
+    def mask(self, index: int) -> Image | None:
+        """Opacity `uint8 [320, 240]` of the person of crop `index`; None where it could not be cut out."""
+        if index not in self._offsets:
+            return None
+        start, length = self._offsets[index]
+        mask = cv2.imdecode(np.asarray(self._bytes[start : start + length]), cv2.IMREAD_GRAYSCALE)
+        return np.asarray(mask, np.uint8)
+
+
+def bounds(mask: Image) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom px of what is solid in a mask `uint8 [h, w]`; None where nothing is."""
+    columns, rows = np.flatnonzero((mask >= SOLID).any(0)), np.flatnonzero((mask >= SOLID).any(1))
+    if not len(columns):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def cutout(picture: Image, mask: Image, rect: tuple[int, int, int, int]) -> Cutout | None:
+    """The person of a crop, or None where the mask is empty.
+
+    Args:
+        picture: `uint8 [320, 240, 3]`, BGR.
+        mask: `uint8 [320, 240]`, opacity.
+        rect: left, top, right, bottom of the crop's real pixels.
+    """
+    found = bounds(mask)
+    if found is None:
+        return None
+    left, top, right, bottom = found
+    inner = (rect[0] + EDGE_PX, rect[1] + EDGE_PX, rect[2] - EDGE_PX, rect[3] - EDGE_PX)
+    whole = left >= inner[0] and top >= inner[1] and right <= inner[2] and bottom <= inner[3]
+    seen = np.dstack([picture, mask])[top:bottom, left:right]
+    return Cutout(np.asarray(seen, np.uint8), whole)
+
+
+def blended(below: Image, above: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> Image:
+    """`above` over `below`, `uint8 [h, w, 3]`, by opacity `uint8 [h, w]`."""
+    part = cv2.merge([opacity] * 3).astype(np.uint16)
+    mixed = below * (255 - part) + above * part
+    return np.asarray((mixed + 127) // 255, np.uint8)
+
+
+@documented_exits()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Cuts out everybody of one crop set. Returns the exit code."""
+    options = argparse.ArgumentParser(prog="python -m calibration.cutouts", description=__doc__.splitlines()[0])
+    options.add_argument("--set", type=Path, required=True, metavar="STEM", help="crops, a .tar and .npz")
+    options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
+    given = options.parse_args(arguments)
+    crops = CropSet(given.set)
+    count = write_cutouts(given.out, crops, masks_of(crops, mediapipe_outline()))
+    Console().print(f"{given.out}.tar: {count} of {len(crops)} people cut out", highlight=False, soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
