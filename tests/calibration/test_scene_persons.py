@@ -91,9 +91,9 @@ def test_joined_sets_count_through_both_and_keep_their_labels(tiny_crops: Path, 
     first, second = CropSet(tiny_crops / "train"), CropSet(tiny_crops / "holdout")
     joined = JoinedCrops([tiny_crops / "train", tiny_crops / "holdout"], tmp_path)
     assert len(joined) == len(first) + len(second)
-    assert np.array_equal(joined.picture(len(first) + 1), second.picture(1))
+    assert np.array_equal(joined.crop(len(first) + 1).picture, second.picture(1))
     assert np.array_equal(joined.labels.places[len(first) + 1], second.labels.places[1])
-    assert joined.image_rect(len(first)) == second.image_rect(0)
+    assert joined.crop(len(first)).rect == second.image_rect(0)
     assert set(joined.hashes) == set(first.hashes) | set(second.hashes)
 
 
