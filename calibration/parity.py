@@ -27,7 +27,7 @@ from engines.manifest import Parity, write_manifest
 from realtime.executor import Chain
 from realtime.frames import MonotonicClock, Picture
 from realtime.opening import open_chain
-from realtime.people import iou
+from realtime.overlaps import iou
 from realtime.pipeline import BAR_GREY
 from realtime.sources import opened_source
 

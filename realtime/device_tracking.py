@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from engines.execution import PoseOutput
 from realtime.frames import Picture
-from realtime.people import KEPT_SECONDS, Crowd, same_body
+from realtime.overlaps import same_body
+from realtime.people import KEPT_SECONDS, Crowd
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, Recognition
 
 Floats = npt.NDArray[np.float32]

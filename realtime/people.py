@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.motion import Motion
+from realtime.overlaps import BODY_SHARE, HIDING_SHARE, apart, covered_share, joins, middle_of, same_body
 from realtime.signature import difference
 from realtime.stories import MOST_PLACE_COST, PLACE_SHARE, Sight, Story, told
 
@@ -22,9 +23,6 @@ KEPT_SECONDS = 1.0
 """How long somebody is looked for who is not found though nobody is in front of them."""
 HIDDEN_SECONDS = 5.0
 """How long somebody is looked for behind another."""
-BODY_SHARE = 0.3
-"""The width of a body without its arms, in parts of its height."""
-WITHIN_SHARE, LIKE_HEIGHT = 0.75, 0.6
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
 LEARNING_RATE = 0.1
 MOST_GROWTH, TALL_KEPT = 1.7, 0.97
@@ -109,42 +107,6 @@ class Person:
             self.signature = seen if known is None else (1 - LEARNING_RATE) * known + LEARNING_RATE * seen
 
 
-def middle_of(box: Floats) -> float:
-    """Of a box, sideways, px."""
-    return float(box[0] + box[2]) / 2
-
-
-def apart(first: Floats, second: Floats) -> float:
-    """How far two bodies are from touching, in heights of the larger; negative where one is before the other."""
-    height = max(float(first[3] - first[1]), float(second[3] - second[1]), 1.0)
-    above = float(max(first[1], second[1]) - min(first[3], second[3]))  # one on a stage, the other below it
-    return max(abs(middle_of(first) - middle_of(second)) / height - BODY_SHARE, above / height)
-
-
-def covered_share(box: Floats, others: Sequence[Floats]) -> float:
-    """The share of a box's width that one of the others takes up as well, 0 to 1."""
-    width = max(1.0, float(box[2] - box[0]))
-    shared = [float(min(box[2], other[2]) - max(box[0], other[0])) for other in others]
-    return min(1.0, max([0.0, *shared]) / width)
-
-
-def same_body(first: Floats, second: Floats) -> bool:
-    """Whether two boxes may well be one body, found twice: of like heights, one nearly within the other."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    smaller = min(float(np.prod(box[2:4] - box[:2])) for box in (first, second))
-    heights = sorted(float(box[3] - box[1]) for box in (first, second))
-    return shared >= WITHIN_SHARE * smaller and heights[0] >= LIKE_HEIGHT * heights[1]
-
-
-def iou(first: Floats, second: Floats) -> float:
-    """Intersection over union of two boxes float32 [4+]."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    areas = (float(np.prod(np.clip(box[2:4] - box[:2], 0, None))) for box in (first, second))
-    return shared / max(sum(areas) - shared, 1e-6)
-
-
 class Crowd:
     """Everybody who is known."""
 
@@ -205,14 +167,16 @@ class Crowd:
         if not any(person.doubtful for person in self.people):
             self._stories = self._stories[:1]
         ids = [person.id for person in self.people]
-        self._stories = told(self._stories, ids, self.sight(seconds, boxes, looks))
+        joined = self.joined(boxes)
+        self._stories = told(self._stories, ids, self.sight(seconds, boxes, looks, joined))
         for person in self.people:
             person.motion = self._stories[0].motions[person.id]
         owners = {box: ids[row] for row, box in self._stories[0].pairs.items()}
         doubtful = [person.box for person in self.people if person.doubtful]
         for index, box in enumerate(boxes):
             twice = any(same_body(box, boxes[other]) for other in owners)
-            if index not in owners and not twice and all(apart(box, other) > NEAR_SHARE for other in doubtful):
+            nobodys = index in owners or index in joined or twice
+            if not nobodys and all(apart(box, other) > NEAR_SHARE for other in doubtful):
                 owners[index] = self._newcomer(box, seconds)
         return owners
 
@@ -225,8 +189,17 @@ class Crowd:
         person.motion = self._stories[0].motions[person.id]
         return person.id
 
-    def sight(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None]) -> Sight:
-        """What was found, and how unlike it is to whom, places sideways apart."""
+    def joined(self, boxes: Sequence[Floats]) -> set[int]:
+        """Which boxes hold two bodies as one; they are nobody's and hide nobody."""
+        bodies = [person.box for person in self.people]
+        return {
+            index
+            for index, box in enumerate(boxes)
+            if joins(box, bodies + [other for other in boxes if other is not box])
+        }
+
+    def sight(self, seconds: float, boxes: Sequence[Floats], looks: Sequence[Floats | None], joined: set[int]) -> Sight:
+        """What was found, and how unlike it is to whom, places sideways apart; boxes `joined` are nobody's."""
         shape = len(self.people), len(boxes)
         heights, costs, reach = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
         hides = np.zeros(shape, np.bool_)
@@ -240,9 +213,10 @@ class Crowd:
                 unlike = difference(person.signature, look)
                 costs[row, column] = weight * (0.4 if unlike is None else unlike)
                 costs[row, column] += min((above / PLACE_SHARE) ** 2, MOST_PLACE_COST)
-                hides[row, column] = min(box[3], person.box[3]) > max(box[1], person.box[1])
+                shared = float(min(box[3], person.box[3]) - max(box[1], person.box[1]))
+                hides[row, column] = shared > HIDING_SHARE * person.height and column not in joined
                 grown = len(self.people) > 1 and float(box[3] - box[1]) > MOST_GROWTH * person.tall
-                if above > reach[row] or grown:
+                if above > reach[row] or grown or column in joined:
                     costs[row, column] = np.inf
         unsure = [row for row, person in enumerate(self.people) if person.doubtful]
         lost = [row for row, person in enumerate(self.people) if person.hidden_since is not None]

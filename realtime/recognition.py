@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.frames import Picture
-from realtime.people import Crowd, Person, apart, iou, middle_of
+from realtime.overlaps import apart, iou, middle_of
+from realtime.people import Crowd, Person
 from realtime.signature import difference, signature, torso_of_box, torso_of_joints
 
 Floats = npt.NDArray[np.float32]

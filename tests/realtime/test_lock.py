@@ -8,7 +8,7 @@ import pytest
 
 from engines.execution import PoseOutput
 from engines.skeleton import joints_from_keypoints
-from realtime.people import apart, iou
+from realtime.overlaps import apart, iou
 from realtime.recognition import Recognition
 from realtime.signature import difference, signature, torso_of_box
 from realtime.stories import best_pairs
@@ -237,3 +237,32 @@ def test_a_bystander_who_is_found_now_and_then_is_never_taken_for_somebody_twice
         found = [man] if random.random() < 0.5 and index > 3 else [man, bystander]
         owners, _ = recognition.detected(index / 30, [box.astype(np.float32) for box in found], None)
         assert owners[0] == 0
+
+
+ON_ROOF, BELOW = (477, 85, 533, 309, 0.8), (509, 359, 610, 665, 0.9)
+
+
+def test_a_box_around_one_on_a_roof_and_one_below_is_nobody_and_hides_nobody() -> None:
+    tracker = Tracker(2)
+    detected(tracker, 0, ON_ROOF, BELOW)
+    for index in (1, 2, 3):  # as a small detector once found them; he was not found alone
+        detected(tracker, index, BELOW, (504, 80, 607, 661, 0.37))
+        assert len(tracker.crowd.people) == 2
+        assert not tracker.hidden
+
+
+@pytest.mark.parametrize("adult", [(400, 50, 560, 550), (440, 40, 600, 560)])
+def test_an_adult_behind_two_children_is_somebody(adult: tuple[float, float, float, float]) -> None:
+    left, right = (420, 300, 490, 550, 0.8), (495, 310, 565, 555, 0.8)
+    tracker = Tracker(3)
+    for index in range(3):
+        detected(tracker, index, left, right, (*adult, 0.9))
+    assert len(tracker.crowd.people) == 3
+
+
+def test_who_sits_down_slowly_stays_who_they_are() -> None:
+    tracker = Tracker(1)
+    for index in range(40):
+        top = 100 + 6.0 * index  # 1.8 heights in 1.3 s
+        detected(tracker, index, (400, top, 500, 500, 0.9))
+        assert len(tracker.crowd.people) == 1

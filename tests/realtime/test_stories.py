@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from realtime.motion import KNOWN_SPEED, Motion
-from realtime.people import Crowd, covered_share
+from realtime.overlaps import covered_share
+from realtime.people import Crowd
 from realtime.stories import Sight, Story, told
 
 FPS, TALL, WIDE = 25, 400.0, 130.0

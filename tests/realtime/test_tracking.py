@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from engines.execution import PoseOutput
-from realtime.people import iou
+from realtime.overlaps import iou
 from realtime.recognition import LEAST_TRACK_CONFIDENCE
 from realtime.tracking import DETECT_EVERY_AUTO, Tracker
 
