@@ -2,9 +2,10 @@
 
 python -m calibration.thing_scenes --pictures DIR [DIR ...] --teacher YOLOV5NU.pt --out runs/thing_scenes
 
-PNG pictures with transparent parts are things; all others are backgrounds. What the teacher takes for a person, even
-with doubt, is left out, before and after it is put before a background. The scenes are written as `scenes_train` has
-its own, with the teacher's doubtful boxes, for `calibration.distill detector --more-scenes`. Trains nothing.
+Pictures with transparent parts are things, all others backgrounds. They are files, or lie whole within Qt's resource
+files (.rcc). What the teacher takes for a person, even with doubt, is left out, before and after it is put before a
+background. The scenes are written as `scenes_train` has its own, with the teacher's doubtful boxes, for
+`calibration.distill detector --more-scenes`. Trains nothing.
 """
 
 import argparse
@@ -25,11 +26,13 @@ from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+RESOURCES = ".rcc"
 SCENE_SIZE = (416, 234)
 """Width and height of a scene, px."""
 THING_SIDE = 320
 """Things are kept at this size or smaller, px."""
+LEAST_SIDE = 32
 MOST_TRANSPARENT = 0.97
 THING_HEIGHT = (0.2, 1.0)
 """Lowest and highest part of the scene's height that a thing has."""
@@ -51,6 +54,33 @@ def shrunk(picture: Image, longest: int) -> Image:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def within(content: bytes) -> Iterator[bytes]:
+    """The pictures that lie whole within a file: WebP says how long it is, JPEG where it ends."""
+    start = 0
+    while (start := content.find(b"RIFF", start)) >= 0:
+        length = int.from_bytes(content[start + 4 : start + 8], "little") + 8
+        is_webp = content[start + 8 : start + 12] == b"WEBP"
+        if is_webp:
+            yield content[start : start + length]
+        start += length if is_webp else 4
+    start = 0
+    while (start := content.find(b"\xff\xd8\xff", start)) >= 0:
+        end = content.find(b"\xff\xd9", start) + 2
+        if end < 2:
+            return
+        yield content[start:end]
+        start = end
+
+
+def encoded_pictures(folders: Sequence[Path]) -> Iterator[bytes]:
+    """All picture files below the folders, and those within resource files, in the order of their paths."""
+    allowed = (*SUFFIXES, RESOURCES)
+    paths = sorted({path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in allowed})
+    for path in track(paths, description="reading"):
+        content = path.read_bytes()
+        yield from within(content) if path.suffix.lower() == RESOURCES else [content]
+
+
 def read_pictures(folders: Sequence[Path]) -> tuple[list[Image], list[Image]]:
     """All pictures below the folders, in the order of their paths: things and backgrounds.
 
@@ -59,10 +89,9 @@ def read_pictures(folders: Sequence[Path]) -> tuple[list[Image], list[Image]]:
     """
     things: list[Image] = []
     backgrounds: list[Image] = []
-    paths = sorted({path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES})
-    for path in track(paths, description="reading"):
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if picture is None or picture.dtype != np.uint8 or picture.ndim != 3:
+    for encoded in encoded_pictures(folders):
+        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.dtype != np.uint8 or picture.ndim != 3 or min(picture.shape[:2]) < LEAST_SIDE:
             continue
         if picture.shape[2] == 4 and (picture[..., 3] < 128).any():
             rows, columns = np.nonzero(picture[..., 3] >= 128)
@@ -75,7 +104,7 @@ def read_pictures(folders: Sequence[Path]) -> tuple[list[Image], list[Image]]:
     if not things:
         raise BadInputError(
             f"no cut-out picture below {', '.join(map(str, folders))}",
-            "things are PNG pictures with transparent parts",
+            "things are pictures with transparent parts (PNG, WebP)",
             "name other folders with --pictures",
         )
     return things, backgrounds

@@ -44,6 +44,22 @@ def test_transparent_pictures_are_things_and_others_backgrounds(tmp_path: Path) 
     assert [picture.shape for picture in backgrounds] == [(300, 500, 3)]
 
 
+def encoded(picture: np.ndarray, suffix: str) -> bytes:
+    settings = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []
+    return cv2.imencode(suffix, picture, settings)[1].tobytes()
+
+
+def test_pictures_within_resource_files_are_read_too(tmp_path: Path) -> None:
+    thing, photo = cut_out(60, 40, (10, 200, 30)), np.full((50, 90, 3), 90, np.uint8)
+    filling = b"RIFFnot a picture\xff\xd8 nor this"
+    parts = [filling, encoded(thing, ".webp"), filling, encoded(photo, ".jpg"), filling, encoded(photo[:8], ".jpg")]
+    (tmp_path / "all.rcc").write_bytes(b"".join(parts))
+    (tmp_path / "cut.rcc").write_bytes(encoded(photo, ".jpg")[:-30] + b"\xff\xd8\xff")
+    things, backgrounds = read_pictures([tmp_path])
+    assert [thing.shape for thing in things] == [(60, 40, 4)]
+    assert [picture.shape for picture in backgrounds] == [(50, 90, 3)], "the one of 8 px is too small"
+
+
 def test_a_folder_without_things_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no cut-out picture"):
         read_pictures([tmp_path])
