@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from calibration.crops import CropSet, FloatArray, Image
-from calibration.scenes import add_picture
+from calibration.scenes import GREY, add_picture
 from engines.download import file_sha256
 from engines.errors import BadInputError
 from engines.exits import documented_exits
@@ -39,6 +39,8 @@ MOST_APART = 0.06
 LEAST_HEIGHT_PX = 60
 LEAST_WITHIN = 0.8
 """Of the sure keypoints must lie on the person."""
+MARGIN = 0.2
+"""Around a person's keypoints, of their longer side."""
 EDGE_PX = 3
 SOLID = 128
 """A pixel belongs to the person from this opacity on."""
@@ -103,15 +105,47 @@ def mediapipe_outline() -> Outline:
     return outline
 
 
+def alone(picture: Image, keypoints: FloatArray) -> Image:
+    """A picture `uint8 [h, w, 3]` with grey around a person's keypoints `float32 [17, 3]`: without others."""
+    places = keypoints[keypoints[:, 2] >= SURE_KEYPOINT, :2]
+    if not len(places):
+        return picture
+    low, high = places.min(0), places.max(0)
+    margin = MARGIN * float((high - low).max())
+    (left, top), (right, bottom) = np.maximum(low - margin, 0).astype(int), np.maximum(high + margin, 1).astype(int)
+    result = np.full_like(picture, GREY)
+    result[top:bottom, left:right] = picture[top:bottom, left:right]
+    return result
+
+
+def upside_down(outline: Outline) -> Outline:
+    """The same outlines, of a picture turned by 180 degrees: for who stands on their hands."""
+
+    def turned(picture: Image) -> tuple[FloatArray, FloatArray] | None:
+        found = outline(np.ascontiguousarray(picture[::-1, ::-1]))
+        if found is None:
+            return None
+        last = np.array(picture.shape[1::-1], np.float32) - 1
+        return np.ascontiguousarray(found[0][::-1, ::-1]), last - found[1]
+
+    return turned
+
+
 def masks_of(crops: CropSet, outline: Outline) -> Iterator[tuple[int, Image]]:
-    """The number of each crop whose person could be cut out, and their opacity `uint8 [320, 240]`."""
+    """The number of each crop whose person could be cut out, and their opacity `uint8 [320, 240]`.
+
+    Who is not found at once is looked for with the others out of sight, and then upside down.
+    """
     for index in track(range(len(crops)), description="cutting out"):
-        found = outline(crops.picture(index))
-        if found is None or not same_person(*found, crops.keypoints[index]):
+        picture, keypoints = crops.picture(index), crops.keypoints[index]
+        tries = ((outline, False), (outline, True), (upside_down(outline), True))
+        looks = (look(alone(picture, keypoints) if without_others else picture) for look, without_others in tries)
+        found = next((one[0] for one in looks if one is not None and same_person(*one, keypoints)), None)
+        if found is None:
             continue
         left, top, right, bottom = crops.image_rect(index)
-        mask = np.zeros(found[0].shape, np.uint8)
-        mask[top:bottom, left:right] = np.rint(found[0][top:bottom, left:right] * 255)
+        mask = np.zeros(found.shape, np.uint8)
+        mask[top:bottom, left:right] = np.rint(found[top:bottom, left:right] * 255)
         yield index, mask
 
 

@@ -11,14 +11,26 @@ import pytest
 from calibration.augment import NO_AUGMENTATION
 from calibration.composites import Crop, among_others, backdrop, peopled, placed, recomposed
 from calibration.crops import CropSet
-from calibration.cutouts import Cutout, CutoutSet, blended, bounds, cutout, main, masks_of, same_person, write_cutouts
+from calibration.cutouts import (
+    Cutout,
+    CutoutSet,
+    alone,
+    blended,
+    bounds,
+    cutout,
+    main,
+    masks_of,
+    same_person,
+    write_cutouts,
+)
 from calibration.detector_task import DetectorTask
 from calibration.joined_crops import JoinedCrops
 from calibration.pose_task import PoseTask
 from calibration.scene_views import SceneAugmentation, covered_part, with_people
 from engines.errors import EXIT_BAD_INPUT, BadInputError
-from tests.calibration.tiny_set import FIGURE, drawn
+from tests.calibration.tiny_set import FIGURE, colour, drawn
 
+LEFT_ANKLE = 15
 WHOLE = (0, 0, 240, 320)
 VISIBLE = np.full(17, 0.9, np.float32)
 RED = Cutout(np.full((40, 20, 4), (0, 0, 255, 255), np.uint8), True)
@@ -74,6 +86,36 @@ def test_padding_is_never_part_of_a_person(tiny_crops: Path) -> None:
     for _, mask in masks_of(crops, lambda picture: (np.ones((320, 240), np.float32), outline(picture)[1])):  # type: ignore[index]
         assert mask[:200].min() == 255
         assert mask[200:].max() == 0
+
+
+def test_who_stands_on_their_hands_is_cut_out_upside_down(tiny_crops: Path) -> None:
+    crops = CropSet(tiny_crops / "train")
+
+    def of_feet_above(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Sees nobody but turned people: as the teacher, who knows few handstands, the other way round."""
+        off = np.abs(picture.astype(int) - colour(LEFT_ANKLE)).sum(2)
+        if off.argmin() // picture.shape[1] > 160:
+            return None
+        upright = outline(np.ascontiguousarray(picture[::-1, ::-1]))
+        assert upright is not None
+        return np.ascontiguousarray(upright[0][::-1, ::-1]), np.array([239, 319], np.float32) - upright[1]
+
+    plain, turned = dict(masks_of(crops, outline)), dict(masks_of(crops, of_feet_above))
+    assert plain.keys() == turned.keys()
+    assert all(np.abs(plain[index].astype(int) - turned[index]).mean() < 2 for index in plain)
+
+
+def test_others_are_out_of_sight_around_a_person_alone() -> None:
+    picture = np.zeros((320, 240, 3), np.uint8)
+    keypoints = np.concatenate([FIGURE, VISIBLE[:, None]], 1)
+    result = alone(picture, keypoints)
+    low, high = FIGURE.min(0).astype(int), FIGURE.max(0).astype(int)
+    assert not result[low[1] : high[1] + 1, low[0] : high[0] + 1].any()
+    assert result[:5].min() > 0
+    assert result[:, :5].min() > 0
+    assert result[-5:].min() > 0
+    keypoints[:, 2] = 0
+    assert alone(picture, keypoints) is picture
 
 
 def test_cutouts_of_other_crops_are_refused(tiny_crops: Path, cut: Path, tmp_path: Path) -> None:
