@@ -27,6 +27,7 @@ from calibration.detector_task import DetectorTask
 from calibration.joined_crops import JoinedCrops
 from calibration.pose_task import PoseTask
 from calibration.scene_views import SceneAugmentation, covered_part, with_people
+from calibration.scenes import GREY
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from tests.calibration.tiny_set import FIGURE, colour, drawn
 
@@ -38,7 +39,7 @@ RED = Cutout(np.full((40, 20, 4), (0, 0, 255, 255), np.uint8), True)
 
 def figure_mask(picture: np.ndarray) -> np.ndarray:
     """Opacity of the drawn figure, its joints joined."""
-    discs = (picture.max(2) > 35).astype(np.uint8) * 255
+    discs = ((picture.max(2) > 35) & (picture != GREY).any(2)).astype(np.uint8) * 255
     return np.asarray(cv2.morphologyEx(discs, cv2.MORPH_CLOSE, np.ones((61, 61), np.uint8)), np.uint8)
 
 
