@@ -20,8 +20,8 @@ COMPANY_HEIGHT = (0.6, 1.4)
 """Of the person's own height."""
 MOST_COVERED = 0.6
 """Of a person's visible joints; who would cover more stands behind, or away."""
-RECOLOURED = 0.5
-"""Of the people put into a scene."""
+RECOLOURED, COLOUR_STRENGTH = 0.5, 0.3
+"""Of the people who are put elsewhere, and how much: light is another there."""
 
 
 def placed(person: Cutout, height: int, left: int, top: int, canvas: Image) -> Image:
@@ -42,6 +42,13 @@ def placed(person: Cutout, height: int, left: int, top: int, canvas: Image) -> I
     opacity = np.asarray(drawn[..., 3], np.uint8)
     canvas[:] = blended(canvas, np.asarray(drawn[..., :3], np.uint8), opacity)
     return opacity
+
+
+def recoloured(picture: Image, rng: np.random.Generator) -> Image:
+    """A picture `uint8 [h, w, 3]` in other colours, half of the times."""
+    if rng.random() >= RECOLOURED:
+        return picture
+    return np.asarray(cv2.LUT(picture, colour_table(rng, COLOUR_STRENGTH)), np.uint8)
 
 
 def backdrop(other: Image, rect: Rect, rng: np.random.Generator) -> Image:
@@ -140,7 +147,8 @@ def recomposed(
     moved, company = rng.random() < settings.moved, rng.random() < settings.company
     person, guest = crop.cutout() if moved else None, other.cutout() if company else None
     if person is not None and crop.mask is not None:
-        picture = blended(backdrop(other.picture, other.rect, rng), crop.picture, crop.mask)
+        above = recoloured(crop.picture, rng)
+        picture = blended(backdrop(other.picture, other.rect, rng), above, crop.mask)
         rect = (0, 0, *CROP_SIZE) if person.whole else crop.rect
         crop = Crop(picture, rect, crop.mask)
     body = body_rect(places, visible, crop.mask) if guest is not None else None
@@ -181,9 +189,7 @@ def peopled(canvas: Image, people: Sequence[Cutout], rng: np.random.Generator) -
         picture = person.picture
         if rng.random() < 0.5:
             picture = np.asarray(picture[:, ::-1], np.uint8)
-        if rng.random() < RECOLOURED:
-            picture = picture.copy()
-            picture[..., :3] = cv2.LUT(np.ascontiguousarray(picture[..., :3]), colour_table(rng, 0.3))
+        picture = np.dstack([recoloured(np.ascontiguousarray(picture[..., :3]), rng), picture[..., 3]])
         tall = max(6, round(one))
         wide = picture.shape[1] * tall / picture.shape[0]
         middle = near + rng.normal(0, 0.8) * wide if crowded else rng.uniform(0, width)
