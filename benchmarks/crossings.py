@@ -204,6 +204,10 @@ def main() -> int:
     chosen = crossings(
         people, arguments.only, same=arguments.same_clothes, changes=arguments.changes, seed=arguments.seed
     )
+    if not chosen:
+        parser.error(
+            f"no crossing's name has {arguments.only!r} in it; they read 'overtaken | green / navy | behind, lift 70'"
+        )
     for name, crossing in list(chosen.items())[:: arguments.every]:
         counts = played(crossing, ground, chain, lock=not arguments.no_lock, detect_every=every)
         if counts["switch"] or counts["lost"]:
