@@ -9,39 +9,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from calibration.augment import HIDDEN_VISIBILITY, Augmentation, Rect, colour_table
+from calibration.augment import HIDDEN_VISIBILITY, LEAST_JOINTS, Augmentation, Rect, colour_table
 from calibration.crops import CROP_SIZE, FloatArray, Image
-from calibration.cutouts import SOLID, Cutout, blended, bounds, cutout
+from calibration.cutouts import SOLID, Cutout, blended, bounds, cutout, is_whole, put
 from engines.skeleton import VISIBLE_CONFIDENCE
 
 BACKDROP_PART = (0.3, 0.7)
 """Of another crop's sides, that is seen enlarged behind a person: too little for its own person to be the main one."""
+PEOPLE_HEIGHT = (0.06, 1.1)
+"""Of the picture's, for who is put into a scene."""
 COMPANY_HEIGHT = (0.6, 1.4)
 """Of the person's own height."""
 MOST_COVERED = 0.6
 """Of a person's visible joints; who would cover more stands behind, or away."""
 RECOLOURED, COLOUR_STRENGTH = 0.5, 0.3
 """Of the people who are put elsewhere, and how much: light is another there."""
-
-
-def placed(person: Cutout, height: int, left: int, top: int, canvas: Image) -> Image:
-    """Puts a person on a canvas `uint8 [H, W, 3]` in place, `height` px tall; they may reach beyond it.
-
-    Returns:
-        Where they are, `uint8 [H, W]`, opacity.
-    """
-    tall, wide = person.picture.shape[:2]
-    scale = height / tall
-    picture = person.picture
-    if scale < 0.6:
-        size = (max(1, round(wide * scale)), max(1, height))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    across, down = wide * scale / picture.shape[1], height / picture.shape[0]
-    matrix = np.array([[across, 0, left], [0, down, top]], np.float64)
-    drawn = cv2.warpAffine(picture, matrix, (canvas.shape[1], canvas.shape[0]))
-    opacity = np.asarray(drawn[..., 3], np.uint8)
-    canvas[:] = blended(canvas, np.asarray(drawn[..., :3], np.uint8), opacity)
-    return opacity
 
 
 def recoloured(picture: Image, rng: np.random.Generator) -> Image:
@@ -93,10 +75,9 @@ def among_others(
     side = rng.choice((-1, 1)) * rng.uniform(0.15, 0.6) * ((right - left) + width)
     x = (left + right - width) / 2 + side
     y = bottom - height + rng.normal(0, 0.15) * (bottom - top)
-    if rng.random() < 0.5:
-        company = Cutout(np.asarray(company.picture[:, ::-1], np.uint8), company.whole)
+    guest = company.picture[:, ::-1] if rng.random() < 0.5 else company.picture
     result = picture.copy()
-    opacity = placed(company, height, int(x), int(y), result)
+    opacity = put(result, guest, height, int(x), int(y))
     columns = np.clip(places[:, 0].astype(int), 0, CROP_SIZE[0] - 1)
     rows = np.clip(places[:, 1].astype(int), 0, CROP_SIZE[1] - 1)
     covered = opacity[rows, columns] >= SOLID
@@ -145,25 +126,25 @@ def recomposed(
         The crop, and how visible each joint is now.
     """
     moved, company = rng.random() < settings.moved, rng.random() < settings.company
-    person, guest = crop.cutout() if moved else None, other.cutout() if company else None
-    if person is not None and crop.mask is not None:
+    outline = None if crop.mask is None else bounds(crop.mask)
+    if moved and crop.mask is not None and outline is not None:
         above = recoloured(crop.picture, rng)
         picture = blended(backdrop(other.picture, other.rect, rng), above, crop.mask)
-        rect = (0, 0, *CROP_SIZE) if person.whole else crop.rect
+        rect = (0, 0, *CROP_SIZE) if is_whole(outline, crop.rect) else crop.rect
         crop = Crop(picture, rect, crop.mask)
-    body = body_rect(places, visible, crop.mask) if guest is not None else None
+    guest = other.cutout() if company else None
+    body = outline or joints_rect(places, visible)
     if guest is not None and body is not None:
         picture, visible = among_others(crop.picture, crop.mask, body, places, visible, guest, rng)
         crop = Crop(picture, crop.rect, crop.mask)
     return crop, visible
 
 
-def body_rect(places: FloatArray, visible: FloatArray, mask: Image | None) -> Rect | None:
-    """Where the person of a crop is: the mask's bounds, or the visible joints'; None where there are too few."""
-    found = None if mask is None else bounds(mask)
+def joints_rect(places: FloatArray, visible: FloatArray) -> Rect | None:
+    """Left, top, right, bottom px of the visible joints; None where there are too few."""
     joints = places[visible >= VISIBLE_CONFIDENCE]
-    if found is not None or len(joints) < 4:
-        return found
+    if len(joints) < LEAST_JOINTS:
+        return None
     (left, top), (right, bottom) = joints.min(0), joints.max(0)
     return int(left), int(top), int(right) + 1, int(bottom) + 1
 
@@ -181,7 +162,8 @@ def peopled(canvas: Image, people: Sequence[Cutout], rng: np.random.Generator) -
         `uint8 [h, w]`, in the order in which they were put: a later one may cover an earlier one.
     """
     height, width = canvas.shape[:2]
-    heights = np.sort(np.exp(rng.uniform(np.log(0.06), np.log(1.1), len(people)))) * height
+    least, most = np.log(PEOPLE_HEIGHT)
+    heights = np.sort(np.exp(rng.uniform(least, most, len(people)))) * height
     near = rng.uniform(0.1, 0.9) * width
     crowded = rng.random() < 0.5
     boxes, opacities = [], []
@@ -195,6 +177,6 @@ def peopled(canvas: Image, people: Sequence[Cutout], rng: np.random.Generator) -
         middle = near + rng.normal(0, 0.8) * wide if crowded else rng.uniform(0, width)
         top = rng.uniform(-0.15 * tall, max(height - 0.85 * tall, -0.1 * tall))
         left = middle - wide / 2
-        opacities.append(placed(Cutout(picture, person.whole), tall, int(left), int(top), canvas))
+        opacities.append(put(canvas, picture, tall, int(left), int(top)))
         boxes.append((int(left), int(top), int(left) + wide, int(top) + tall))
     return np.array(boxes, np.float32).reshape(-1, 4), opacities

@@ -208,6 +208,12 @@ def bounds(mask: Image) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def is_whole(body: tuple[int, int, int, int], rect: tuple[int, int, int, int]) -> bool:
+    """Whether a body touches no edge of the real pixels; both left, top, right, bottom, px."""
+    begins = all(body[axis] >= rect[axis] + EDGE_PX for axis in (0, 1))
+    return begins and all(body[axis] <= rect[axis] - EDGE_PX for axis in (2, 3))
+
+
 def cutout(picture: Image, mask: Image, rect: tuple[int, int, int, int]) -> Cutout | None:
     """The person of a crop, or None where the mask is empty.
 
@@ -220,10 +226,35 @@ def cutout(picture: Image, mask: Image, rect: tuple[int, int, int, int]) -> Cuto
     if found is None:
         return None
     left, top, right, bottom = found
-    inner = (rect[0] + EDGE_PX, rect[1] + EDGE_PX, rect[2] - EDGE_PX, rect[3] - EDGE_PX)
-    whole = left >= inner[0] and top >= inner[1] and right <= inner[2] and bottom <= inner[3]
-    seen = np.dstack([picture, mask])[top:bottom, left:right]
-    return Cutout(np.asarray(seen, np.uint8), whole)
+    seen = np.dstack([picture[top:bottom, left:right], mask[top:bottom, left:right]])
+    return Cutout(np.asarray(seen, np.uint8), is_whole(found, rect))
+
+
+def put(canvas: Image, thing: Image, height: int, left: int, top: int) -> Image:
+    """Puts a thing or person `uint8 [h, w, 4]` on a canvas `uint8 [H, W, 3]` in place; they may reach beyond it.
+
+    Args:
+        canvas: changed.
+        thing: BGR and opacity.
+        height: how tall it becomes, px.
+        left: where, px of the canvas.
+        top: where, px of the canvas.
+
+    Returns:
+        Where it is, `uint8 [H, W]`, opacity.
+    """
+    covered = np.zeros(canvas.shape[:2], np.uint8)
+    width = max(1, round(thing.shape[1] * height / thing.shape[0]))
+    method = cv2.INTER_AREA if height < thing.shape[0] else cv2.INTER_LINEAR
+    resized = np.asarray(cv2.resize(thing, (width, height), interpolation=method), np.float32)
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + width, canvas.shape[1]), min(top + height, canvas.shape[0])
+    if x1 >= x2 or y1 >= y2:
+        return covered
+    seen = resized[y1 - top : y2 - top, x1 - left : x2 - left]
+    opacity = seen[..., 3:] / 255
+    canvas[y1:y2, x1:x2] = (canvas[y1:y2, x1:x2] * (1 - opacity) + seen[..., :3] * opacity).astype(np.uint8)
+    covered[y1:y2, x1:x2] = seen[..., 3]
+    return covered
 
 
 def blended(below: Image, above: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> Image:

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from calibration.crop_scenes import detections
 from calibration.crops import Image
+from calibration.cutouts import put
 from calibration.evaluate_detector import Levels, detector_of
 from calibration.scenes import GREY, Scene, write_scenes
 from engines.errors import BadInputError
@@ -108,19 +109,6 @@ def read_pictures(folders: Sequence[Path]) -> tuple[list[Image], list[Image]]:
             "name other folders with --pictures",
         )
     return things, backgrounds
-
-
-def put(canvas: Image, thing: Image, height: int, left: int, top: int) -> None:
-    """Puts a thing `uint8 [h, w, 4]` on a canvas `uint8 [H, W, 3]` in place, `height` px tall; it may reach beyond."""
-    width = max(1, round(thing.shape[1] * height / thing.shape[0]))
-    method = cv2.INTER_AREA if height < thing.shape[0] else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(thing, (width, height), interpolation=method), np.float32)
-    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + width, canvas.shape[1]), min(top + height, canvas.shape[0])
-    if x1 >= x2 or y1 >= y2:
-        return
-    seen = resized[y1 - top : y2 - top, x1 - left : x2 - left]
-    opacity = seen[..., 3:] / 255
-    canvas[y1:y2, x1:x2] = (canvas[y1:y2, x1:x2] * (1 - opacity) + seen[..., :3] * opacity).astype(np.uint8)
 
 
 def on_grey(thing: Image) -> Image:

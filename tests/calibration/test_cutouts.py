@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.augment import NO_AUGMENTATION
-from calibration.composites import Crop, among_others, backdrop, peopled, placed, recomposed
+from calibration.composites import Crop, among_others, backdrop, peopled, recomposed
 from calibration.crops import CropSet
 from calibration.cutouts import (
     Cutout,
@@ -20,6 +20,7 @@ from calibration.cutouts import (
     cutout,
     main,
     masks_of,
+    put,
     same_person,
     write_cutouts,
 )
@@ -156,7 +157,7 @@ def test_blending_follows_the_opacity() -> None:
 @pytest.mark.parametrize(("height", "left", "top"), [(80, 30, 20), (12, 5, 70), (60, -10, 80)])
 def test_a_person_is_put_where_it_was_said(height: int, left: int, top: int) -> None:
     canvas = np.zeros((120, 90, 3), np.uint8)
-    opacity = placed(RED, height, left, top, canvas)
+    opacity = put(canvas, RED.picture, height, left, top)
     inner = np.zeros((120, 90), np.bool_)
     inner[max(top + 1, 0) : top + height - 1, max(left + 1, 0) : left + height // 2 - 1] = True
     outer = cv2.dilate(inner.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

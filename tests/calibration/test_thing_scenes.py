@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from calibration.cutouts import put
 from calibration.evaluate_detector import Levels
 from calibration.scenes import SceneSet, write_scenes
-from calibration.thing_scenes import SCENE_SIZE, THING_SIDE, composed, on_grey, put, read_pictures, thing_scenes
+from calibration.thing_scenes import SCENE_SIZE, THING_SIDE, composed, on_grey, read_pictures, thing_scenes
 from engines.errors import BadInputError
 
 STRIDE, BINS = 32, 8
