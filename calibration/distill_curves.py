@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+COLOURS = 10
+"""Different ones there are; with more curves the line's style changes too."""
+STYLES = ("-", "--", ":")
+
 
 def write_curves(history: Sequence[dict[str, float]], path: Path, title: str) -> None:
     """A PNG with the losses on the left and the metrics on the right, over the samples seen.
@@ -22,13 +26,15 @@ def write_curves(history: Sequence[dict[str, float]], path: Path, title: str) ->
     metrics = [name for name in names if name not in losses and name not in ("epoch", "samples", "seconds")]
     figure, axes = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     for axis, group in zip(axes, (losses, metrics), strict=True):
-        for name in group:
+        for number, name in enumerate(group):
             rows = [row for row in history if name in row]
-            axis.plot([row["samples"] / 1000 for row in rows], [row[name] for row in rows], marker=".", label=name)
+            samples, values = [row["samples"] / 1000 for row in rows], [row[name] for row in rows]
+            colour, style = f"C{number % COLOURS}", STYLES[number // COLOURS % len(STYLES)]
+            axis.plot(samples, values, marker=".", color=colour, linestyle=style, label=name)
         axis.set_xlabel("samples seen, thousands")
         axis.grid(alpha=0.3)
         if group:
-            axis.legend(fontsize=8)
+            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axes[0].set_title(f"{title}: losses")
     axes[1].set_title(f"{title}: metrics on data not trained on")
     figure.savefig(path, dpi=90)
