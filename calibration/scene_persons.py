@@ -1,6 +1,7 @@
 """Makes person crops out of whole pictures: everybody in `scenes_train` that a pose teacher can label. Trains nothing.
 
 python -m calibration.scene_persons --teacher TINYPOSE.onnx --out runs/scene_persons [--beside runs/crop_scenes]
+    [--scenes runs/photographs]
 
 The crops are written as `train.tar` has its own (240x320, the network's window in the middle, a `.npz` beside), so that
 `calibration.distill pose --more-crops runs/scene_persons` learns from both. Persons whom `train` holds already are left
@@ -193,9 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--teacher", type=Path, required=True, help="ONNX pose network, [N,3,256,192] to heatmaps")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .npz, without suffix")
     options.add_argument("--beside", type=Path, metavar="STEM", help="what calibration.crop_scenes wrote")
+    options.add_argument(
+        "--scenes", type=Path, nargs="+", metavar="STEM", help="of calibration.photographs; instead of scenes_train"
+    )
     given = options.parse_args(arguments)
     crops = CropSet(given.crops / "train")
-    scenes, known = SceneSet(given.crops / "scenes_train", LEFT_OUT).scenes, known_boxes(crops)
+    stems = given.scenes or [given.crops / "scenes_train"]
+    scenes = [scene for stem in stems for scene in SceneSet(stem, LEFT_OUT).scenes]
+    known = known_boxes(crops)
     if given.beside:
         more, beside = scenes_beside(crops, given.beside)
         scenes, known = scenes + more, known | beside

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration import scene_persons
 from calibration.augment import NO_AUGMENTATION
 from calibration.crop_scenes import SCENE_SCALE
 from calibration.crops import CROP_SIZE, WINDOW_OFFSET, WINDOW_SIZE, CropSet
@@ -11,7 +12,7 @@ from calibration.joined_crops import JoinedCrops
 from calibration.pose_task import PoseTask
 from calibration.scene_persons import crop_affine, known_boxes, labelled, persons, scenes_beside, write_crops
 from calibration.scenes import Scene, SceneSet, write_scenes
-from engines.errors import BadInputError
+from engines.errors import EXIT_BAD_INPUT, EXIT_OK, BadInputError
 from tests.calibration.tiny_set import drawn, write_tar
 
 BOX = [30.0, 20.0, 110.0, 140.0, 0.9]
@@ -79,6 +80,18 @@ def test_a_person_is_left_out_who_is(box: list[float], known: dict[str, list[np.
 
 def test_a_person_of_whom_the_teacher_is_unsure_is_left_out(tmp_path: Path) -> None:
     assert list(persons(write_scene(tmp_path, [BOX]).scenes, {}, lambda windows: teacher(windows) * 0.4)) == []
+
+
+def test_scenes_of_photographs_are_read_instead_of_the_sets_own(
+    tiny_crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene_persons, "known_boxes", lambda crops: {})
+    monkeypatch.setattr(scene_persons, "onnx_predict", lambda path: teacher)
+    write_scene(tmp_path, [BOX, [BOX[0] + 40, *BOX[1:]]], "package")
+    line = ["--crops", str(tiny_crops), "--teacher", "teacher.onnx", "--out", str(tmp_path / "more"), "--scenes"]
+    assert scene_persons.main([*line, str(tmp_path / "scenes")]) == EXIT_OK
+    assert CropSet(tmp_path / "more").sources == ["package", "package"]
+    assert scene_persons.main([*line, str(tmp_path / "missing")]) == EXIT_BAD_INPUT
 
 
 def test_known_boxes_are_parts_of_their_picture(tmp_path: Path) -> None:

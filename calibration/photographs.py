@@ -1,0 +1,179 @@
+"""Makes labelled scenes of any folder of photographs: each of them once, none of the evaluation. Trains nothing.
+
+python -m calibration.photographs --pictures DIR --teacher ../shared/weights/yolov5nu.pt --out runs/photographs
+
+The scenes are written as `scenes_train` has its own (`.tar` of JPEG, `.json` of boxes), for
+`calibration.distill detector --more-scenes` and `calibration.scene_persons --scenes`. A scene's source is the folder
+right below DIR. Of pictures that look alike (another size, another filter, the same one in two packages) the largest is
+kept; what looks like a picture of the evaluation sets, or like the one that a held-back crop was cut from, is left out.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from calibration.crop_scenes import detections
+from calibration.crops import CROP_SIZE, CropSet, Image, tar_pictures
+from calibration.evaluate_detector import Levels, detector_of
+from calibration.scenes import Scene, write_scenes
+from calibration.thing_scenes import shrunk
+from engines.errors import BadInputError
+from engines.exits import documented_exits
+from engines.networks.yolov5_compact import YoloCompact
+
+SUFFIXES = (".jpg", ".jpeg", ".webp")
+"""Photographs; PNG files are drawings and screens for the most part."""
+LONGEST_SIDE = 640
+LEAST_SIDE = 160
+MOST_OBLONG = 2.6
+"""Banners, strips and sprites are more so."""
+LEAST_COLOURS = 100
+"""Of 4,096: drawings with few colours are left out."""
+TEACHER_SIZE = (640, 640)
+HASH_BITS = 64
+MOST_DIFFERENT = 7
+"""Of 64 bits of a hash; pictures that differ in no more are taken for one."""
+SAME_SHAPE = 0.02
+EVALUATION_SCENES = ("coco_gt", "scenes_holdout")
+EVALUATION_CROPS = "holdout"
+
+Hash = npt.NDArray[np.bool_]
+
+
+class Photograph(NamedTuple):
+    """A picture `uint8 [h, w, 3]`, BGR; its path below the folder searched, and the first part of that."""
+
+    source: str
+    name: str
+    picture: Image
+
+
+def difference_hash(picture: Image) -> Hash:
+    """Where brightness grows from left to right, on a grid of 8x8: `bool [64]`, alike for a picture in any size."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return np.asarray(np.diff(small, axis=1) > 0).ravel()
+
+
+def alike(one: Hash, others: Sequence[Hash]) -> bool:
+    """Whether a hash differs little from any of the others."""
+    return bool(len(others)) and bool(((np.array(others) != one).sum(1) <= MOST_DIFFERENT).any())
+
+
+def colours(picture: Image) -> int:
+    """How many of 4,096 colours a picture has, at 128x128."""
+    small = cv2.resize(picture, (128, 128), interpolation=cv2.INTER_AREA).astype(np.int32) >> 4
+    return len(np.unique((small[..., 0] << 8) | (small[..., 1] << 4) | small[..., 2]))
+
+
+class HeldBack:
+    """What must not be learnt from: the evaluation's pictures and crops.
+
+    Args:
+        crops: the folder of `coco_gt`, `scenes_holdout` and `holdout`.
+    """
+
+    def __init__(self, crops: Path) -> None:
+        self.scenes = [
+            difference_hash(picture) for name in EVALUATION_SCENES for _, picture in tar_pictures(crops / f"{name}.tar")
+        ]
+        held = CropSet(crops / EVALUATION_CROPS)
+        self.rects = [held.image_rect(index) for index in range(len(held))]
+        self.hashes = [difference_hash(_part(held.picture(index), self.rects[index])) for index in range(len(held))]
+        self.affines = held.fields["affine"].astype(np.float32)
+        self.sizes = held.fields["image_hw"].astype(np.float32)
+
+    def holds(self, picture: Image) -> bool:
+        """Whether a picture looks like one of the evaluation's, or has a held-back crop where that was cut."""
+        if alike(difference_hash(picture), self.scenes):
+            return True
+        height, width = picture.shape[:2]
+        shapes = self.sizes[:, 1] / self.sizes[:, 0] / (width / height)
+        for index in np.flatnonzero(np.abs(shapes - 1) <= SAME_SHAPE):
+            scale = self.sizes[index, ::-1] / (width, height)
+            affine = self.affines[index] * np.array([*scale, 1], np.float32)
+            crop = np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE), np.uint8)
+            if alike(difference_hash(_part(crop, self.rects[index])), [self.hashes[index]]):
+                return True
+        return False
+
+
+def _part(crop: Image, rect: tuple[int, int, int, int]) -> Image:
+    left, top, right, bottom = rect
+    return crop[top:bottom, left:right]
+
+
+def read_photographs(folder: Path) -> list[Photograph]:
+    """The photographs below a folder, the largest first, then shrunk to `LONGEST_SIDE`."""
+    found: list[tuple[int, Photograph]] = []
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    for path in track(paths, description="reading"):
+        encoded = np.frombuffer(path.read_bytes(), np.uint8)
+        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
+        if picture is None or min(picture.shape[:2]) < LEAST_SIDE:
+            continue
+        if max(picture.shape[:2]) > MOST_OBLONG * min(picture.shape[:2]) or colours(picture) < LEAST_COLOURS:
+            continue
+        below = path.relative_to(folder)
+        found.append((picture.size, Photograph(below.parts[0], below.as_posix(), shrunk(picture, LONGEST_SIDE))))
+    if not found:
+        raise BadInputError(
+            f"no photograph below {folder}",
+            f"a photograph is a {', '.join(SUFFIXES)} file of {LEAST_SIDE} px and more a side",
+            "name another folder with --pictures",
+        )
+    return [photograph for _, photograph in sorted(found, key=lambda row: -row[0])]
+
+
+def each_once(photographs: Sequence[Photograph]) -> list[Photograph]:
+    """Those that look like none before them."""
+    seen: list[Hash] = []
+    kept = []
+    for photograph in photographs:
+        here = difference_hash(photograph.picture)
+        if not alike(here, seen):
+            seen.append(here)
+            kept.append(photograph)
+    return kept
+
+
+def labelled(photographs: Sequence[Photograph], teacher: YoloCompact | Levels) -> Iterator[tuple[str, Scene]]:
+    """Every photograph with the teacher's boxes, and its file name."""
+    for index, (source, name, picture) in enumerate(track(photographs, description="labelling")):
+        boxes = detections(teacher, picture, TEACHER_SIZE)
+        yield f"{index:05d}.jpg", Scene(picture, boxes, source, name)
+
+
+@documented_exits()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads, chooses, labels, writes. Returns the exit code."""
+    options = argparse.ArgumentParser(prog="python -m calibration.photographs", description=__doc__.splitlines()[0])
+    options.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="searched to the bottom")
+    options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with what is held back")
+    options.add_argument("--teacher", type=Path, required=True, help="YOLOv5u checkpoint; loading it runs its code")
+    options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
+    given = options.parse_args(arguments)
+    photographs = read_photographs(given.pictures)
+    different = each_once(photographs)
+    held = HeldBack(given.crops)
+    kept = [photograph for photograph in track(different, description="choosing") if not held.holds(photograph.picture)]
+    scenes, boxes = write_scenes(given.out, labelled(kept, detector_of(given.teacher).eval()))
+    Console().print(
+        f"{given.out}.tar: {scenes} photographs, {boxes} boxes; of {len(photographs)} found "
+        f"{len(photographs) - len(different)} were like another, {len(different) - len(kept)} like the evaluation's",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
