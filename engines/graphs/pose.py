@@ -19,6 +19,11 @@ CUTOFF_PER_SPEED = 20.0
 """Hz of cutoff gained per person height a second of speed (the filter's beta)."""
 STILL_SPEED = 0.06
 """Person heights a second that do not count: what a camera's noise makes of a body at rest."""
+FASTEST_SPEED = 8.0
+"""Person heights a second that no joint moves at. Of the moves that people labelled in Penn Action, golf swings and
+pitches among them, 0.03 % are faster (`benchmarks/smoothing.py`): what seems so is a keypoint that was misplaced."""
+DOUBTED_CUTOFF_HZ = 2.0
+"""Such a keypoint is followed this slowly: a mistake of one frame is hardly seen, a true move gets there in 0.1 s."""
 LEAST_SECONDS = 1e-3
 FAR = 1e6
 
@@ -68,8 +73,9 @@ class PosePost(nn.Module):
     """`heatmaps`, `boxes`, `state` [K, 17, 4], `seconds` [1] -> `keypoints`, `joints`, `next_boxes`, `state`.
 
     Smoothing is the One Euro filter (Casiez et al. 2012) on each keypoint, its speed measured in person heights a
-    second, less what noise alone makes of a body at rest. It starts anew for a keypoint that was not visible, and for a
-    row whose box does not overlap its last keypoints. A state of zeros therefore switches it off.
+    second, less what noise alone makes of a body at rest. A keypoint that seems to move faster than a body can is
+    followed slowly, and its speed is not believed. The filter starts anew for a keypoint that was not visible, and for
+    a row whose box does not overlap its last keypoints. A state of zeros therefore switches it off.
     """
 
     def __init__(self, visible_confidence: float) -> None:
@@ -98,11 +104,14 @@ class PosePost(nn.Module):
         overlaps = ((high - low).amin(1, keepdim=True) >= 0).float()  # a lone keypoint has bounds of no area
         goes_on = (known * overlaps)[..., None]
         seen_speed = (raw - last) / seconds
-        speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds)
-        height = (boxes[:, 3] - boxes[:, 1]).clamp(min=1)[:, None, None]
+        size = (boxes[:, 2:4] - boxes[:, :2]).clamp(min=1)
+        height, longest = size[:, 1][:, None, None], size.amax(1)[:, None, None]  # those who lie are long, not high
+        possible = (torch.linalg.vector_norm(seen_speed, dim=-1, keepdim=True) <= FASTEST_SPEED * longest).float()
+        speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds) * possible
         heights_a_second = torch.linalg.vector_norm(speed, dim=-1, keepdim=True) / height
         motion = (heights_a_second - STILL_SPEED).clamp(min=0)
-        factor = smoothing_factor(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * motion, seconds)
+        cutoff = (MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * motion) * possible + DOUBTED_CUTOFF_HZ * (1 - possible)
+        factor = smoothing_factor(cutoff, seconds)
         smoothed = last + (raw - last) * factor
         return smoothed * goes_on + raw * (1 - goes_on), speed * goes_on
 

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from engines.graphs.parts import export_part
-from engines.graphs.pose import CUTOFF_PER_SPEED, LEAST_SECONDS, MIN_CUTOFF_HZ, SPEED_CUTOFF_HZ, STILL_SPEED, PosePost
+from engines.graphs.pose import (
+    CUTOFF_PER_SPEED,
+    DOUBTED_CUTOFF_HZ,
+    FASTEST_SPEED,
+    LEAST_SECONDS,
+    MIN_CUTOFF_HZ,
+    SPEED_CUTOFF_HZ,
+    STILL_SPEED,
+    PosePost,
+)
 from engines.onnx_runtime import onnxruntime
 from engines.skeleton import JOINT_INDEX, KEYPOINTS, joints_from_keypoints
 from tests.fixtures import open_graph, run
@@ -233,7 +242,8 @@ def test_head_without_a_visible_face_point_is_zeros(posts: Posts) -> None:
 
 @dataclass
 class OneEuro:
-    """Casiez, Roussel and Vogel 2012, for one keypoint; its speed counts in person heights a second, above a floor."""
+    """Casiez, Roussel and Vogel 2012, for one keypoint; its speed counts in person heights a second, above a floor, and
+    not at all where nobody moves so fast."""
 
     position: Doubles | None = None
     speed: Doubles = field(default_factory=lambda: np.zeros(2))
@@ -242,10 +252,14 @@ class OneEuro:
     def share(cutoff_hz: float, seconds: float) -> float:
         return 1 / (1 + 1 / (2 * math.pi * cutoff_hz) / seconds)
 
-    def __call__(self, raw: Doubles, person_height: float, seconds: float) -> Doubles:
+    def __call__(self, raw: Doubles, person_width: float, person_height: float, seconds: float) -> Doubles:
         if self.position is None:
             self.position, self.speed = raw, np.zeros(2)
             return raw
+        if float(np.hypot(*(raw - self.position))) / seconds > FASTEST_SPEED * max(person_width, person_height):
+            share = self.share(DOUBTED_CUTOFF_HZ, seconds)
+            self.position = share * raw + (1 - share) * self.position
+            return self.position
         share = self.share(SPEED_CUTOFF_HZ, seconds)
         self.speed = share * (raw - self.position) / seconds + (1 - share) * self.speed
         motion = max(0.0, float(np.hypot(*self.speed)) / person_height - STILL_SPEED)
@@ -272,7 +286,8 @@ class Person:
                 self.filters = [OneEuro() for _ in range(17)]
         smoothed = raw.copy()
         for index, one in enumerate(self.filters):
-            smoothed[index, :2] = one(raw[index, :2], max(float(box[3] - box[1]), 1), seconds)
+            width, height = (max(float(side), 1) for side in box[2:4] - box[:2])
+            smoothed[index, :2] = one(raw[index, :2], width, height, seconds)
             if raw[index, 2] < VISIBLE:
                 self.filters[index] = OneEuro()
         return smoothed
@@ -319,6 +334,24 @@ def followed(posts: Posts, first: Floats, second: Floats, box: tuple[float, ...]
     """Two frames: `first` in the usual box, then `second` in `box`."""
     before = post(posts, first, np.array([BOX], np.float32))
     return before, post(posts, second, np.array([box], np.float32), before.state)
+
+
+def test_a_keypoint_that_is_misplaced_for_one_frame_hardly_moves_and_one_that_stays_is_reached(posts: Posts) -> None:
+    here, there = peaks_with(0.9), np.roll(peaks_with(0.9), 20, axis=2)
+    boxes = np.array([BOX], np.float32)
+    start = post(posts, here, boxes)
+    far = float((post(posts, there, boxes).keypoints - start.keypoints)[0, 0, 1])
+    assert far / FRAME_SECONDS > FASTEST_SPEED * (BOX[3] - BOX[1])
+    output = post(posts, there, boxes, start.state)
+    moved = [float((output.keypoints - start.keypoints)[0, 0, 1])]
+    assert 0.2 * far < moved[0] < 0.35 * far
+    assert output.state[0, 0, 2:] == pytest.approx(0), "its speed is not believed"
+    back = post(posts, here, boxes, output.state)
+    assert (back.keypoints - start.keypoints)[0, 0, 1] < moved[0]
+    for _ in range(4):
+        output = post(posts, there, boxes, output.state)
+        moved.append(float((output.keypoints - start.keypoints)[0, 0, 1]))
+    assert moved == sorted(moved) and moved[-1] > 0.9 * far
 
 
 def test_a_state_of_zeros_gives_the_raw_keypoints_and_no_speed(posts: Posts) -> None:

@@ -1,0 +1,121 @@
+"""What the smoothing does to people who really move, and to keypoints that are misplaced for one frame.
+
+    python benchmarks/smoothing.py --data ../shared/data/penn_action_train.npz
+
+The tracks are joints that people labelled in clips of Penn Action (golf swings, pitches, push-ups and others), taken as
+30 frames a second. The filter of `engines.graphs.pose` follows them with its limit of speed and without one; distances
+from the labels are in percent of the person's height. Then `--misplaced` of the joints of a frame are put anywhere
+within the person's bounds, as a network does that takes the left foot for the right.
+"""
+
+import argparse
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from engines.graphs import pose
+
+FPS = 30.0
+LEAST_VISIBLE = 5
+SPEEDS = (3, 4, 5, 6, 8, 10)
+
+Track = tuple[np.ndarray, np.ndarray]
+"""Joints `float32 [F, 13, 2]` px and whether each was labelled, `bool [F, 13]`."""
+
+
+def read_tracks(data: Path) -> list[Track]:
+    """One track a clip, from its first frame with five joints on."""
+    if not data.is_file():
+        sys.exit(f"no file {data}: name penn_action_train.npz with --data")
+    with np.load(data) as file:
+        xy, visible, offsets = file["xy"].astype(np.float32), file["visible"], file["offsets"]
+    tracks = [(xy[start:end], visible[start:end]) for start, end in itertools.pairwise(offsets)]
+    return [track for track in tracks if (track[1].sum(1) >= LEAST_VISIBLE).all()]
+
+
+def bounds(track: Track) -> np.ndarray:
+    """The box around the labelled joints of each frame, `float32 [F, 4]`."""
+    xy, visible = track
+    low = np.where(visible[..., None], xy, np.inf).min(1)
+    high = np.where(visible[..., None], xy, -np.inf).max(1)
+    return np.concatenate([low, high], 1).astype(np.float32)
+
+
+def height(boxes: np.ndarray) -> float:
+    """Of the person: the median of the frames' longer sides, px."""
+    return float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1)))
+
+
+def speeds(track: Track) -> np.ndarray:
+    """Every labelled joint's move from frame to frame, heights a second."""
+    xy, visible = track
+    moves = np.linalg.norm(np.diff(xy, axis=0), axis=-1) * FPS / height(bounds(track))
+    return moves[visible[1:] & visible[:-1]]
+
+
+def smoothed(track: Track, boxes: np.ndarray, raw: np.ndarray) -> np.ndarray:
+    """The filter's positions `[F, 13, 2]` for `raw` ones; a joint that is not labelled starts anew."""
+    post, seconds = pose.PosePost(0.3), torch.tensor([1 / FPS])
+    state, result = torch.zeros(1, raw.shape[1], 4), np.empty_like(raw)
+    for frame, (places, box, seen) in enumerate(zip(raw, boxes, track[1], strict=True)):
+        position, speed = post.smooth(torch.from_numpy(places)[None], torch.from_numpy(box)[None], state, seconds)
+        result[frame] = position[0].numpy()
+        state = torch.cat([position, speed], -1) * torch.from_numpy(seen)[None, :, None]
+    return result
+
+
+def misplaced(track: Track, boxes: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The track with a share of its joints anywhere within the frame's box."""
+    anywhere = boxes[:, None, :2] + rng.random(track[0].shape) * (boxes[:, None, 2:] - boxes[:, None, :2])
+    return np.where(rng.random(track[0].shape[:2])[..., None] < share, anywhere, track[0]).astype(np.float32)
+
+
+def off(track: Track, boxes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """How far every labelled joint lies from its label, percent of the person's height."""
+    return 100 * np.linalg.norm(places - track[0], axis=-1)[track[1]] / height(boxes)
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--misplaced", type=float, default=0.02, help="share of a frame's joints")
+    parser.add_argument("--limits", type=float, nargs="+", default=[pose.FASTEST_SPEED, math.inf])
+    parser.add_argument("--clips", type=int, default=200, help="clips to filter, evenly over the set")
+    arguments = parser.parse_args()
+    tracks = read_tracks(arguments.data)
+    moves = np.concatenate([speeds(track) for track in tracks])
+    table = Table(
+        *(f"> {limit}" for limit in SPEEDS), title=f"Moves faster than so many heights a second, of {len(moves):,}"
+    )
+    table.add_row(*(f"{100 * np.mean(moves > limit):.3f} %" for limit in SPEEDS))
+    console = Console(width=120)
+    console.print(table)
+
+    chosen = tracks[:: max(1, len(tracks) // arguments.clips)]
+    table = Table("from the labels, percent of the height", "mean", "p99", "p99.9", title=f"{len(chosen)} clips")
+    for share in (0.0, arguments.misplaced):
+        for limit in arguments.limits:
+            pose.FASTEST_SPEED, rng, away = limit, np.random.default_rng(0), []
+            for track in chosen:
+                boxes = bounds(track)
+                away.append(off(track, boxes, smoothed(track, boxes, misplaced(track, boxes, share, rng))))
+            everything = np.concatenate(away)
+            name = f"{share:.0%} misplaced, " + (
+                "no limit" if math.isinf(limit) else f"at most {limit:g} heights a second"
+            )
+            cells = [f"{value:.2f}" for value in (everything.mean(), *np.percentile(everything, [99, 99.9]))]
+            table.add_row(name, *cells)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
