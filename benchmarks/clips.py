@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--judge", type=Path, help="engines whose detector says who is whole; default: --engines")
     parser.add_argument("--int8", choices=CHOICES, default=DEFAULT_INT8, help="as run_live.py has it")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER)
-    parser.add_argument("--only", default="*.mp4", help="which files of the folder")
+    parser.add_argument("--only", default="*.mp4", metavar="PATTERN", help="which files of the folder")
     parser.add_argument("--at", type=float, default=0.5, help="where in the clip its target is, 0 to 1")
     parser.add_argument("--out", type=Path, default=Path("runs/clips"))
     arguments = parser.parse_args()
@@ -78,7 +78,10 @@ def main() -> int:
     columns = ("clip", "frames", "whole", "posed", "waiting", "missed", "scored", "own", "lowest")
     table = Table(*columns, title="Clips through the live loop")
     failed = False
-    for clip in sorted(arguments.clips.glob(arguments.only)):
+    clips = sorted(arguments.clips.glob(arguments.only))
+    if not clips:
+        sys.exit(f"no file {arguments.only} in {arguments.clips}: --only is a pattern, such as 'sports*.mp4'")
+    for clip in clips:
         images = frames_of(clip)
         own_frame = int(len(images) * arguments.at)
         target = arguments.out / f"{clip.stem}.png"

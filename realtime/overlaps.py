@@ -16,9 +16,11 @@ WITHIN_SHARE, LIKE_HEIGHT = 0.75, 0.6
 """Of the smaller box that lies in the other, and of the taller height, for both to be of one body."""
 HIDING_SHARE = 0.3
 """Of somebody's height that a box has to be beside, to hide them: one below a stage may reach up to the feet on it."""
+FARTHER_SHARE = 0.15
+"""Of somebody's height that another's feet are higher in the picture, who stands farther away and cannot hide them."""
 JOINED_WIDTH, JOINED_ENDS, JOINED_GROWTH = 0.3, 0.25, 1.4
-"""Of the narrower width, that a box of two bodies shares with each; of its height, that it may end beside their ends;
-and how many times as tall it is as each."""
+"""Of the narrower width, that a box of two bodies shares with each, and they with each other; of its height, that it
+may end beside their ends; and how many times as tall it is as each."""
 
 
 def middle_of(box: Floats) -> float:
@@ -55,11 +57,18 @@ def joins(box: Floats, bodies: Sequence[Floats]) -> bool:
     beside = [body for body in bodies if shared_share(box, body, 0) >= JOINED_WIDTH and too_short(body, height)]
     return any(
         shared_share(upper, lower, 1) < HIDING_SHARE
+        and shared_share(upper, lower, 0) >= JOINED_WIDTH
         and max(abs(float(box[1] - upper[1])), abs(float(box[3] - lower[3]))) < JOINED_ENDS * height
         for upper in beside
         for lower in beside
         if upper[1] < lower[1]
     )
+
+
+def may_hide(box: Floats, person: Floats, height: float) -> bool:
+    """Whether a body may stand before a person of that height, px: beside a part of them, and not farther away."""
+    shared = float(min(box[3], person[3]) - max(box[1], person[1]))
+    return shared > HIDING_SHARE * height and float(person[3] - box[3]) <= FARTHER_SHARE * height
 
 
 def too_short(body: Floats, height: float) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.motion import Motion
-from realtime.overlaps import BODY_SHARE, HIDING_SHARE, apart, covered_share, joins, middle_of, same_body
+from realtime.overlaps import BODY_SHARE, apart, covered_share, joins, may_hide, middle_of, same_body
 from realtime.signature import difference
 from realtime.stories import MOST_PLACE_COST, PLACE_SHARE, Sight, Story, told
 
@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 KEPT_SECONDS = 1.0
 """How long somebody is looked for who is not found though nobody is in front of them."""
+FOLLOWED_SECONDS = 0.1
 HIDDEN_SECONDS = 5.0
 """How long somebody is looked for behind another."""
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
@@ -213,8 +214,7 @@ class Crowd:
                 unlike = difference(person.signature, look)
                 costs[row, column] = weight * (0.4 if unlike is None else unlike)
                 costs[row, column] += min((above / PLACE_SHARE) ** 2, MOST_PLACE_COST)
-                shared = float(min(box[3], person.box[3]) - max(box[1], person.box[1]))
-                hides[row, column] = shared > HIDING_SHARE * person.height and column not in joined
+                hides[row, column] = may_hide(box, person.box, person.height) and column not in joined
                 grown = len(self.people) > 1 and float(box[3] - box[1]) > MOST_GROWTH * person.tall
                 if above > reach[row] or grown or column in joined:
                     costs[row, column] = np.inf
@@ -230,6 +230,7 @@ class Crowd:
             reach=reach,
             covered=[covered_share(box, [other for other in boxes if other is not box] + hidden) for box in boxes],
             hides=hides,
+            followed=np.array([seconds - person.seen <= FOLLOWED_SECONDS for person in self.people], np.bool_),
             edges=[BODY_SHARE + NEAR_SHARE * (row in lost) for row in range(len(self.people))],
             lost=lost,
             unsure=unsure,

@@ -21,6 +21,8 @@ DETECT_EVERY_AUTO = 15
 DETECT_EVERY_STRANGERS = 3
 """While it is not known how fast another is."""
 ANCHOR_SECONDS = KEPT_SECONDS
+SURE_BOX, PIECE_SHARE = 0.5, 0.5
+"""A box of less confidence is a piece of somebody, when so little of the bounds of their sure keypoints lies in it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Plan:
     detect: bool
     anchor: Floats
     seconds: float
+
+
+def is_piece(box: Floats, followed: Floats) -> bool:
+    """Whether a detector's box float32 [5] is but a piece of somebody with sure keypoints of bounds float32 [5]."""
+    low, high = np.maximum(box[:2], followed[:2]), np.minimum(box[2:4], followed[2:4])
+    shared = float(np.prod(np.clip(high - low, 0, None)))
+    whole = float(np.prod(followed[2:4] - followed[:2]))
+    return bool(followed[4] >= LEAST_TRACK_CONFIDENCE and box[4] < SURE_BOX and shared < PIECE_SHARE * whole)
 
 
 class Tracker:
@@ -133,7 +143,8 @@ class Tracker:
             if number is None:
                 continue
             if number in placed:
-                boxes[row] = placed[number]
+                piece = is_piece(placed[number], self.boxes[row])
+                boxes[row] = self.boxes[row] if piece else placed[number]
             elif row == 0 and number not in unseen:
                 boxes[row] = self.boxes[row]
         self.hidden = self.rows[0] in unseen

@@ -75,7 +75,8 @@ class PosePost(nn.Module):
     Smoothing is the One Euro filter (Casiez et al. 2012) on each keypoint, its speed measured in person heights a
     second, less what noise alone makes of a body at rest. A keypoint that seems to move faster than a body can is
     followed slowly, and its speed is not believed. The filter starts anew for a keypoint that was not visible, and for
-    a row whose box does not overlap its last keypoints. A state of zeros therefore switches it off.
+    a row whose box does not overlap its last keypoints, or most of whose keypoints seem to move so fast. A state of
+    zeros therefore switches it off.
     """
 
     def __init__(self, visible_confidence: float) -> None:
@@ -107,6 +108,8 @@ class PosePost(nn.Module):
         size = (boxes[:, 2:4] - boxes[:, :2]).clamp(min=1)
         height, longest = size[:, 1][:, None, None], size.amax(1)[:, None, None]  # those who lie are long, not high
         possible = (torch.linalg.vector_norm(seen_speed, dim=-1, keepdim=True) <= FASTEST_SPEED * longest).float()
+        jumped = (goes_on * (1 - possible)).sum(1, keepdim=True) > 0.5 * goes_on.sum(1, keepdim=True)
+        goes_on = goes_on * (1 - jumped.float())  # where most keypoints jump it is somebody else
         speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds) * possible
         heights_a_second = torch.linalg.vector_norm(speed, dim=-1, keepdim=True) / height
         motion = (heights_a_second - STILL_SPEED).clamp(min=0)

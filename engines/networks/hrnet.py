@@ -11,6 +11,8 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from engines.skeleton import FACE_KEYPOINTS
+
 
 @dataclass(frozen=True)
 class HRNetConfig:
@@ -48,12 +50,13 @@ HRNET_CONFIGS = {
 """The networks that are known by name."""
 
 
-PLACE_BLUR = 3.0
-"""Standard deviation, cells, of the Gaussian within which a place's probability counts; COCO's own keypoint
-similarity has 1 (eyes) to 5 (hips) for a person who fills the window."""
+FACE_BLUR, BODY_BLUR = 1.7, 4.9
+"""Standard deviations, cells, of the Gaussians within which a place's probability counts: those of COCO's keypoint
+similarity for a person who fills the window (the root of their area is 30 cells), the mean of the five points of the
+face and that of the twelve joints. The highest cell then has the greatest similarity to expect."""
 
 
-def gaussian_matrix(size: int, deviation: float = PLACE_BLUR) -> Tensor:
+def gaussian_matrix(size: int, deviation: float) -> Tensor:
     """`float32 [size, size]`: a matrix that blurs along one axis, 1 on its diagonal; nothing lies beyond the edges."""
     cells = torch.arange(size, dtype=torch.float32)
     return (-0.5 * ((cells[:, None] - cells) / deviation) ** 2).exp()
@@ -66,15 +69,17 @@ def near_probability(place: Tensor) -> Tensor:
     highest cell of the places themselves may be a lone spike beside a broad hill.
 
     Args:
-        place: `float32 [N, K, h, w]`, the softmax of the logits over a map.
+        place: `float32 [N, K, h, w]`, the softmax of the logits over a map; the first five are of the face.
 
     Returns:
         `float32 [N, K, h, w]`, 0..1.
     """
-    height, width = place.shape[2:]
-    down, across = gaussian_matrix(height).to(place.device), gaussian_matrix(width).to(place.device)
-    near: Tensor = down @ (place @ across)
-    return near
+    points, (height, width) = len(FACE_KEYPOINTS), place.shape[2:]
+    near = []
+    for part, blur in ((place[:, :points], FACE_BLUR), (place[:, points:], BODY_BLUR)):
+        down, across = gaussian_matrix(height, blur).to(place.device), gaussian_matrix(width, blur).to(place.device)
+        near.append(down @ (part @ across))
+    return torch.cat(near, 1)
 
 
 def conv_bn(

@@ -252,11 +252,16 @@ class OneEuro:
     def share(cutoff_hz: float, seconds: float) -> float:
         return 1 / (1 + 1 / (2 * math.pi * cutoff_hz) / seconds)
 
+    def jumps(self, raw: Doubles, person_width: float, person_height: float, seconds: float) -> bool:
+        if self.position is None:
+            return False
+        return float(np.hypot(*(raw - self.position))) / seconds > FASTEST_SPEED * max(person_width, person_height)
+
     def __call__(self, raw: Doubles, person_width: float, person_height: float, seconds: float) -> Doubles:
         if self.position is None:
             self.position, self.speed = raw, np.zeros(2)
             return raw
-        if float(np.hypot(*(raw - self.position))) / seconds > FASTEST_SPEED * max(person_width, person_height):
+        if self.jumps(raw, person_width, person_height, seconds):
             share = self.share(DOUBTED_CUTOFF_HZ, seconds)
             self.position = share * raw + (1 - share) * self.position
             return self.position
@@ -284,9 +289,12 @@ class Person:
             low, high = np.maximum(known.min(0), box[:2]), np.minimum(known.max(0), box[2:4])
             if (low > high).any():
                 self.filters = [OneEuro() for _ in range(17)]
+        width, height = (max(float(side), 1) for side in box[2:4] - box[:2])
+        jumps = [one.jumps(raw[index, :2], width, height, seconds) for index, one in enumerate(self.filters)]
+        if sum(jumps) > 0.5 * sum(one.position is not None for one in self.filters):
+            self.filters = [OneEuro() for _ in range(17)]
         smoothed = raw.copy()
         for index, one in enumerate(self.filters):
-            width, height = (max(float(side), 1) for side in box[2:4] - box[:2])
             smoothed[index, :2] = one(raw[index, :2], width, height, seconds)
             if raw[index, 2] < VISIBLE:
                 self.filters[index] = OneEuro()
@@ -337,7 +345,8 @@ def followed(posts: Posts, first: Floats, second: Floats, box: tuple[float, ...]
 
 
 def test_a_keypoint_that_is_misplaced_for_one_frame_hardly_moves_and_one_that_stays_is_reached(posts: Posts) -> None:
-    here, there = peaks_with(0.9), np.roll(peaks_with(0.9), 20, axis=2)
+    here, there = peaks_with(0.9), peaks_with(0.9)
+    there[:, :3] = np.roll(here[:, :3], 20, axis=2)
     boxes = np.array([BOX], np.float32)
     start = post(posts, here, boxes)
     far = float((post(posts, there, boxes).keypoints - start.keypoints)[0, 0, 1])
@@ -352,6 +361,16 @@ def test_a_keypoint_that_is_misplaced_for_one_frame_hardly_moves_and_one_that_st
         output = post(posts, there, boxes, output.state)
         moved.append(float((output.keypoints - start.keypoints)[0, 0, 1]))
     assert moved == sorted(moved) and moved[-1] > 0.9 * far
+
+
+def test_a_skeleton_that_jumps_as_a_whole_is_somebody_else_and_starts_anew(posts: Posts) -> None:
+    here = peaks_with(0.9)
+    boxes = np.array([BOX], np.float32)
+    start = post(posts, here, boxes)
+    there = np.roll(here, 20, axis=2)
+    output = post(posts, there, boxes, start.state)
+    np.testing.assert_allclose(output.keypoints, post(posts, there, boxes).keypoints, atol=1e-3)
+    assert (output.state[..., 2:] == 0).all()
 
 
 def test_a_state_of_zeros_gives_the_raw_keypoints_and_no_speed(posts: Posts) -> None:

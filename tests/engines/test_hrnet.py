@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engines.errors import EngineError
-from engines.networks.hrnet import HRNET_CONFIGS, PLACE_BLUR, HRNet, hrnet, near_probability
+from engines.networks.hrnet import BODY_BLUR, FACE_BLUR, HRNET_CONFIGS, HRNet, hrnet, near_probability
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 from engines.onnx_runtime import onnxruntime
@@ -124,18 +124,19 @@ def test_onnx_agrees_with_torch(tmp_path: Path, name: str) -> None:
     assert np.abs(found - expected).max() <= 1e-4
 
 
-def test_a_broad_hill_is_more_probable_than_a_lone_spike() -> None:
+def test_a_broad_hill_is_more_probable_than_a_lone_spike_of_the_face_only_a_narrower_one() -> None:
     rows, columns = torch.arange(64)[:, None], torch.arange(48)
     hill = -(((rows - 40) / 3.0) ** 2 + ((columns - 30) / 3.0) ** 2) / 2
     spike = torch.full((64, 48), -20.0)
-    spike[10, 8] = 1.0
-    maps = torch.logaddexp(hill, spike)[None, None]
-    near = near_probability(maps.flatten(2).softmax(-1).view(maps.shape))[0, 0]
-    assert int(maps.argmax()) == 10 * 48 + 8
-    assert int(near.argmax()) == 40 * 48 + 30
-    place = maps.flatten().softmax(0).view(64, 48)
-    weights = torch.exp(-(((rows - 20) / PLACE_BLUR) ** 2 + ((columns - 12) / PLACE_BLUR) ** 2) / 2)
-    assert float(near[20, 12]) == pytest.approx(float((place * weights).sum()), rel=1e-4)
+    spike[10, 8] = 3.3
+    maps = torch.logaddexp(hill, spike).expand(1, 17, 64, 48)
+    near = near_probability(maps.flatten(2).softmax(-1).view(maps.shape))[0]
+    assert int(maps[0, 0].argmax()) == 10 * 48 + 8
+    assert near.flatten(1).argmax(1).tolist() == [10 * 48 + 8] * 5 + [40 * 48 + 30] * 12
+    place = maps[0, 0].flatten().softmax(0).view(64, 48)
+    for keypoint, blur in ((0, FACE_BLUR), (4, FACE_BLUR), (5, BODY_BLUR), (16, BODY_BLUR)):
+        weights = torch.exp(-(((rows - 20) / blur) ** 2 + ((columns - 12) / blur) ** 2) / 2)
+        assert float(near[keypoint, 20, 12]) == pytest.approx(float((place * weights).sum()), rel=1e-4)
     assert float(near.max()) <= 1
 
 

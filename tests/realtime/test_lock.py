@@ -8,11 +8,11 @@ import pytest
 
 from engines.execution import PoseOutput
 from engines.skeleton import joints_from_keypoints
-from realtime.overlaps import apart, iou
+from realtime.overlaps import apart, iou, may_hide
 from realtime.recognition import Recognition
 from realtime.signature import difference, signature, torso_of_box
 from realtime.stories import best_pairs
-from realtime.tracking import Tracker
+from realtime.tracking import Tracker, is_piece
 from tests.realtime.fakes import bounds, standing
 
 Floats = npt.NDArray[np.float32]
@@ -24,6 +24,13 @@ RED, BLUE = (40, 40, 200), (200, 60, 30)
 
 def box_at(x: float, top: float = 100) -> Floats:
     return np.array([x - WIDE / 2, top, x + WIDE / 2, top + TALL, 0.9], np.float32)
+
+
+def seen_at(box: Floats) -> tuple[PoseOutput, Floats]:
+    """Keypoints within the one person's box, sure, and that box as it was looked into."""
+    keypoints = standing(box)[None]
+    state = np.concatenate([keypoints[..., :2], np.ones_like(keypoints[..., :2])], -1)
+    return PoseOutput(keypoints, joints_from_keypoints(keypoints), box[None].copy(), state), box[None].copy()
 
 
 class Stage:
@@ -237,6 +244,59 @@ def test_a_bystander_who_is_found_now_and_then_is_never_taken_for_somebody_twice
         found = [man] if random.random() < 0.5 and index > 3 else [man, bystander]
         owners, _ = recognition.detected(index / 30, [box.astype(np.float32) for box in found], None)
         assert owners[0] == 0
+
+
+def test_a_body_between_one_above_at_its_left_and_one_below_at_its_right_is_no_box_of_those_two() -> None:
+    man, bystander, bottle = (529, 165, 742, 478, 0.71), (711, 175, 758, 329, 0.4), (507, 481, 555, 552, 0.48)
+    recognition = Recognition(0.3)
+    for index in range(5):
+        found = [np.array(box, np.float32) for box in (man, bystander, bottle)]
+        owners, _ = recognition.detected(index / 30, found, None)
+        assert owners == {0: 0, 1: 1, 2: 2}
+
+
+MAN, FARTHER = (529, 165, 742, 474, 0.8), (706, 172, 760, 342, 0.5)
+
+
+def test_who_stands_farther_away_hides_nobody_whom_the_detector_misses() -> None:
+    assert may_hide(np.array(FARTHER), np.array(FARTHER), 170) and not may_hide(np.array(FARTHER), np.array(MAN), 309)
+    tracker = Tracker(1)
+    man = np.array(MAN, np.float32)
+    detected(tracker, 0, MAN, FARTHER)
+    tracker.update(0, *seen_at(man))
+    for index in range(1, 30):
+        tracker.plan(index / FPS)
+        boxes = tracker.boxes_after_detection(np.array([FARTHER], np.float32))
+        assert not tracker.hidden and tracker.rows[0] == 0
+        assert iou(boxes[0], man) > 0.7
+        tracker.update(index / FPS, *seen_at(man))
+
+
+@pytest.mark.parametrize(
+    ("box", "followed", "piece"),
+    [
+        ((595, 301, 662, 525, 0.3), (592, 190, 710, 412, 0.9), True),
+        ((595, 301, 662, 525, 0.6), (592, 190, 710, 412, 0.9), False),
+        ((595, 301, 662, 525, 0.3), (592, 190, 710, 412, 0.4), False),
+        ((570, 170, 730, 430, 0.3), (592, 190, 710, 412, 0.9), False),
+        ((595, 301, 662, 525, 0.3), (0, 0, 0, 0, 0), False),
+    ],
+    ids=["legs", "sure box", "unsure keypoints", "whole", "not followed"],
+)
+def test_a_piece_of_somebody_is_a_doubtful_box_that_leaves_out_half_of_their_sure_keypoints(
+    box: tuple[float, ...], followed: tuple[float, ...], piece: bool
+) -> None:
+    assert is_piece(np.array(box, np.float32), np.array(followed, np.float32)) is piece
+
+
+def test_a_piece_of_the_locked_person_does_not_replace_the_bounds_of_their_keypoints() -> None:
+    tracker = Tracker(1)
+    man = np.array((592, 190, 710, 412, 0.9), np.float32)
+    detected(tracker, 0, tuple(man))
+    tracker.update(0, *seen_at(man))
+    tracker.plan(1 / FPS)
+    boxes = tracker.boxes_after_detection(np.array([(595, 301, 662, 525, 0.3)], np.float32))
+    assert boxes[0].tolist() == man.tolist()
 
 
 ON_ROOF, BELOW = (477, 85, 533, 309, 0.8), (509, 359, 610, 665, 0.9)

@@ -76,6 +76,7 @@ def crossed(wrong: range, halves: tuple[float, float], covered: float) -> list[S
             reach=np.full(2, 1.2),
             covered=[covered * (index in wrong)] * 2,
             hides=np.ones((2, 2), np.bool_),
+            followed=np.ones(2, np.bool_),
             edges=[0.3, 0.3],
             lost=[],
             unsure=[0, 1] if index >= 20 else [],
