@@ -38,7 +38,6 @@ MOST_OBLONG = 2.6
 LEAST_COLOURS = 100
 """Of 4,096: drawings with few colours are left out."""
 TEACHER_SIZE = (640, 640)
-HASH_BITS = 64
 MOST_DIFFERENT = 7
 """Of 64 bits of a hash; pictures that differ in no more are taken for one."""
 SAME_SHAPE = 0.02
@@ -82,10 +81,10 @@ class HeldBack:
     """
 
     def __init__(self, crops: Path) -> None:
+        held = CropSet(crops / EVALUATION_CROPS)
         self.scenes = [
             difference_hash(picture) for name in EVALUATION_SCENES for _, picture in tar_pictures(crops / f"{name}.tar")
         ]
-        held = CropSet(crops / EVALUATION_CROPS)
         self.rects = [held.image_rect(index) for index in range(len(held))]
         self.hashes = [difference_hash(_part(held.picture(index), self.rects[index])) for index in range(len(held))]
         self.affines = held.fields["affine"].astype(np.float32)
@@ -161,9 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--teacher", type=Path, required=True, help="YOLOv5u checkpoint; loading it runs its code")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
     given = options.parse_args(arguments)
+    held = HeldBack(given.crops)
     photographs = read_photographs(given.pictures)
     different = each_once(photographs)
-    held = HeldBack(given.crops)
     kept = [photograph for photograph in track(different, description="choosing") if not held.holds(photograph.picture)]
     scenes, boxes = write_scenes(given.out, labelled(kept, detector_of(given.teacher).eval()))
     Console().print(

@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float32]
 KEPT_SECONDS = 1.0
 """How long somebody is looked for who is not found though nobody is in front of them."""
 FOLLOWED_SECONDS = 0.1
+"""After which somebody who was in view, by detector or keypoints, is not in view any more."""
 HIDDEN_SECONDS = 5.0
 """How long somebody is looked for behind another."""
 NEAR_SHARE, SOON_SECONDS, UNKNOWN_SPEED = 0.12, 0.5, 0.5
