@@ -9,7 +9,6 @@ within the person's bounds, as a network does that takes the left foot for the r
 """
 
 import argparse
-import itertools
 import math
 import sys
 from pathlib import Path
@@ -21,6 +20,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from calibration.datasets.penn import read_penn
+from engines.errors import BadInputError
 from engines.graphs import pose
 
 FPS = 30.0
@@ -28,16 +29,14 @@ LEAST_VISIBLE = 5
 SPEEDS = (3, 4, 5, 6, 8, 10)
 
 Track = tuple[np.ndarray, np.ndarray]
-"""Joints `float32 [F, 13, 2]` px and whether each was labelled, `bool [F, 13]`."""
+"""Joints `float32 [F, 15, 2]` px and whether each was labelled, `bool [F, 15]`."""
 
 
 def read_tracks(data: Path) -> list[Track]:
-    """One track a clip, from its first frame with five joints on."""
-    if not data.is_file():
-        sys.exit(f"no file {data}: name penn_action_train.npz with --data")
-    with np.load(data) as file:
-        xy, visible, offsets = file["xy"].astype(np.float32), file["visible"], file["offsets"]
-    tracks = [(xy[start:end], visible[start:end]) for start, end in itertools.pairwise(offsets)]
+    """One track a clip; of clips with fewer than five joints in some frame none."""
+    poses = read_penn(data)
+    ends = np.flatnonzero(np.diff(poses.group)) + 1
+    tracks = zip(np.split(poses.xy, ends), np.split(poses.visible, ends), strict=True)
     return [track for track in tracks if (track[1].sum(1) >= LEAST_VISIBLE).all()]
 
 
@@ -62,7 +61,7 @@ def speeds(track: Track) -> np.ndarray:
 
 
 def smoothed(track: Track, boxes: np.ndarray, raw: np.ndarray) -> np.ndarray:
-    """The filter's positions `[F, 13, 2]` for `raw` ones; a joint that is not labelled starts anew."""
+    """The filter's positions `[F, 15, 2]` for `raw` ones; a joint that is not labelled starts anew."""
     post, seconds = pose.PosePost(0.3), torch.tensor([1 / FPS])
     state, result = torch.zeros(1, raw.shape[1], 4), np.empty_like(raw)
     for frame, (places, box, seen) in enumerate(zip(raw, boxes, track[1], strict=True)):
@@ -91,7 +90,10 @@ def main() -> None:
     parser.add_argument("--limits", type=float, nargs="+", default=[pose.FASTEST_SPEED, math.inf])
     parser.add_argument("--clips", type=int, default=200, help="clips to filter, evenly over the set")
     arguments = parser.parse_args()
-    tracks = read_tracks(arguments.data)
+    try:
+        tracks = read_tracks(arguments.data)
+    except BadInputError as error:
+        sys.exit(f"error: {error}")
     moves = np.concatenate([speeds(track) for track in tracks])
     table = Table(
         *(f"> {limit}" for limit in SPEEDS), title=f"Moves faster than so many heights a second, of {len(moves):,}"

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from calibration.crop_scenes import detections
+from calibration.crop_scenes import detections, real_pixels
 from calibration.crops import CROP_SIZE, CropSet, Image, tar_pictures
 from calibration.evaluate_detector import Levels, detector_of
 from calibration.scenes import Scene, write_scenes
@@ -81,14 +81,13 @@ class HeldBack:
     """
 
     def __init__(self, crops: Path) -> None:
-        held = CropSet(crops / EVALUATION_CROPS)
+        self.held = CropSet(crops / EVALUATION_CROPS)
         self.scenes = [
             difference_hash(picture) for name in EVALUATION_SCENES for _, picture in tar_pictures(crops / f"{name}.tar")
         ]
-        self.rects = [held.image_rect(index) for index in range(len(held))]
-        self.hashes = [difference_hash(_part(held.picture(index), self.rects[index])) for index in range(len(held))]
-        self.affines = held.fields["affine"].astype(np.float32)
-        self.sizes = held.fields["image_hw"].astype(np.float32)
+        self.hashes = [difference_hash(real_pixels(self.held, index)[0]) for index in range(len(self.held))]
+        self.affines = self.held.fields["affine"].astype(np.float32)
+        self.sizes = self.held.fields["image_hw"].astype(np.float32)
 
     def holds(self, picture: Image) -> bool:
         """Whether a picture looks like one of the evaluation's, or has a held-back crop where that was cut."""
@@ -99,15 +98,11 @@ class HeldBack:
         for index in np.flatnonzero(np.abs(shapes - 1) <= SAME_SHAPE):
             scale = self.sizes[index, ::-1] / (width, height)
             affine = self.affines[index] * np.array([*scale, 1], np.float32)
-            crop = np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE), np.uint8)
-            if alike(difference_hash(_part(crop, self.rects[index])), [self.hashes[index]]):
+            left, top, right, bottom = self.held.image_rect(int(index))
+            crop = np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE), np.uint8)[top:bottom, left:right]
+            if alike(difference_hash(crop), [self.hashes[index]]):
                 return True
         return False
-
-
-def _part(crop: Image, rect: tuple[int, int, int, int]) -> Image:
-    left, top, right, bottom = rect
-    return crop[top:bottom, left:right]
 
 
 def read_photographs(folder: Path) -> list[Photograph]:

@@ -44,11 +44,9 @@ def covered_share(box: Floats, others: Sequence[Floats]) -> float:
 
 def same_body(first: Floats, second: Floats) -> bool:
     """Whether two boxes may well be one body, found twice: of like heights, one nearly within the other."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
     smaller = min(float(np.prod(box[2:4] - box[:2])) for box in (first, second))
     heights = sorted(float(box[3] - box[1]) for box in (first, second))
-    return shared >= WITHIN_SHARE * smaller and heights[0] >= LIKE_HEIGHT * heights[1]
+    return shared_area(first, second) >= WITHIN_SHARE * smaller and heights[0] >= LIKE_HEIGHT * heights[1]
 
 
 def joins(box: Floats, bodies: Sequence[Floats]) -> bool:
@@ -83,9 +81,14 @@ def shared_share(first: Floats, second: Floats, axis: int) -> float:
     return float(np.clip(shared / max(float(shorter), 1.0), 0, 1))
 
 
+def shared_area(first: Floats, second: Floats) -> float:
+    """What lies in both of two boxes float32 [4+], px."""
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
+    return float(np.prod(np.clip(high - low, 0, None)))
+
+
 def iou(first: Floats, second: Floats) -> float:
     """Intersection over union of two boxes float32 [4+]."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
+    shared = shared_area(first, second)
     areas = (float(np.prod(np.clip(box[2:4] - box[:2], 0, None))) for box in (first, second))
     return shared / max(sum(areas) - shared, 1e-6)

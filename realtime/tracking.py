@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engines.execution import PoseOutput
 from realtime.frames import Picture
+from realtime.overlaps import shared_area
 from realtime.people import KEPT_SECONDS, Crowd, Person
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, LOOK_SECONDS, Recognition
 
@@ -36,10 +37,9 @@ class Plan:
 
 def is_piece(box: Floats, followed: Floats) -> bool:
     """Whether a detector's box float32 [5] is but a piece of somebody with sure keypoints of bounds float32 [5]."""
-    low, high = np.maximum(box[:2], followed[:2]), np.minimum(box[2:4], followed[2:4])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
     whole = float(np.prod(followed[2:4] - followed[:2]))
-    return bool(followed[4] >= LEAST_TRACK_CONFIDENCE and box[4] < SURE_BOX and shared < PIECE_SHARE * whole)
+    doubtful = bool(followed[4] >= LEAST_TRACK_CONFIDENCE and box[4] < SURE_BOX)
+    return doubtful and shared_area(box, followed) < PIECE_SHARE * whole
 
 
 class Tracker:

@@ -21,7 +21,7 @@ STILL_SPEED = 0.06
 """Person heights a second that do not count: what a camera's noise makes of a body at rest."""
 FASTEST_SPEED = 8.0
 """Person heights a second that no joint moves at. Of the moves that people labelled in Penn Action, golf swings and
-pitches among them, 0.03 % are faster (`benchmarks/smoothing.py`): what seems so is a keypoint that was misplaced."""
+pitches among them, 0.02 % are faster (`benchmarks/smoothing.py`): what seems so is a keypoint that was misplaced."""
 DOUBTED_CUTOFF_HZ = 2.0
 """Such a keypoint is followed this slowly: a mistake of one frame is hardly seen, a true move gets there in 0.1 s."""
 LEAST_SECONDS = 1e-3
