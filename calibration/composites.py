@@ -11,13 +11,15 @@ import numpy as np
 
 from calibration.augment import HIDDEN_VISIBILITY, LEAST_JOINTS, Augmentation, Rect, colour_table
 from calibration.crops import CROP_SIZE, FloatArray, Image
-from calibration.cutouts import SOLID, Cutout, blended, bounds, cutout, is_whole, put
+from calibration.cutouts import SOLID, Cutout, blended, bounds, cutout, is_whole, put, turned
 from engines.skeleton import VISIBLE_CONFIDENCE
 
 BACKDROP_PART = (0.3, 0.7)
 """Of another crop's sides, that is seen enlarged behind a person: too little for its own person to be the main one."""
 PEOPLE_HEIGHT = (0.06, 1.1)
 """Of the picture's, for who is put into a scene."""
+TURNED, MOST_TURNED = 0.3, 80.0
+"""Of the people put into a scene: how many are turned, and by how many degrees at most. Few in the crops lean or lie."""
 COMPANY_HEIGHT = (0.6, 1.4)
 """Of the person's own height."""
 MOST_COVERED = 0.6
@@ -149,12 +151,21 @@ def joints_rect(places: FloatArray, visible: FloatArray) -> Rect | None:
     return int(left), int(top), int(right) + 1, int(bottom) + 1
 
 
+def elsewhere(person: Cutout, rng: np.random.Generator) -> Image:
+    """A person `uint8 [h, w, 4]`, by chance mirrored, in other colours and turned."""
+    picture = person.picture[:, ::-1] if rng.random() < 0.5 else person.picture
+    picture = np.dstack([recoloured(np.ascontiguousarray(picture[..., :3]), rng), picture[..., 3]])
+    if rng.random() < TURNED:
+        picture = turned(picture, rng.uniform(-MOST_TURNED, MOST_TURNED))
+    return picture
+
+
 def peopled(canvas: Image, people: Sequence[Cutout], rng: np.random.Generator) -> tuple[FloatArray, list[Image]]:
     """Puts people into a picture in place, the far ones first.
 
     Args:
         canvas: `uint8 [h, w, 3]`.
-        people: who comes in; each 0.06 to 1.1 of the picture's height tall, half of them mirrored.
+        people: who comes in; each 0.06 to 1.1 of the picture's height tall when upright.
         rng: where the randomness comes from.
 
     Returns:
@@ -168,11 +179,8 @@ def peopled(canvas: Image, people: Sequence[Cutout], rng: np.random.Generator) -
     crowded = rng.random() < 0.5
     boxes, opacities = [], []
     for person, one in zip(people, heights, strict=True):
-        picture = person.picture
-        if rng.random() < 0.5:
-            picture = np.asarray(picture[:, ::-1], np.uint8)
-        picture = np.dstack([recoloured(np.ascontiguousarray(picture[..., :3]), rng), picture[..., 3]])
-        tall = max(6, round(one))
+        picture = elsewhere(person, rng)
+        tall = max(6, round(one * picture.shape[0] / person.picture.shape[0]))
         wide = picture.shape[1] * tall / picture.shape[0]
         middle = near + rng.normal(0, 0.8) * wide if crowded else rng.uniform(0, width)
         top = rng.uniform(-0.15 * tall, max(height - 0.85 * tall, -0.1 * tall))

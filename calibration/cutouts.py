@@ -230,6 +230,20 @@ def cutout(picture: Image, mask: Image, rect: tuple[int, int, int, int]) -> Cuto
     return Cutout(np.asarray(seen, np.uint8), is_whole(found, rect))
 
 
+def turned(thing: Image, degrees: float) -> Image:
+    """A thing or person `uint8 [h, w, 4]` turned counterclockwise about its middle, cut to its bounds again."""
+    height, width = thing.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    size = np.ceil(np.abs(matrix[:, :2]) @ (width, height) - 1e-6).astype(int)
+    matrix[:, 2] += (size - (width, height)) / 2
+    result = np.asarray(cv2.warpAffine(thing, matrix, (int(size[0]), int(size[1]))), np.uint8)
+    found = bounds(result[..., 3])
+    if found is None:
+        return thing
+    left, top, right, bottom = found
+    return result[top:bottom, left:right]
+
+
 def put(canvas: Image, thing: Image, height: int, left: int, top: int) -> Image:
     """Puts a thing or person `uint8 [h, w, 4]` on a canvas `uint8 [H, W, 3]` in place; they may reach beyond it.
 

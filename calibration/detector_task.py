@@ -89,7 +89,8 @@ class DetectorTask:
     ) -> None:
         sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
         repeats = WHOLE_REPEATS if more else 1
-        self.scenes: list[Scene] = sets[0].scenes * repeats + [scene for one in sets[1:] for scene in one.scenes]
+        chosen = [*sets[:1] * repeats, *sets[1:]]
+        self.places = [(one, index) for one in chosen for index in range(len(one))]
         self.hashes = {name: value for one in sets for name, value in one.hashes.items()}
         self.people: list[Cutout] = []
         if cutouts:
@@ -106,12 +107,12 @@ class DetectorTask:
 
     def batches(self, epoch: int) -> int:
         """Whole batches in an epoch; the last part of one is left out."""
-        whole = len(self.scenes) // self.batch_size
+        whole = len(self.places) // self.batch_size
         return min(whole, self.most_batches or whole)
 
     def batch(self, epoch: int, index: int) -> SceneBatch:
         """Batch `index` of an epoch, the same whenever asked."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.scenes))
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.places))
         rng = np.random.default_rng((self.seed, epoch, index))
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         samples = [self.sample(int(scene), rng) for scene in chosen]
@@ -120,13 +121,18 @@ class DetectorTask:
         pictures = torch.from_numpy(np.stack([sample.picture for sample in samples]))
         return SceneBatch(pictures, boxes, present, ignored)
 
+    def scene(self, number: int) -> Scene:
+        """One of all sets' scenes."""
+        scenes, index = self.places[number]
+        return scenes[index]
+
     def sample(self, index: int, rng: np.random.Generator) -> SceneSample:
         """A picture of one scene, or of it and up to three others in strips."""
         others = int(rng.integers(1, 4)) if rng.random() < self.augmentation.strips else 0
-        chosen = [index, *(int(other) for other in rng.integers(len(self.scenes), size=others))]
+        chosen = [index, *(int(other) for other in rng.integers(len(self.places), size=others))]
         count = int(rng.integers(1, MOST_PEOPLE + 1)) if rng.random() < self.augmentation.peopled else 0
         people = [self.people[int(one)] for one in rng.integers(len(self.people), size=count)] if self.people else []
-        scenes = [self.scenes[one] for one in chosen]
+        scenes = [self.scene(one) for one in chosen]
         return training_sample(scenes, self.augmentation, rng, self.size, people)
 
     def losses(self, network: nn.Module, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
@@ -149,7 +155,7 @@ class DetectorTask:
         return {
             "data_sha256": self.hashes | self.evaluation.hashes,
             "left_out": sorted(LEFT_OUT),
-            "scenes": len(self.scenes),
+            "scenes": len(self.places),
             "people": len(self.people),
             "whole_repeats": WHOLE_REPEATS,
             "sure_confidence": SURE_CONFIDENCE,

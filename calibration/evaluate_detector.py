@@ -119,14 +119,14 @@ class DetectorEvaluation:
     def __init__(self, crops: Path) -> None:
         self.scenes = SceneSet(crops / "scenes_holdout")
         self.hashes = self.scenes.hashes
-        fitted = [letterboxed(scene.picture) for scene in self.scenes.scenes]
+        fitted = [letterboxed(scene.picture) for scene in self.scenes]
         self.pictures = np.stack([picture for picture, _, _ in fitted])
         self.fits = [(scale, offset) for _, scale, offset in fitted]
         self.teacher = [
             np.concatenate([scene.boxes[:, :4] * scale + np.tile(offset, 2), scene.boxes[:, 4:]], 1).astype(np.float32)
-            for scene, (_, scale, offset) in zip(self.scenes.scenes, fitted, strict=True)
+            for scene, (_, scale, offset) in zip(self.scenes, fitted, strict=True)
         ]
-        self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes.scenes]
+        self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes]
 
     def detections(self, network: YoloCompact | Levels, device: torch.device, batch: int = 16) -> list[FloatArray]:
         """Boxes `[M, 5]` in input px of each scene, suppressed, confidence >= the lowest of `THRESHOLDS`."""

@@ -79,7 +79,7 @@ def pose_pictures(crops: Path, count: int) -> FloatArray:
 
 def detector_pictures(crops: Path, count: int) -> FloatArray:
     """Training scenes as the detector sees them, `float32 [N, 3, 192, 320]`."""
-    scenes = SceneSet(crops / "scenes_train", LEFT_OUT).scenes
+    scenes = SceneSet(crops / "scenes_train", LEFT_OUT)
     chosen = np.random.default_rng(0).choice(len(scenes), min(count, len(scenes)), replace=False)
     fitted = np.stack([letterboxed(scenes[one].picture)[0] for one in chosen])
     return np.asarray(scaled_rgb(torch.from_numpy(fitted)).numpy(), np.float32)

@@ -105,7 +105,7 @@ def print_detector_table(
         bodiless = [false.copy() for false in unknown]
         if judge:
             for number, (boxes, false) in enumerate(zip(found, unknown, strict=True)):
-                scene = evaluation.scenes.scenes[number].picture
+                scene = evaluation.scenes[number].picture
                 bodiless[number][false] = ~hold_bodies(scene, evaluation.in_scene(number, boxes[false]), judge)
         for column, verdicts in enumerate((unknown, bodiless) if judge else (unknown,)):
             recall, confidence = evaluation.at_false_persons(found, false=verdicts)

@@ -15,6 +15,7 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -146,7 +147,7 @@ def scenes_beside(crops: CropSet, stem: Path) -> tuple[list[Scene], dict[str, li
 
 def persons(scenes: Iterable[Scene], known: dict[str, list[FloatArray]], teacher: Predict) -> Iterator[PersonCrop]:
     """Everybody of whom the detector and the teacher are sure, and who is not known yet."""
-    for scene in track(list(scenes), description="labelling"):
+    for scene in scenes:
         size = scene.picture.shape[:2]
         old = np.array(known.get(scene.image, []), np.float32).reshape(-1, 4) * np.array(size[::-1] * 2, np.float32)
         for box in scene.boxes:
@@ -200,14 +201,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = options.parse_args(arguments)
     crops = CropSet(given.crops / "train")
     stems = given.scenes or [given.crops / "scenes_train"]
-    scenes = [scene for stem in stems for scene in SceneSet(stem, LEFT_OUT).scenes]
+    sets: list[Sequence[Scene]] = [SceneSet(stem, LEFT_OUT) for stem in stems]
     known = known_boxes(crops)
     if given.beside:
         more, beside = scenes_beside(crops, given.beside)
-        scenes, known = scenes + more, known | beside
+        sets, known = [*sets, more], known | beside
+    count = sum(len(one) for one in sets)
+    scenes = track(chain.from_iterable(sets), total=count, description="labelling")
     found = list(persons(scenes, known, onnx_predict(given.teacher)))
     write_crops(found, given.out)
-    Console().print(f"{given.out}.tar: {len(found)} persons of {len(scenes)} pictures", highlight=False, soft_wrap=True)
+    Console().print(f"{given.out}.tar: {len(found)} persons of {count} pictures", highlight=False, soft_wrap=True)
     return 0
 
 

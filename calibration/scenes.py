@@ -10,12 +10,12 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
 
-from calibration.crops import FloatArray, Image, tar_pictures
+from calibration.crops import FloatArray, Image
 from engines.download import file_sha256
 from engines.errors import BadInputError
 
@@ -44,12 +44,15 @@ class Scene:
     image: str = ""
 
 
-class SceneSet:
-    """All scenes of one `.json` and `.tar` pair, decoded (about 350 kB a scene).
+class SceneSet(Sequence[Scene]):
+    """The scenes of one `.json` and `.tar` pair, decoded on demand.
 
     Args:
         stem: path of both without suffix.
         left_out: sources that are not read.
+
+    Attributes:
+        hashes: file name -> sha256.
     """
 
     def __init__(self, stem: Path, left_out: frozenset[str] = frozenset()) -> None:
@@ -59,17 +62,30 @@ class SceneSet:
                 raise BadInputError(
                     f"no file {path}", "scenes are a .json and a .tar of one name", "point --crops at their folder"
                 )
-        rows: dict[str, dict[str, Any]] = {row["file"]: row for row in json.loads(index.read_text())}
-        self.scenes: list[Scene] = []
-        for name, picture in tar_pictures(archive):
-            row = rows[name]
-            if row["source"] not in left_out:
-                boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
-                self.scenes.append(Scene(picture, boxes, row["source"], str(row.get("image", ""))))
+        rows: list[dict[str, Any]] = json.loads(index.read_text())
+        self._rows = [row for row in rows if row["source"] not in left_out]
         self.hashes = {path.name: file_sha256(path) for path in (index, archive)}
+        self._bytes = np.memmap(archive, np.uint8, "r")
+        with tarfile.open(archive) as tar:
+            self._offsets = {one.name: (one.offset_data, one.size) for one in tar if one.isfile()}
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Scene]: ...
+
+    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        row = self._rows[index]
+        start, length = self._offsets[row["file"]]
+        picture = cv2.imdecode(np.asarray(self._bytes[start : start + length]), cv2.IMREAD_COLOR)
+        boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
+        return Scene(np.asarray(picture, np.uint8), boxes, row["source"], str(row.get("image", "")))
 
 
 def add_jpeg(tar: tarfile.TarFile, name: str, picture: Image, quality: int) -> tuple[int, int]:

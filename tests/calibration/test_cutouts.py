@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from calibration import composites
 from calibration.augment import NO_AUGMENTATION
 from calibration.composites import Crop, among_others, backdrop, peopled, recomposed
 from calibration.crops import CropSet
@@ -22,6 +23,7 @@ from calibration.cutouts import (
     masks_of,
     put,
     same_person,
+    turned,
     write_cutouts,
 )
 from calibration.detector_task import DetectorTask
@@ -221,16 +223,34 @@ def test_company_behind_leaves_the_person_whole() -> None:
     assert behind > 5
 
 
-def test_the_bounds_of_people_are_where_their_pixels_are() -> None:
+@pytest.mark.parametrize("part_turned", [0.0, 1.0])
+def test_the_bounds_of_people_are_where_their_pixels_are(part_turned: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composites, "TURNED", part_turned)
     for seed in range(10):
         canvas = np.zeros((192, 320, 3), np.uint8)
         boxes, opacities = peopled(canvas, [RED, RED, RED], np.random.default_rng(seed))
-        assert np.all(np.diff(boxes[:, 3] - boxes[:, 1]) >= 0), "the far ones come first"
+        shapes = (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
+        if part_turned:
+            assert (np.abs(shapes - 0.5) > 0.05).sum() >= 2, "some lean so little that their bounds do not tell"
+        else:
+            assert np.all(np.diff(boxes[:, 3] - boxes[:, 1]) >= 0), "the far ones come first"
+            assert shapes == pytest.approx(0.5)
         for box, opacity in zip(boxes, opacities, strict=True):
             seen = bounds(opacity)
             clipped = np.clip(box.reshape(2, 2), 0, (320, 192)).ravel()
-            if seen is not None:
+            if seen is not None and (not part_turned or np.array_equal(clipped, box)):
                 assert np.abs(clipped - seen).max() <= 2
+
+
+def test_a_person_is_turned_whole() -> None:
+    figure = np.zeros((41, 21, 4), np.uint8)
+    figure[:, 10] = (10, 20, 30, 255)
+    figure[0] = (200, 200, 200, 255)  # a T
+    flat = turned(figure, 90)
+    assert flat.shape == (21, 41, 4)
+    assert np.array_equal(flat[10, 2:], figure[2:, 10]), "counterclockwise: what was above is on the left"
+    assert np.all(flat[1:-1, 0] == (200, 200, 200, 255))
+    assert np.array_equal(turned(figure, 0), figure)
 
 
 def test_who_is_covered_or_out_of_the_picture_is_not_learnt() -> None:

@@ -13,8 +13,9 @@ from calibration.photographs import (
     Photograph,
     difference_hash,
     each_once,
+    found_below,
     labelled,
-    read_photographs,
+    looks_of,
 )
 from calibration.scene_persons import PersonCrop, looked_at, write_crops
 from calibration.scenes import SceneSet, write_scenes
@@ -50,26 +51,37 @@ def test_photographs_are_read_and_what_is_not_one_is_left(tmp_path: Path) -> Non
     cv2.imwrite(str(folder / "screen.png"), photograph(5))
     (folder / "broken.jpg").write_bytes(b"not a picture")
     (folder / "empty.jpg").write_bytes(b"")
-    found = read_photographs(tmp_path)
+    found = found_below(tmp_path)
     assert [(row.source, row.name) for row in found] == [
         ("package", "package/deep/large.jpg"),
         ("package", "package/deep/small.jpg"),
     ]
-    assert [row.picture.shape for row in found] == [(480, LONGEST_SIDE, 3), (300, 400, 3)]
+    assert [row.picture().shape for row in found] == [(480, LONGEST_SIDE, 3), (300, 400, 3)]
 
 
 def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no photograph below"):
-        read_photographs(tmp_path)
+        found_below(tmp_path)
 
 
-def test_of_pictures_that_look_alike_the_first_is_kept() -> None:
+def saved(folder: Path, number: int, picture: np.ndarray) -> Photograph:
+    """A photograph in a folder."""
+    path = folder / f"{number}.png"
+    cv2.imwrite(str(path), picture)
+    return Photograph("package", str(number), path, picture.size, difference_hash(picture))
+
+
+def test_of_pictures_that_look_alike_the_first_is_kept_and_none_that_is_known(tmp_path: Path) -> None:
     first, other = photograph(1), photograph(2)
     darker = (first * 0.6).astype(np.uint8)
     smaller = cv2.resize(first, (200, 150), interpolation=cv2.INTER_AREA)
     noisy = np.clip(first + np.random.default_rng(0).normal(0, 8, first.shape), 0, 255).astype(np.uint8)
-    rows = [Photograph("p", str(i), picture) for i, picture in enumerate((first, darker, smaller, other, noisy))]
-    assert [row.name for row in each_once(rows)] == ["0", "3"]
+    pictures = (first, darker, smaller, other, noisy)
+    rows = [saved(tmp_path, number, picture) for number, picture in enumerate(pictures)]
+    write_tar(tmp_path / "known.tar", {"0.jpg": photograph(2, 600, 800)})
+    write_tar(tmp_path / "unlike.tar", {"0.jpg": photograph(3)})
+    assert [row.name for row in each_once(rows, looks_of(tmp_path / "unlike"))] == ["0", "3"]
+    assert [row.name for row in each_once(rows, looks_of(tmp_path / "known"))] == ["0"]
 
 
 def test_hashes_of_different_pictures_differ() -> None:
@@ -98,11 +110,12 @@ def test_what_belongs_to_the_evaluation_is_known_in_any_size(crops: Path) -> Non
     assert not any(held.holds(photograph(seed)) for seed in range(20))
 
 
-def test_scenes_have_the_teachers_boxes_and_their_source(tmp_path: Path) -> None:
-    rows = [Photograph("package", "package/a.jpg", photograph(1, 480, 640))]
-    assert write_scenes(tmp_path / "out", labelled(rows, Levels(sees_the_left_half, (32,), 8))) == (1, 1)
-    (scene,) = SceneSet(tmp_path / "out").scenes
-    assert (scene.source, scene.image, scene.picture.shape) == ("package", "package/a.jpg", (480, 640, 3))
+def test_scenes_have_the_teachers_boxes_and_their_source(crops: Path, tmp_path: Path) -> None:
+    rows = [saved(tmp_path, number, photograph(number, 480, 640)) for number in (1, 100)]
+    teacher = Levels(sees_the_left_half, (32,), 8)
+    assert write_scenes(tmp_path / "out", labelled(rows, HeldBack(crops), teacher)) == (1, 1), "100 is held back"
+    (scene,) = SceneSet(tmp_path / "out")
+    assert (scene.source, scene.image, scene.picture.shape) == ("package", "1", (480, 640, 3))
     # the cell (10, 5) of 20x20, whose middle lies at x 176, y 336 of a letterbox with 80 px above; 96 px each way
     assert scene.boxes[0, :4] == pytest.approx([80, 160, 272, 352], abs=0.5)
     assert scene.boxes[0, 4] > 0.9

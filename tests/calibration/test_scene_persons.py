@@ -51,7 +51,7 @@ def test_the_teachers_maps_of_a_window_and_its_mirror_are_averaged() -> None:
 
 
 def test_a_new_person_becomes_a_crop_whose_labels_lead_back_to_the_scene(tmp_path: Path) -> None:
-    crops = list(persons(write_scene(tmp_path, [BOX]).scenes, {}, teacher))
+    crops = list(persons(write_scene(tmp_path, [BOX]), {}, teacher))
     assert len(crops) == 1
     crop = crops[0]
     assert crop.picture.shape == (CROP_SIZE[1], CROP_SIZE[0], 3)
@@ -75,11 +75,11 @@ def test_a_new_person_becomes_a_crop_whose_labels_lead_back_to_the_scene(tmp_pat
     ids=["doubtful", "small", "known already"],
 )
 def test_a_person_is_left_out_who_is(box: list[float], known: dict[str, list[np.ndarray]], tmp_path: Path) -> None:
-    assert list(persons(write_scene(tmp_path, [box]).scenes, known, teacher)) == []
+    assert list(persons(write_scene(tmp_path, [box]), known, teacher)) == []
 
 
 def test_a_person_of_whom_the_teacher_is_unsure_is_left_out(tmp_path: Path) -> None:
-    assert list(persons(write_scene(tmp_path, [BOX]).scenes, {}, lambda windows: teacher(windows) * 0.4)) == []
+    assert list(persons(write_scene(tmp_path, [BOX]), {}, lambda windows: teacher(windows) * 0.4)) == []
 
 
 def test_scenes_of_photographs_are_read_instead_of_the_sets_own(
@@ -95,7 +95,7 @@ def test_scenes_of_photographs_are_read_instead_of_the_sets_own(
 
 
 def test_known_boxes_are_parts_of_their_picture(tmp_path: Path) -> None:
-    write_crops(list(persons(write_scene(tmp_path, [BOX]).scenes, {}, teacher)), tmp_path / "more")
+    write_crops(list(persons(write_scene(tmp_path, [BOX]), {}, teacher)), tmp_path / "more")
     (boxes,) = known_boxes(CropSet(tmp_path / "more")).values()
     assert boxes[0] == pytest.approx([30 / 200, 20 / 160, 110 / 200, 140 / 160])
 
@@ -120,7 +120,7 @@ def test_a_pose_task_learns_from_further_sets_too(tiny_crops: Path, tmp_path: Pa
 def test_who_stands_beside_the_person_of_a_crop_becomes_a_crop_too(tmp_path: Path) -> None:
     picture = drawn(np.zeros(2), 200, 160)
     beside = [150.0, 30.0, 190.0, 130.0, 0.8]
-    write_crops(list(persons(write_scene(tmp_path, [BOX]).scenes, {}, teacher)), tmp_path / "train")
+    write_crops(list(persons(write_scene(tmp_path, [BOX]), {}, teacher)), tmp_path / "train")
     crops = CropSet(tmp_path / "train")
     affine, rect = crops.fields["affine"][0].astype(np.float32), crops.image_rect(0)
 

@@ -83,7 +83,7 @@ def test_scenes_in_which_the_teacher_sees_a_person_are_left_out(tmp_path: Path) 
     written, boxes = write_scenes(tmp_path / "green", thing_scenes([green], backgrounds, TEACHER, 12, rng))
     assert boxes == 0 and 0 < written <= 12  # a plain background may be red
     scenes = SceneSet(tmp_path / "green")
-    assert {scene.source for scene in scenes.scenes} == {"things"} and len(scenes) == written
+    assert {scene.source for scene in scenes} == {"things"} and len(scenes) == written
     both, _ = write_scenes(tmp_path / "both", thing_scenes([red], backgrounds, TEACHER, 12, np.random.default_rng(0)))
     assert both < written
 
