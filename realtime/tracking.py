@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.execution import PoseOutput
+from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE
 from realtime.frames import Picture
 from realtime.overlaps import shared_area
 from realtime.people import KEPT_SECONDS, Crowd, Person
@@ -22,8 +23,6 @@ DETECT_EVERY_AUTO = 15
 DETECT_EVERY_STRANGERS = 3
 """While it is not known how fast another is."""
 ANCHOR_SECONDS = KEPT_SECONDS
-SURE_BOX, PIECE_SHARE = 0.5, 0.5
-"""A box of less confidence is a piece of somebody, when so little of the bounds of their sure keypoints lies in it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,12 @@ class Plan:
 
 
 def is_piece(box: Floats, followed: Floats) -> bool:
-    """Whether a detector's box float32 [5] is but a piece of somebody with sure keypoints of bounds float32 [5]."""
+    """Whether a detector's box float32 [5] is but a piece of somebody with sure keypoints of bounds float32 [5].
+
+    The detect graph says the same of row 0, for a GPU (`engines.graphs.detect`).
+    """
     whole = float(np.prod(followed[2:4] - followed[:2]))
-    doubtful = bool(followed[4] >= LEAST_TRACK_CONFIDENCE and box[4] < SURE_BOX)
+    doubtful = bool(followed[4] >= SURE_CONFIDENCE > box[4])
     return doubtful and shared_area(box, followed) < PIECE_SHARE * whole
 
 

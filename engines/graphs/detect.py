@@ -7,7 +7,7 @@ the left, top, right and bottom side, and one logit for "person" (YOLOv5u's conv
 import torch
 from torch import Tensor, nn
 
-from engines.geometry import Size, fit_letterbox
+from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE, Size, fit_letterbox
 
 CANDIDATES = 64
 SUPPRESSION_ROUNDS = 16
@@ -60,9 +60,10 @@ class DetectPost(nn.Module):
     """`box_logits` [1, 4*bins, N], `class_logits` [1, N] and `anchor` [5] -> `boxes` float32 [K, 5] in frame px.
 
     Without an anchor (zeros): by confidence x sqrt(area), nearest the middle on ties. With one: row 0 is the detection
-    of highest IoU with it if that is at least 0.2; the rest as before. Where there is none, an anchor of any confidence
-    is followed: it is row 0 itself, with confidence 0, which no detection has. One of confidence 0 leaves zeros there,
-    as do people who are fewer than rows.
+    of highest IoU with it if that is at least 0.2; the rest as before. A doubtful detection that is but a piece of a
+    sure anchor, an arm or the legs, does not replace its bounds. Where there is no detection, an anchor of any
+    confidence is followed: it is row 0 itself, with confidence 0, which no detection has. One of confidence 0 leaves
+    zeros there, as do people who are fewer than rows.
     """
 
     scale: Tensor
@@ -126,7 +127,11 @@ class DetectPost(nn.Module):
         best_iou, best = torch.topk(iou, 1)
         matched = (best_iou >= LEAST_ANCHOR_IOU).float()
         followed = torch.cat([anchor[:4], torch.zeros(1)])[None] * (anchor[4:] > 0).float()
-        first = torch.index_select(rows, 0, best) * matched + followed * (1 - matched)
+        found = torch.index_select(rows, 0, best)
+        doubtful = (anchor[4:] >= SURE_CONFIDENCE).float() * (found[0, 4:] < SURE_CONFIDENCE).float()
+        piece = doubtful * (torch.index_select(shared, 0, best) < PIECE_SHARE * area(anchor[None])).float()
+        bounds = torch.cat([anchor[:4], found[0, 4:]])[None]
+        first = (bounds * piece + found * (1 - piece)) * matched + followed * (1 - matched)
         anchored = (area(anchor[None]) > 0).float()  # [1]
         is_first = (self.positions == best.float()).float() * matched * anchored
         rank, chosen = torch.topk(order * (1 - is_first), self.people)

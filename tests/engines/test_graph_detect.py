@@ -12,6 +12,7 @@ from torch import Tensor
 from engines.graphs.detect import CANDIDATES, SUPPRESSION_IOU, SUPPRESSION_ROUNDS, DetectPost, Suppression
 from engines.graphs.parts import export_part
 from engines.onnx_runtime import onnxruntime
+from realtime.tracking import is_piece
 from tests.fixtures import BINS, STRIDES, open_graph, run
 
 Floats = npt.NDArray[np.float32]
@@ -262,6 +263,11 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
         if len(iou) and iou.max() >= 0.2:
             first = rows[[iou.argmax()]]
             rows = np.delete(rows, iou.argmax(), 0)
+            shared = np.prod(
+                np.maximum(np.minimum(first[0, 2:4], anchor[2:4]) - np.maximum(first[0, :2], anchor[:2]), 0)
+            )
+            if anchor[4] >= 0.5 > first[0, 4] and shared < 0.5 * np.prod(anchor[2:4] - anchor[:2]):
+                first[0, :4] = anchor[:4]
         rows = np.concatenate([first, rows])
     return np.concatenate([rows, np.zeros((people, 5))])[:people]
 
@@ -370,6 +376,28 @@ def test_a_sure_anchor_nobody_overlaps_is_the_first_row_and_says_so(
     followed = (700, 500, 760, 650, 0)
     assert_rows(detected(posts[3], *others, anchor=anchor), followed, *others, *[None] * (2 - len(others)))
     assert_rows(detected(posts[1], *others, anchor=anchor), followed)
+
+
+@pytest.mark.parametrize(
+    ("box", "confidence", "anchor_confidence", "bounds_stay"),
+    [
+        ((300, 350, 500, 500), 0.4, 0.7, True),  # the legs
+        ((300, 350, 500, 500), 0.6, 0.7, False),  # the detector is sure
+        ((300, 350, 500, 500), 0.4, 0.4, False),  # the keypoints are not
+        ((300, 250, 500, 500), 0.4, 0.7, False),  # most of the body
+    ],
+)
+def test_a_doubtful_piece_of_a_sure_anchor_does_not_replace_its_bounds(
+    posts: dict[int, onnxruntime.InferenceSession],
+    box: tuple[float, ...],
+    confidence: float,
+    anchor_confidence: float,
+    bounds_stay: bool,
+) -> None:
+    anchor = np.array([300, 100, 500, 500, anchor_confidence], np.float32)
+    row = (300, 100, 500, 500, confidence) if bounds_stay else (*box, confidence)
+    assert_rows(detected(posts[3], (*box, confidence), MEDIUM, anchor=anchor), row, MEDIUM, None)
+    assert is_piece(np.array([*box, confidence], np.float32), anchor) is bounds_stay, "as on a CPU"
 
 
 def test_an_anchor_is_met_from_an_overlap_of_a_fifth(posts: dict[int, onnxruntime.InferenceSession]) -> None:
