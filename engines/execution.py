@@ -26,7 +26,8 @@ class PoseOutput:
     Args:
         keypoints: float32 [K, 17, 3], smoothed; x, y, confidence; zeros where there is no box.
         joints: float32 [K, 15, 3].
-        next_boxes: float32 [K, 5]; bounds and mean confidence of the visible keypoints, zeros when fewer than 5.
+        next_boxes: float32 [K, 5]; bounds of the keypoints of at least half the confidence of visible ones, and mean
+            confidence of the visible ones, zeros when fewer than 5.
         state: float32 [K, 17, 4]; smoothed position and speed (px a second), to be given back with the next frame.
     """
 

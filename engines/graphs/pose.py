@@ -24,6 +24,9 @@ FASTEST_SPEED = 8.0
 pitches among them, 0.02 % are faster (`benchmarks/smoothing.py`): what seems so is a keypoint that was misplaced."""
 DOUBTED_CUTOFF_HZ = 2.0
 """Such a keypoint is followed this slowly: a mistake of one frame is hardly seen, a true move gets there in 0.1 s."""
+FRAMED_PART = 0.5
+"""Of the least confidence of a visible keypoint: from there on it counts for where to look next. Arms that were unsure
+for one frame would else lie outside the next window, and stay unseen."""
 LEAST_SECONDS = 1e-3
 FAR = 1e6
 
@@ -94,7 +97,8 @@ class PosePost(nn.Module):
         position, speed = self.smooth(raw[..., :2], boxes, state, seconds.clamp(min=LEAST_SECONDS))
         keypoints = torch.cat([position, raw[..., 2:]], -1) * there[..., None]
         next_state = torch.cat([position, speed], -1) * visible[..., None]
-        return keypoints, self.joints(keypoints), self.next_boxes(keypoints, visible), next_state
+        framed = (raw[..., 2] >= FRAMED_PART * self.visible_confidence).float() * there
+        return keypoints, self.joints(keypoints), self.next_boxes(keypoints, visible, framed), next_state
 
     def smooth(self, raw: Tensor, boxes: Tensor, state: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """Smoothed positions [K, 17, 2] px and speeds [K, 17, 2] px a second."""
@@ -137,9 +141,12 @@ class PosePost(nn.Module):
         return torch.index_select(keypoints, 1, torch.tensor(indices))
 
     @staticmethod
-    def next_boxes(keypoints: Tensor, visible: Tensor) -> Tensor:
-        """Bounds of the visible keypoints and their mean confidence [K, 5]; zeros when fewer than 5 are visible."""
+    def next_boxes(keypoints: Tensor, visible: Tensor, framed: Tensor) -> Tensor:
+        """Bounds of the keypoints to be framed, and the mean confidence of the visible ones [K, 5].
+
+        Zeros when fewer than 5 are visible. `visible` and `framed` are [K, 17], 1 or 0.
+        """
         count = visible.sum(1, keepdim=True)
         confidence = (keypoints[..., 2] * visible).sum(1, keepdim=True) / count.clamp(min=1)
         enough = (count >= LEAST_KEYPOINTS).float()
-        return torch.cat([bounds(keypoints[..., :2], visible) * enough, confidence * enough], 1)
+        return torch.cat([bounds(keypoints[..., :2], framed) * enough, confidence * enough], 1)

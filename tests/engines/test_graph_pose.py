@@ -427,14 +427,18 @@ def test_no_time_between_frames_changes_nothing_much_and_is_finite(posts: Posts)
 # ---- the next frame's boxes
 
 
-def test_next_box_bounds_the_visible_keypoints_with_their_mean_confidence(posts: Posts) -> None:
+@pytest.mark.parametrize(("unsure", "framed"), [(0.29, True), (0.16, True), (0.14, False)])
+def test_next_box_bounds_half_sure_keypoints_with_the_mean_confidence_of_the_visible(
+    posts: Posts, unsure: float, framed: bool
+) -> None:
     random = np.random.default_rng(14)
     for count in (5, 6, 11, 17):
-        confidence = np.full(17, 0.29)
+        confidence = np.full(17, unsure)
         confidence[random.permutation(17)[:count]] = random.uniform(0.31, 1, count)
         output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-        seen = output.keypoints[0][confidence >= VISIBLE].astype(np.float64)
-        wanted = [*seen[:, :2].min(0), *seen[:, :2].max(0), seen[:, 2].mean()]
+        visible = confidence >= VISIBLE
+        points = output.keypoints[0, visible | framed, :2].astype(np.float64)
+        wanted = [*points.min(0), *points.max(0), output.keypoints[0, visible, 2].mean()]
         np.testing.assert_allclose(output.next_boxes[0], wanted, atol=1e-3)
 
 
