@@ -19,7 +19,7 @@ BACKDROP_PART = (0.3, 0.7)
 PEOPLE_HEIGHT = (0.06, 1.1)
 """Of the picture's, for who is put into a scene."""
 TURNED, MOST_TURNED = 0.3, 80.0
-"""Of the people put into a scene: who is turned, and by how many degrees at most. Few in the crops lean or lie."""
+"""Of the people put into a scene: the part turned, and by how many degrees at most. Few in the crops lean or lie."""
 COMPANY_HEIGHT = (0.6, 1.4)
 """Of the person's own height."""
 MOST_COVERED = 0.6

@@ -1,3 +1,6 @@
+import io
+import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from calibration.distill_training import Trainer, TrainSettings
 from calibration.evaluate_detector import DetectorEvaluation, iou_table, suppressed, whole_persons
 from calibration.evaluate_pose import Predict
 from calibration.scene_views import SceneAugmentation, View, draw, moved_boxes, training_sample, without_people
-from calibration.scenes import Scene, SceneSet, letterboxed
+from calibration.scenes import Scene, SceneSet, add_picture, letterboxed
+from engines.errors import BadInputError
 from engines.skeleton import MIRRORED_KEYPOINT
 
 STRIDES = (8, 16, 32)
@@ -161,6 +165,22 @@ def test_doubtful_boxes_are_ignored_and_hopeless_ones_background() -> None:
 def test_sources_can_be_left_out(tiny_crops: Path) -> None:
     assert len(SceneSet(tiny_crops / "scenes_train")) == 16
     assert len(SceneSet(tiny_crops / "scenes_train", frozenset({"drawn"}))) == 0
+
+
+def test_a_scene_whose_picture_is_missing_or_broken_is_refused(tmp_path: Path) -> None:
+    names = ("whole.jpg", "broken.jpg", "missing.jpg")
+    rows = [{"file": name, "source": "s", "boxes": [[1, 2, 3, 4, 0.9]]} for name in names]
+    (tmp_path / "set.json").write_text(json.dumps(rows))
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        add_picture(tar, "whole.jpg", np.full((40, 60, 3), 90, np.uint8))
+        member = tarfile.TarInfo("broken.jpg")
+        member.size = 9
+        tar.addfile(member, io.BytesIO(b"no JPEG 1"))
+    scenes = SceneSet(tmp_path / "set")
+    assert scenes[0].picture.shape == (40, 60, 3)
+    for index in (1, 2):
+        with pytest.raises(BadInputError, match=f"{names[index]} is no picture"):
+            scenes[index]
 
 
 def test_suppression_keeps_the_best_of_each_heap() -> None:
