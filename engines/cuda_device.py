@@ -1,6 +1,6 @@
 """A GPU through cuda.core: streams, events, pinned and device memory, graphs. Knows no engine and no frame.
 
-cuda.core is imported when a device is opened, never before. Has never run on a GPU.
+cuda.core is imported when a device is opened, never before. docs/gpu.md says what has run on a GPU.
 """
 
 import contextlib

@@ -138,7 +138,7 @@ class PosePost(nn.Module):
     @staticmethod
     def pick(keypoints: Tensor, indices: tuple[int, ...]) -> Tensor:
         """Some of the keypoints [K, 17, 3], in the given order."""
-        return torch.index_select(keypoints, 1, torch.tensor(indices))
+        return torch.index_select(keypoints, 1, torch.tensor(indices, device=keypoints.device))
 
     @staticmethod
     def next_boxes(keypoints: Tensor, visible: Tensor, framed: Tensor) -> Tensor:
