@@ -143,3 +143,28 @@ def tar_pictures(archive: Path) -> Iterator[tuple[str, Image]]:
             picture = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
             if picture is not None:
                 yield member.name, np.asarray(picture, np.uint8)
+
+
+class TarPictures:
+    """The pictures of a tar file, decoded on demand.
+
+    Args:
+        archive: its path.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        self._bytes = np.memmap(archive, np.uint8, "r")
+        with tarfile.open(archive) as tar:
+            self._places = {one.name: (one.offset_data, one.size) for one in tar if one.isfile()}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def picture(self, name: str, flags: int = cv2.IMREAD_COLOR) -> Image | None:
+        """The picture of that name, as OpenCV's `flags` say; None where there is none."""
+        start, length = self._places.get(name, (0, 0))
+        picture = cv2.imdecode(np.asarray(self._bytes[start : start + length]), flags) if length else None
+        return None if picture is None else np.asarray(picture, np.uint8)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from calibration.crops import CropSet, FloatArray, Image
+from calibration.crops import CropSet, FloatArray, Image, TarPictures
 from calibration.scenes import GREY, add_picture
 from engines.download import file_sha256
 from engines.errors import BadInputError
@@ -149,13 +149,18 @@ def masks_of(crops: CropSet, outline: Outline) -> Iterator[tuple[int, Image]]:
         yield index, mask
 
 
+def mask_name(index: int) -> str:
+    """Of the file with the opacity of crop `index`'s person."""
+    return f"{index:05d}.png"
+
+
 def write_cutouts(stem: Path, crops: CropSet, masks: Iterator[tuple[int, Image]]) -> int:
     """Writes `STEM.tar`, a PNG of opacity for each crop, and `STEM.json`: which crops. Gives how many."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
         for index, mask in masks:
-            add_picture(tar, f"{index:05d}.png", mask)
+            add_picture(tar, mask_name(index), mask)
             count += 1
     stem.with_suffix(".json").write_text(json.dumps({"crops_sha256": crops.hashes, "crops_key": crops.hashes_key()}))
     return count
@@ -181,23 +186,17 @@ class CutoutSet:
                 )
         self.crops_key = str(json.loads(index.read_text())["crops_key"])
         self.hashes = {path.name: file_sha256(path) for path in (archive, index)}
-        self._bytes = np.memmap(archive, np.uint8, "r")
-        with tarfile.open(archive) as tar:
-            self._offsets = {int(Path(one.name).stem): (one.offset_data, one.size) for one in tar if one.isfile()}
+        self._masks = TarPictures(archive)
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._masks)
 
     def __contains__(self, index: int) -> bool:
-        return index in self._offsets
+        return mask_name(index) in self._masks
 
     def mask(self, index: int) -> Image | None:
         """Opacity `uint8 [320, 240]` of the person of crop `index`; None where it could not be cut out."""
-        if index not in self._offsets:
-            return None
-        start, length = self._offsets[index]
-        mask = cv2.imdecode(np.asarray(self._bytes[start : start + length]), cv2.IMREAD_GRAYSCALE)
-        return np.asarray(mask, np.uint8)
+        return self._masks.picture(mask_name(index), cv2.IMREAD_GRAYSCALE)
 
 
 def bounds(mask: Image) -> tuple[int, int, int, int] | None:

@@ -15,7 +15,7 @@ from typing import Any, overload
 import cv2
 import numpy as np
 
-from calibration.crops import FloatArray, Image
+from calibration.crops import FloatArray, Image, TarPictures
 from engines.download import file_sha256
 from engines.errors import BadInputError
 
@@ -65,10 +65,7 @@ class SceneSet(Sequence[Scene]):
         rows: list[dict[str, Any]] = json.loads(index.read_text())
         self._rows = [row for row in rows if row["source"] not in left_out]
         self.hashes = {path.name: file_sha256(path) for path in (index, archive)}
-        self._archive = archive
-        self._bytes = np.memmap(archive, np.uint8, "r")
-        with tarfile.open(archive) as tar:
-            self._offsets = {one.name: (one.offset_data, one.size) for one in tar if one.isfile()}
+        self._archive, self._pictures = archive, TarPictures(archive)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -83,8 +80,7 @@ class SceneSet(Sequence[Scene]):
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
         row = self._rows[index]
-        start, length = self._offsets.get(row["file"], (0, 0))
-        picture = cv2.imdecode(np.asarray(self._bytes[start : start + length]), cv2.IMREAD_COLOR) if length else None
+        picture = self._pictures.picture(row["file"])
         if picture is None:
             raise BadInputError(
                 f"{row['file']} is no picture of {self._archive}",
@@ -92,7 +88,7 @@ class SceneSet(Sequence[Scene]):
                 "make or fetch the scenes again",
             )
         boxes = np.array(row["boxes"], np.float32).reshape(-1, 5)
-        return Scene(np.asarray(picture, np.uint8), boxes, row["source"], str(row.get("image", "")))
+        return Scene(picture, boxes, row["source"], str(row.get("image", "")))
 
 
 def add_jpeg(tar: tarfile.TarFile, name: str, picture: Image, quality: int) -> tuple[int, int]:
