@@ -7,6 +7,7 @@ middle, `crop[32:288, 24:216]`. Beside it lie a teacher's keypoints and, for som
 import hashlib
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +123,9 @@ class CropSet:
             cache.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             store = np.memmap(partial, np.uint8, "w+", shape=shape)
-            for index in range(len(self)):
-                store[index] = self.picture(index)
+            with ThreadPoolExecutor() as pool:  # OpenCV decodes without Python's lock
+                for index, picture in enumerate(pool.map(self.picture, range(len(self)))):
+                    store[index] = picture
             store.flush()
             partial.replace(path)
         return np.memmap(path, np.uint8, "r", shape=shape)

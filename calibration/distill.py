@@ -24,6 +24,7 @@ from calibration.distill_training import Trainer, TrainSettings, averaged_weight
 from calibration.pose_task import PoseTask
 from calibration.report import print_detector_table, print_pose_table
 from calibration.scenes import INPUT_SIZE
+from calibration.widening import widened
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.state_dicts import read_state_dict
@@ -72,7 +73,11 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--out", type=Path, required=True, help="folder of the run")
         train.add_argument("--epochs", type=int, required=True, help="in all, those before a --resume included")
         train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-        train.add_argument("--init", type=Path, help="begin with these weights (.safetensors, .pth)")
+        train.add_argument(
+            "--init",
+            type=Path,
+            help="begin with these weights (.safetensors, .pth), a detector also with a smaller one's",
+        )
         train.add_argument("--seed", type=int, default=0)
         train.add_argument("--batch", type=int, default=32)
         train.add_argument("--learning-rate", type=float, default=2e-3)
@@ -81,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--average", type=float, default=0.998, help="of the weights' moving average, a step")
         train.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
         train.add_argument("--threads", type=int, default=0, help="CPU threads of the network; 0: all")
-        train.add_argument("--loaders", type=int, default=1, help="threads that make batches")
+        train.add_argument("--loaders", type=int, default=1, help="processes that make batches")
         train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         if name == "detector":
             train.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
@@ -134,7 +139,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
         average=options.average,
         seed=options.seed,
         evaluate_every=options.evaluate_every,
-        loader_threads=options.loaders,
+        loaders=options.loaders,
     )
     initial = read_state_dict(options.init) if options.init else None
     device = torch.device(options.device)
@@ -149,6 +154,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
             cutouts=options.cutouts,
             more_crops=options.more_crops,
         )
+        initial = widened(initial, task.network()) if initial else None
         Trainer(task, settings, options.out, device, options.resume, initial).train(console)
         return
     cache = options.cache or options.out

@@ -5,10 +5,10 @@ Knows optimisers and files; what a batch is and how good a network is, the task 
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,6 +16,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
 
 from calibration.distill_curves import write_curves
 from calibration.optimizer import optimizers, schedule
@@ -38,7 +40,7 @@ class Task(Protocol[Batch]):
         ...
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """Batch `index` of an epoch: the same one whenever asked. Called from loader threads."""
+        """Batch `index` of an epoch: the same one whenever asked. Called in loader processes, forked from this one."""
         ...
 
     def losses(self, network: nn.Module, batch: Batch, device: torch.device) -> dict[str, Tensor]:
@@ -67,7 +69,7 @@ class TrainSettings:
         average: of the weights' moving average, a step.
         seed: of weights and data.
         evaluate_every: epochs between evaluations; the last epoch always is.
-        loader_threads: that make batches.
+        loaders: processes that make batches; 0: this one.
         bf16: run the network in bfloat16 where it is safe.
     """
 
@@ -79,7 +81,7 @@ class TrainSettings:
     average: float = 0.998
     seed: int = 0
     evaluate_every: int = 1
-    loader_threads: int = 1
+    loaders: int = 1
     bf16: bool = True
 
 
@@ -130,24 +132,42 @@ class RunState:
 @torch.no_grad()
 def average_into(averaged: nn.Module, network: nn.Module, keep: float) -> None:
     """Moves every floating-point weight and statistic of `averaged` toward `network`; copies the rest."""
-    targets = averaged.state_dict()
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            targets[name].lerp_(value, 1 - keep)
-        else:
-            targets[name].copy_(value)
+    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
+    moving = [(target, value) for target, value in pairs if value.is_floating_point()]
+    get_ema_multi_avg_fn(keep)([target for target, _ in moving], [value for _, value in moving], None)  # type: ignore[no-untyped-call]
+    for target, value in pairs:
+        if not value.is_floating_point():
+            target.copy_(value)
 
 
-def prefetched(make: Callable[[int], Batch], count: int, threads: int) -> Iterator[Batch]:
-    """`make(0)` to `make(count - 1)`, in order, made ahead in other threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: list[Future[Batch]] = [pool.submit(make, index) for index in range(min(count, 2 * threads + 1))]
-        for index in range(count):
-            batch = waiting.pop(0).result()
-            following = index + 2 * threads + 1
-            if following < count:
-                waiting.append(pool.submit(make, following))
-            yield batch
+class TaskBatches(Dataset[Batch]):
+    """A task's batches by epoch and index, as a `DataLoader` asks for them."""
+
+    def __init__(self, task: Task[Batch]) -> None:
+        self.task = task
+
+    def __getitem__(self, place: tuple[int, int]) -> Batch:
+        return self.task.batch(*place)
+
+
+def batches_from(task: Task[Batch], epochs: range, loaders: int) -> Iterator[Batch]:
+    """All batches of several epochs, in order, made ahead in other processes.
+
+    Args:
+        task: whose.
+        epochs: which.
+        loaders: how many processes; with 0 each batch is made here when it is asked for.
+    """
+    places = [(epoch, index) for epoch in epochs for index in range(task.batches(epoch))]
+    return iter(
+        DataLoader(
+            TaskBatches(task),
+            batch_size=None,
+            sampler=places,
+            num_workers=loaders,
+            multiprocessing_context="fork" if loaders else None,
+        )
+    )
 
 
 class Trainer(Generic[Batch]):
@@ -193,9 +213,10 @@ class Trainer(Generic[Batch]):
     def train(self, console: Console) -> dict[str, float]:
         """Runs the epochs that are left. Returns the last row of the history."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        batches = batches_from(self.task, range(self.state.epoch, self.settings.epochs), self.settings.loaders)
         while self.state.epoch < self.settings.epochs:
             with Progress(*columns, console=console, transient=True) as progress:
-                row = self._epoch(progress)
+                row = self._epoch(batches, progress)
             self.state.epoch += 1
             if self.state.epoch % self.settings.evaluate_every == 0 or self.state.epoch == self.settings.epochs:
                 row |= self.task.evaluate(self.state.averaged, self.device)
@@ -205,13 +226,13 @@ class Trainer(Generic[Batch]):
             console.print(f"{time.strftime('%H:%M:%S')} epoch {self.state.epoch}: {shown}", highlight=False)
         return self.state.history[-1]
 
-    def _epoch(self, progress: Progress) -> dict[str, float]:
+    def _epoch(self, batches: Iterator[Batch], progress: Progress) -> dict[str, float]:
         state, epoch = self.state, self.state.epoch
         count = self.task.batches(epoch)
         bar = progress.add_task(f"{self.task.name} {epoch + 1}/{self.settings.epochs}", total=count)
         started, totals, samples = time.monotonic(), dict[str, float](), 0
         state.network.train()
-        for batch in prefetched(lambda index: self.task.batch(epoch, index), count, self.settings.loader_threads):
+        for batch in islice(batches, count):
             losses = self._step(batch, count)
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0.0) + value / count

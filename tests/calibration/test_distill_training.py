@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from calibration.augment import NO_AUGMENTATION
 from calibration.distill import export, main
-from calibration.distill_training import Trainer, TrainSettings, average_into, averaged_weights, prefetched
+from calibration.distill_training import Trainer, TrainSettings, average_into, averaged_weights, batches_from
 from calibration.optimizer import optimizers, orthogonalised, schedule
 from calibration.pose_task import PoseBatch, PoseTask
 from engines.networks.hrnet import HRNET_CONFIGS, hrnet
@@ -17,7 +17,7 @@ from engines.networks.state_dicts import read_state_dict
 
 QUIET = Console(quiet=True)
 CPU = torch.device("cpu")
-SETTINGS = TrainSettings(epochs=3, warmup_steps=2, learning_rate=4e-3, average=0.9, evaluate_every=3)
+SETTINGS = TrainSettings(epochs=3, warmup_steps=2, learning_rate=4e-3, average=0.9, evaluate_every=3, loaders=0)
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +129,14 @@ def test_the_average_moves_weights_and_statistics_and_copies_counters() -> None:
     assert int(first.num_batches_tracked) == 7
 
 
-def test_batches_come_in_order_whatever_the_threads() -> None:
-    assert list(prefetched(lambda index: index * index, 20, 3)) == [n * n for n in range(20)]
+@pytest.mark.parametrize("loaders", [0, 3])
+def test_batches_come_in_order_whatever_the_loaders(tiny_crops: Path, tmp_path: Path, loaders: int) -> None:
+    task = small_task(tiny_crops, tmp_path)
+    places = [(epoch, index) for epoch in (4, 5) for index in range(task.batches(epoch))]
+    made = list(batches_from(task, range(4, 6), loaders))
+    assert len(made) == len(places) > 2
+    for batch, place in zip(made, places, strict=True):
+        assert torch.equal(batch.pictures, task.batch(*place).pictures)
 
 
 def test_the_mean_of_weights_is_between_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

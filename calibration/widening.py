@@ -1,0 +1,63 @@
+"""Begins a larger compact detector with what a smaller one has learnt. Trains nothing.
+
+After Net2Net (Chen et al. 2016), but with fresh channels beside the old ones instead of copies of them: every old
+channel is computed as before from the old ones alone, and learns in training what the new ones have to offer.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from engines.networks.yolov5_compact import YoloCompact
+
+JOINED_INPUTS = {"stage32.2.join": 4, "down_path16": 2, "down_path8": 2, "up_path16": 2, "up_path32": 2}
+"""Layers that take several pictures side by side, of equally many channels each; every block's `join` takes two."""
+ADDED_SCALE = 0.1
+"""Of the last batch norm of a bottleneck that the smaller network does not have: nearly only its shortcut counts."""
+
+
+def joined_inputs(name: str) -> int:
+    """How many groups of channels, side by side, the layer of the parameter `name` takes."""
+    layer = name.removesuffix(".0.weight")
+    if layer.endswith(".join"):
+        return JOINED_INPUTS.get(layer, 2)
+    first = layer.endswith((".through.0", ".past"))  # the layers of a block that take its input
+    return JOINED_INPUTS.get(layer.partition(".")[0], 1) if first else 1
+
+
+def spread(old: Tensor, new: Tensor, groups: int) -> Tensor:
+    """A larger layer's weights: the old ones in the first channels of every group, zero from new to old channels.
+
+    Args:
+        old: `[O, I, k, k]`, `I` divisible by `groups`.
+        new: `[O', I', k, k]`, fresh ones, no smaller.
+        groups: of input channels.
+    """
+    result = new.clone()
+    result[: len(old)] = 0
+    for part, former in zip(result.chunk(groups, 1), old.chunk(groups, 1), strict=True):
+        part[: len(old), : former.shape[1]] = former
+    return result
+
+
+def widened(weights: Mapping[str, Tensor], network: YoloCompact) -> dict[str, Tensor]:
+    """Weights for `network`, which is no narrower and no shallower than the one `weights` are of.
+
+    Both give the same levels but for what added bottlenecks do.
+
+    Args:
+        weights: of a `yolov5_compact`.
+        network: a fresh one, whose own weights fill what is new.
+    """
+    result = {}
+    for name, fresh in network.state_dict().items():
+        value = fresh.clone()
+        old = weights.get(name)
+        if old is None:
+            value = value * ADDED_SCALE if name.endswith("body.1.1.weight") else value
+        elif value.ndim == 4:
+            value = spread(old.to(value.dtype), value, joined_inputs(name))
+        elif value.ndim == 1:
+            value[: len(old)] = old
+        result[name] = value
+    return result

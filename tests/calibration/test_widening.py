@@ -1,0 +1,82 @@
+"""A larger compact detector that begins as a smaller one."""
+
+import pytest
+import torch
+
+from calibration.widening import joined_inputs, widened
+from engines.networks.yolov5_compact import YoloCompact, YoloConfig
+
+SMALL = YoloConfig(widths=(8, 8, 16, 24, 32), depths=(1, 1, 1, 1), head_width=16)
+WIDER = YoloConfig(widths=(8, 16, 24, 32, 48), depths=(1, 1, 1, 1), head_width=24)
+DEEPER = YoloConfig(widths=SMALL.widths, depths=(1, 2, 2, 1), head_width=16)
+IMAGE = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+def trained(config: YoloConfig, seed: int) -> YoloCompact:
+    """A network whose statistics are not those of a fresh one."""
+    torch.manual_seed(seed)
+    network = YoloCompact(config)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return network.eval()
+
+
+def levels(network: YoloCompact) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat([part.flatten() for level in network(IMAGE) for part in level])
+
+
+def grown(config: YoloConfig) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the small network says, the large one that began with its weights, and the large one before."""
+    small, large = trained(SMALL, 2), trained(config, 3)
+    before = levels(large)
+    large.load_state_dict(widened(small.state_dict(), large))
+    return levels(small), levels(large), before
+
+
+def test_a_wider_network_says_at_first_what_the_smaller_one_says() -> None:
+    small, large, before = grown(WIDER)
+    assert (before - small).abs().max() > 1
+    torch.testing.assert_close(large, small, rtol=1e-4, atol=1e-4)
+
+
+def test_a_deeper_one_says_nearly_that() -> None:
+    small, large, before = grown(DEEPER)
+    assert (large - small).abs().mean() < 0.1 * (before - small).abs().mean()
+
+
+def test_what_a_new_channel_finds_reaches_the_old_ones_by_training() -> None:
+    large = YoloCompact(WIDER)
+    large.load_state_dict(widened(YoloCompact(SMALL).state_dict(), large))
+    sum(box.square().sum() for box, _ in large(IMAGE)).backward()
+    weight = large.stage16[0][0].weight
+    new_to_old = weight.grad[: SMALL.widths[3], SMALL.widths[2] :]
+    assert not weight[: SMALL.widths[3], SMALL.widths[2] :].any()
+    assert new_to_old.abs().max() > 0
+
+
+def test_weights_of_the_same_size_stay_as_they_are() -> None:
+    network = trained(SMALL, 4)
+    result = widened(network.state_dict(), YoloCompact(SMALL))
+    assert all(torch.equal(value, result[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("stage8.0.0.weight", 1),
+        ("stage8.2.join.0.weight", 2),
+        ("stage32.2.join.0.weight", 4),
+        ("down_path16.0.through.0.0.weight", 2),
+        ("down_path8.past.0.weight", 2),
+        ("up_path32.through.1.body.1.0.weight", 1),
+        ("heads.0.box.weight", 1),
+    ],
+)
+def test_layers_take_as_many_pictures_as_the_network_joins(name: str, groups: int) -> None:
+    assert name in YoloCompact().state_dict()
+    assert joined_inputs(name) == groups
