@@ -9,7 +9,8 @@ a drift of the clocks meets all variants alike; figures are medians over the rep
 With `--graphs DIR` (the same networks as ONNX graphs of the same precision) it also measures what the graphs take off
 the host: the bare networks are cut out of them, compiled, and run with OpenCV and NumPy around them (`host_chain.py`).
 
-HAS NEVER RUN on a GPU: none was at hand when it was written. `make test` runs it on a fake one.
+With `--torch` torch runs the networks of `--detector` and `--pose` (`torch_engine.py`), where there is no TensorRT:
+what the chain adds to its engines is the same, the engines' own times are not TensorRT's.
 """
 
 import argparse
@@ -39,6 +40,7 @@ from engines.execution import ChainInfo, Targets, read_chain
 from engines.gpu import GpuState, find_gpu
 from engines.tensorrt_build import BuildSettings, build_engine, import_tensorrt, parse_compute_capability
 from engines.tensorrt_engine import TensorRtEngine, engine_tensors, open_tensorrt, read_engine
+from engines.weights_registry import OWN_WEIGHTS
 
 VARIANTS = {
     "in turn, graph": {"schedule": IN_TURN, "graphs": True},
@@ -50,7 +52,7 @@ WARM_UP, REPEATS = 50, 5
 
 
 def alone_ms(chain: DeviceChain, name: str, targets: int, count: int) -> float:
-    """Device time of one engine alone, on whatever its memory holds; median of `count` runs."""
+    """Device time of one engine alone, on zeros and as a graph where it can be one; median of `count` runs."""
     device, engine = chain.device, chain.engines[name]
     stream = device.stream(urgent=True)
     memory = {tensor: device.memory(one.nbytes(targets)) for tensor, one in engine.tensors.items()}
@@ -60,9 +62,15 @@ def alone_ms(chain: DeviceChain, name: str, targets: int, count: int) -> float:
     context = engine.context(memory, targets)
     began, ended = device.event(timed=True), device.event(timed=True)
     times = []
+    context.enqueue(stream)
+    stream.sync()
+    graph = device.capture(context.enqueue) if context.capturable(stream) else None
     for _ in range(WARM_UP + count):
         stream.record(began)
-        context.enqueue(stream)
+        if graph is None:
+            context.enqueue(stream)
+        else:
+            graph.launch(stream)
         stream.record(ended)
         ended.sync()
         times.append(ended.milliseconds_since(began))
@@ -132,6 +140,13 @@ def on_gpu(chain: DeviceChain, graphs: Path, gpu: GpuState, closing: contextlib.
             engines[name] = TensorRtEngine(runtime, engine, engine_tensors(engine, trt), trt, chain.device)
             closing.callback(engines[name].close)
     return as_run(chain.device, engines, closing)
+
+
+def by_torch(chain: DeviceChain, detector: Path, pose: Path, closing: contextlib.ExitStack) -> Run:
+    """The bare networks of two files, run by torch at float16 as in `torch_engine.open_torch`."""
+    from benchmarks.torch_engine import bare_engines
+
+    return as_run(chain.device, bare_engines(chain.info, detector, pose), closing)
 
 
 def as_run(device: Device, engines: Mapping[str, Engine], closing: contextlib.ExitStack) -> Run:
@@ -232,14 +247,26 @@ def report(
         np.ones((count, 15, 3), np.float32), np.ones((count, 15), np.float32), np.full(count, 0.3, np.float32)
     )
     run = on_gpu(chain, arguments.graphs, gpu, closing) if arguments.graphs else None
+    if arguments.torch:
+        run = by_torch(chain, arguments.detector, arguments.pose, closing)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "gpu": gpu.name,
         "driver": gpu.driver,
         "host": platform.processor() or platform.machine(),
-        "backend": chain.info.backend,
-        "engines": {name: one.network for name, one in chain.info.manifests.items()},
+        "backend": "torch" if arguments.torch else chain.info.backend,
+        "engines": {name: one.network for name, one in chain.info.manifests.items()}
+        | ({"detect": arguments.detector.stem, "pose": arguments.pose.stem} if arguments.torch else {}),
     } | measured(chain, frames, targets, arguments.frames, run)
+
+
+def opened(arguments: argparse.Namespace, info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str]]:
+    """The engines, and warnings."""
+    if not arguments.torch:
+        return open_tensorrt(info, gpu)
+    from benchmarks.torch_engine import open_torch
+
+    return open_torch(info, arguments.detector, arguments.pose), []
 
 
 def main() -> int:
@@ -249,6 +276,9 @@ def main() -> int:
     parser.add_argument(
         "--graphs", type=Path, help="the same networks as ONNX graphs, for host pre- and post-processing"
     )
+    parser.add_argument("--torch", action="store_true", help="run by torch; of --engines only the sizes are taken")
+    parser.add_argument("--detector", type=Path, default=OWN_WEIGHTS["detector"], help="with --torch")
+    parser.add_argument("--pose", type=Path, default=OWN_WEIGHTS["pose"], help="with --torch")
     parser.add_argument("--encoder", default="graded")
     parser.add_argument("--targets", type=int, default=1)
     parser.add_argument("--frames", type=int, default=300, help="a repeat")
@@ -259,7 +289,7 @@ def main() -> int:
         print(f"This benchmark needs a GPU, and {gpu.reason}. Nothing was measured.")
         return 4
     try:
-        chain, warnings = open_tensorrt(read_chain(arguments.engines, arguments.encoder), gpu)
+        chain, warnings = opened(arguments, read_chain(arguments.engines, arguments.encoder), gpu)
         with chain, contextlib.ExitStack() as closing:
             figures = report(arguments, chain, gpu, closing) | {"warnings": warnings}
     except PosemirrorError as error:

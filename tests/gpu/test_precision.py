@@ -3,18 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engines.graphs.detect import DetectPost
+from benchmarks.torch_engine import Detect, Pose
 from engines.graphs.encode import Encode
-from engines.graphs.pose import PosePost
-from engines.graphs.sampling import (
-    IMAGENET_DEVIATION,
-    IMAGENET_MEAN,
-    CropSampling,
-    LetterboxSampling,
-    Normalise,
-)
 from engines.networks.encoders import BonesEncoder
 from tests.fixtures import BlobDetector, PlantedPose, bright_blob
 
@@ -29,39 +21,12 @@ def place() -> torch.device:
     return torch.device("cuda")
 
 
-class Detect(nn.Module):
-    """`frame`, `anchor` -> `boxes`, the network at float16."""
-
-    def __init__(self, *, half: bool) -> None:
-        super().__init__()
-        self.half_precision = half
-        self.before = nn.Sequential(LetterboxSampling(FRAME, IMAGE), Normalise())
-        self.network = BlobDetector().half() if half else BlobDetector()
-        self.post = DetectPost(FRAME, IMAGE, PEOPLE, bins=BlobDetector.bins, strides=BlobDetector.strides)
-
-    def forward(self, frame: Tensor, anchor: Tensor) -> Tensor:
-        picture = self.before(frame)
-        boxes, classes = self.network(picture.half() if self.half_precision else picture)
-        result: Tensor = self.post(boxes.float(), classes.float(), anchor)
-        return result
+def detect(*, half: bool) -> Detect:
+    return Detect(BlobDetector(), FRAME, IMAGE, PEOPLE, half=half)
 
 
-class Pose(nn.Module):
-    """`frame`, `boxes`, `state`, `seconds` -> keypoints and the rest, the network at float16."""
-
-    def __init__(self, *, half: bool) -> None:
-        super().__init__()
-        self.half_precision = half
-        self.sample = CropSampling(FRAME, PEOPLE)
-        self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_DEVIATION)
-        self.network = PlantedPose().half() if half else PlantedPose()
-        self.post = PosePost(0.3)
-
-    def forward(self, frame: Tensor, boxes: Tensor, state: Tensor, seconds: Tensor) -> tuple[Tensor, ...]:
-        picture = self.normalise(self.sample(frame, boxes))
-        heatmaps = self.network(picture.half() if self.half_precision else picture)
-        result: tuple[Tensor, ...] = self.post(heatmaps.float(), boxes, state, seconds)
-        return result
+def pose(*, half: bool) -> Pose:
+    return Pose(PlantedPose(), FRAME, PEOPLE, 0.3, half=half)
 
 
 def frame() -> Tensor:
@@ -73,8 +38,8 @@ BOXES = torch.tensor([[150.0, 60.0, 330.0, 300.0, 0.9], [10.0, 10.0, 100.0, 200.
 
 def check_detect(place: torch.device) -> None:
     with torch.no_grad():
-        wanted = Detect(half=False)(frame(), torch.zeros(5))
-        got = Detect(half=True).to(place)(frame().to(place), torch.zeros(5, device=place)).cpu()
+        wanted = detect(half=False)(frame(), torch.zeros(5))[0]
+        got = detect(half=True).to(place)(frame().to(place), torch.zeros(5, device=place))[0].cpu()
     assert wanted[0].any()
     np.testing.assert_allclose(got[0], wanted[0], atol=1.0)
 
@@ -82,8 +47,8 @@ def check_detect(place: torch.device) -> None:
 def check_pose(place: torch.device) -> None:
     inputs = (frame(), BOXES, torch.zeros(PEOPLE, 17, 4), torch.ones(1))
     with torch.no_grad():
-        wanted = Pose(half=False)(*inputs)
-        got = [one.cpu() for one in Pose(half=True).to(place)(*(one.to(place) for one in inputs))]
+        wanted = pose(half=False)(*inputs)
+        got = [one.cpu() for one in pose(half=True).to(place)(*(one.to(place) for one in inputs))]
     shift = torch.linalg.vector_norm((got[0] - wanted[0])[..., :2], dim=-1)
     assert shift.median() < 0.1
     np.testing.assert_allclose(got[0][..., 2], wanted[0][..., 2], atol=0.02)
