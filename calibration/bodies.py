@@ -1,4 +1,4 @@
-"""Which boxes hold a body, by a pose teacher's word: it judges the false persons of a detector. Knows no detector."""
+"""Which boxes hold a body, or a whole one, by a pose teacher's word: it judges a detector's. Knows no detector."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,11 +7,14 @@ from calibration.crops import FloatArray, Image
 from calibration.evaluate_detector import iou_table
 from calibration.evaluate_pose import Predict
 from calibration.scene_persons import looked_at
+from engines.skeleton import VISIBLE_CONFIDENCE
 
 SURE_KEYPOINT = 0.6
 LEAST_KEYPOINTS = 8
 LEAST_OVERLAP = 0.5
 """IoU of a box and the bounds of the keypoints in it."""
+WHOLE_BODY = (5, 6, 11, 12, 13, 14, 15, 16)
+"""Shoulders, hips, knees and ankles."""
 
 
 def holds_body(picture: Image, box: FloatArray, teacher: Predict) -> bool:
@@ -34,3 +37,9 @@ def holds_body(picture: Image, box: FloatArray, teacher: Predict) -> bool:
 def hold_bodies(picture: Image, boxes: FloatArray, teacher: Predict) -> npt.NDArray[np.bool_]:
     """`holds_body` of each of the boxes `[M, 4]` or wider: `bool [M]`."""
     return np.array([holds_body(picture, box, teacher) for box in boxes], np.bool_)
+
+
+def show_whole_bodies(picture: Image, boxes: FloatArray, teacher: Predict) -> npt.NDArray[np.bool_]:
+    """In which of the boxes `[M, 4]` or wider the pose teacher sees shoulders, hips, knees and ankles: `bool [M]`."""
+    seen = [looked_at(picture, box, teacher)[1][WHOLE_BODY, 2] >= VISIBLE_CONFIDENCE for box in boxes]
+    return np.array([one.all() for one in seen], np.bool_)

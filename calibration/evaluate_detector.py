@@ -157,7 +157,11 @@ class DetectorEvaluation:
         return [np.asarray(~one) for one in known]
 
     def at_threshold(
-        self, found: list[FloatArray], threshold: float, false: list[npt.NDArray[np.bool_]] | None = None
+        self,
+        found: list[FloatArray],
+        threshold: float,
+        false: list[npt.NDArray[np.bool_]] | None = None,
+        wanted: list[npt.NDArray[np.bool_]] | None = None,
     ) -> tuple[float, float]:
         """Recall of whole persons at IoU 0.5, and false persons an image, at one confidence.
 
@@ -165,15 +169,16 @@ class DetectorEvaluation:
             found: as `detections` gives them.
             threshold: boxes of less confidence do not count.
             false: which boxes of each scene are false persons; by default those that are `unknown`.
+            wanted: which of the teacher's boxes of each scene are to be found; by default the `whole` ones.
         """
-        hits = wanted = wrong = 0
+        hits = people = wrong = 0
         verdicts = self.unknown(found) if false is None else false
-        for boxes, verdict, teacher, whole in zip(found, verdicts, self.teacher, self.whole, strict=True):
+        for boxes, verdict, teacher, whole in zip(found, verdicts, self.teacher, wanted or self.whole, strict=True):
             sure = boxes[:, 4] >= threshold
-            wanted += int(whole.sum())
+            people += int(whole.sum())
             hits += int((iou_table(boxes[sure], teacher[whole]) >= SAME_PERSON_IOU).any(0).sum()) if sure.any() else 0
             wrong += int((sure & verdict).sum())
-        return hits / max(wanted, 1), wrong / len(self.teacher)
+        return hits / max(people, 1), wrong / len(self.teacher)
 
     def at_false_persons(
         self,

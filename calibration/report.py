@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from calibration.bodies import hold_bodies
+from calibration.bodies import hold_bodies, show_whole_bodies
 from calibration.evaluate_detector import FALSE_PERSONS, THRESHOLDS, DetectorEvaluation, detector_of
 from calibration.evaluate_pose import STANDING, PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
 from engines.networks.hrnet import HRNET_CONFIGS
@@ -87,16 +88,19 @@ def print_detector_table(
 ) -> None:
     """Recall of the teacher's whole persons and false persons an image, at several confidences.
 
-    With a pose teacher, also the false persons in which it sees no body: the detector's teacher overlooks people.
+    With a pose teacher, also the recall of those whose whole body it sees, where the others are covered, in crowds for
+    the most part, and the false persons in which it sees no body: the detector's teacher overlooks people.
     """
     if not networks:
         return
     evaluation = DetectorEvaluation(crops)
     people = sum(int(whole.sum()) for whole in evaluation.whole)
     table = Table(title=f"Detector: {people} whole persons in {len(evaluation.scenes)} held-back pictures, IoU 0.5")
-    for heading in ("network", "confidence", "recall", "one deviation", "false persons an image", "without a body"):
-        table.add_column(heading)
     judge = onnx_predict(teacher) if teacher else None
+    bodies = whole_bodies(evaluation, judge) if judge else None
+    of_bodies = f"of {sum(int(one.sum()) for one in bodies)} whole bodies" if bodies else ""
+    for heading in ("network", "confidence", "recall", "one deviation", of_bodies, "false persons", "without a body"):
+        table.add_column(heading)
     for path in networks:
         network = detector_of(path).to(device).eval()
         found = evaluation.detections(network, device)
@@ -110,10 +114,20 @@ def print_detector_table(
         for column, verdicts in enumerate((unknown, bodiless) if judge else (unknown,)):
             recall, confidence = evaluation.at_false_persons(found, false=verdicts)
             limits = ["", f"under {FALSE_PERSONS}"] if column else [f"under {FALSE_PERSONS}", ""]
-            table.add_row(name, f"{confidence:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}", *limits)
+            seen = f"{evaluation.at_threshold(found, confidence, wanted=bodies)[0]:.3f}" if bodies else ""
+            table.add_row(name, f"{confidence:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}", seen, *limits)
         for threshold in THRESHOLDS:
             recall, wrong = evaluation.at_threshold(found, threshold)
+            seen = f"{evaluation.at_threshold(found, threshold, wanted=bodies)[0]:.3f}" if bodies else ""
             without = f"{evaluation.at_threshold(found, threshold, bodiless)[1]:.3f}" if judge else ""
             spread = f"{deviation(recall, people):.3f}"
-            table.add_row(name, f"{threshold}", f"{recall:.3f}", spread, f"{wrong:.3f}", without)
+            table.add_row(name, f"{threshold}", f"{recall:.3f}", spread, seen, f"{wrong:.3f}", without)
     console.print(table)
+
+
+def whole_bodies(evaluation: DetectorEvaluation, judge: Predict) -> list[npt.NDArray[np.bool_]]:
+    """Which of the teacher's boxes of each scene are `whole` and show a whole body: `bool [M]` each."""
+    wanted = [whole.copy() for whole in evaluation.whole]
+    for scene, whole in zip(evaluation.scenes, wanted, strict=True):
+        whole[whole] = show_whole_bodies(scene.picture, scene.boxes[whole], judge)
+    return wanted

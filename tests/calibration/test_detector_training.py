@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from calibration.bodies import hold_bodies
+from calibration.bodies import hold_bodies, show_whole_bodies
 from calibration.detector_loss import assigned, ciou, detector_losses, joined
 from calibration.detector_task import DetectorTask, padded
 from calibration.distill_training import Trainer, TrainSettings
@@ -256,3 +256,24 @@ def test_the_detector_learns_drawn_persons(tiny_crops: Path, tmp_path: Path) -> 
     losses = [sum(value for name, value in row.items() if name.endswith("_loss")) for row in trainer.state.history]
     assert losses[-1] < losses[0]
     assert 0 <= last["recall_0.4"] <= 1
+
+
+@pytest.mark.parametrize(("unseen", "whole"), [((), True), ((0, 3, 9), True), ((16,), False), ((6, 11), False)])
+def test_a_whole_body_shows_shoulders_hips_knees_and_ankles(unseen: tuple[int, ...], whole: bool) -> None:
+    def predict(windows: np.ndarray) -> np.ndarray:
+        maps = np.zeros((len(windows), 17, 64, 48), np.float32)
+        for joint in set(range(17)) - set(unseen):
+            maps[0, joint, 20, 20] = maps[1, MIRRORED_KEYPOINT[joint], 20, 28] = 0.9
+        return maps
+
+    picture, box = np.zeros((300, 300, 3), np.uint8), np.array([100, 50, 190, 170, 0.9], np.float32)
+    assert show_whole_bodies(picture, box[None], predict).tolist() == [whole]
+    assert show_whole_bodies(picture, np.zeros((0, 5), np.float32), predict).shape == (0,)
+
+
+def test_recall_can_be_of_some_of_the_persons(tiny_crops: Path) -> None:
+    evaluation = DetectorEvaluation(tiny_crops)
+    found = [boxes if index else boxes[:0] for index, boxes in enumerate(evaluation.teacher)]
+    some = [whole & (index > 0) for index, whole in enumerate(evaluation.whole)]
+    assert evaluation.at_threshold(found, 0.5)[0] == 0.75
+    assert evaluation.at_threshold(found, 0.5, wanted=some)[0] == 1.0
