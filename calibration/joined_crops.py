@@ -35,16 +35,16 @@ class JoinedCrops:
         )
         self.hashes = {name: value for crops in self._sets for name, value in crops.hashes.items()}
         self._cutouts: dict[int, CutoutSet] = {}
-        numbers = {crops.hashes_key(): number for number, crops in enumerate(self._sets)}
+        keys = [crops.hashes_key() for crops in self._sets]
         for stem in cutouts:
             outlines = CutoutSet(stem)
-            if outlines.crops_key not in numbers:
+            if outlines.crops_key not in keys:
                 raise BadInputError(
                     f"{stem} was cut out of other crops",
                     "cutouts belong to the crops trained on",
                     "run python -m calibration.cutouts on these crops",
                 )
-            self._cutouts[numbers[outlines.crops_key]] = outlines
+            self._cutouts |= {number: outlines for number, key in enumerate(keys) if key == outlines.crops_key}
             self.hashes |= outlines.hashes
 
     def __len__(self) -> int:

@@ -122,6 +122,14 @@ def test_others_are_out_of_sight_around_a_person_alone() -> None:
     assert alone(picture, keypoints) is picture
 
 
+def test_a_set_that_is_named_twice_has_its_outlines_both_times(tiny_crops: Path, cut: Path, tmp_path: Path) -> None:
+    joined = JoinedCrops([tiny_crops / "train", tiny_crops / "holdout", tiny_crops / "train"], None, [cut])
+    once, between = len(joined) // 2 - 2, range(len(joined) // 2 - 2, len(joined) // 2 + 2)
+    masked = [joined.has_mask(index) for index in range(len(joined))]
+    assert any(masked[:once]) and masked[:once] == masked[between.stop :]
+    assert not any(masked[index] for index in between)
+
+
 def test_cutouts_of_other_crops_are_refused(tiny_crops: Path, cut: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="other crops"):
         JoinedCrops([tiny_crops / "holdout"], tmp_path, [cut])
