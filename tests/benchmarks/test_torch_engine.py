@@ -1,0 +1,39 @@
+"""The graphs as torch modules, which a benchmark runs on a GPU without TensorRT, give what ONNX Runtime gives."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.host_chain import frames_of
+from benchmarks.torch_engine import modules_of
+from engines.contract import contract
+from engines.execution import CpuChain, Targets, read_chain
+from engines.weights_registry import OWN_WEIGHTS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@torch.no_grad()
+def test_modules_of_our_own_networks_agree_with_the_graphs_that_ship() -> None:
+    info = read_chain(ROOT / "engines" / "quickstart", "graded")
+    frame = frames_of(ROOT / "realtime" / "demo_clip" / "roof.mp4", info.frame_size, 1)[0]
+    modules = modules_of(info, OWN_WEIGHTS["detector"], OWN_WEIGHTS["pose"], half=False)
+    cpu = CpuChain(info, sampling="graph", threads=1)
+
+    boxes = cpu.detect(frame, np.zeros(4, np.float32))
+    assert boxes[0, 4] > 0.3
+    (found,) = modules["detect"].eval()(torch.from_numpy(frame), torch.zeros(5))
+    np.testing.assert_allclose(found, boxes, atol=0.1)  # the graphs' weights are stored as float16
+
+    state, row = np.zeros((1, 17, 4), np.float32), boxes[:1]
+    wanted = cpu.pose(frame, row, state, 0.5)
+    inputs = [torch.from_numpy(one) for one in (frame, row, state, np.full(1, 0.5, np.float32))]
+    outputs = [name for name, one in contract(info.manifests["pose"]).items() if not one.is_input]
+    for name, value in zip(outputs, modules["pose"].eval()(*inputs), strict=True):
+        np.testing.assert_allclose(value, getattr(wanted, name.replace("next_state", "state")), atol=0.5)
+
+    targets = Targets(wanted.joints, np.ones((1, 15), np.float32), np.full(1, 0.3, np.float32))
+    rows = [wanted.joints, targets.joints, targets.counts, targets.width]
+    scores = modules["encode"].eval()(*(torch.from_numpy(one) for one in rows))[-1]
+    np.testing.assert_allclose(scores, cpu.encode(wanted.joints, targets).score, atol=0.01)
