@@ -11,6 +11,8 @@ the host: the bare networks are cut out of them, compiled, and run with OpenCV a
 
 With `--torch` torch runs the networks of `--detector` and `--pose` (`torch_engine.py`), where there is no TensorRT:
 what the chain adds to its engines is the same, the engines' own times are not TensorRT's.
+
+HAS NEVER RUN to its end on a GPU (docs/gpu.md). `make test` runs it on a fake one.
 """
 
 import argparse
@@ -264,8 +266,13 @@ def opened(arguments: argparse.Namespace, info: ChainInfo, gpu: GpuState) -> tup
     """The engines, and warnings."""
     if not arguments.torch:
         return open_tensorrt(info, gpu)
-    from benchmarks.torch_engine import open_torch
-
+    try:
+        from benchmarks.torch_engine import open_torch
+    except ImportError as error:
+        raise EngineError(str(error), "--torch needs the build extra", "run pip install .[build]") from error
+    for path in (arguments.detector, arguments.pose):
+        if path.suffix not in (".safetensors", ".pth"):
+            raise BadInputError(f"{path} is a {path.suffix} file", ".safetensors and .pth are read", "give another")
     return open_torch(info, arguments.detector, arguments.pose), []
 
 
@@ -273,10 +280,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", type=Path, required=True)
     parser.add_argument("--clip", type=Path, required=True)
-    parser.add_argument(
-        "--graphs", type=Path, help="the same networks as ONNX graphs, for host pre- and post-processing"
-    )
-    parser.add_argument("--torch", action="store_true", help="run by torch; of --engines only the sizes are taken")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--graphs", type=Path, help="the same networks as ONNX graphs, for host pre- and post-processing")
+    way.add_argument("--torch", action="store_true", help="run by torch: of --engines all but the networks is taken")
     parser.add_argument("--detector", type=Path, default=OWN_WEIGHTS["detector"], help="with --torch")
     parser.add_argument("--pose", type=Path, default=OWN_WEIGHTS["pose"], help="with --torch")
     parser.add_argument("--encoder", default="graded")

@@ -17,6 +17,7 @@ from engines import device as protocol
 from engines.contract import contract
 from engines.cuda_device import CudaDevice, CudaStream
 from engines.device_chain import DeviceChain
+from engines.errors import EngineError
 from engines.execution import ChainInfo
 from engines.geometry import Size
 from engines.graphs.detect import LEAST_CONFIDENCE, DetectPost
@@ -110,7 +111,8 @@ class TorchContext:
     def enqueue(self, stream: protocol.Stream) -> None:
         """See `engines.device.Context`."""
         assert isinstance(stream, CudaStream)
-        with torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)), torch.cuda.use_mem_pool(self._pool):
+        on_stream = torch.cuda.stream(torch.cuda.ExternalStream(stream.handle))
+        with on_stream, torch.cuda.use_mem_pool(self._pool), torch.jit.optimized_execution(False):
             for place, value in zip(self._outputs, self._module(*self._inputs), strict=True):
                 place.copy_(value)
 
@@ -132,7 +134,7 @@ class TorchEngine:
 
     def __init__(self, module: nn.Module, tensors: Mapping[str, protocol.Tensor]) -> None:
         self._module, self.tensors = module.cuda().eval(), tensors
-        self._traced: dict[int, nn.Module] = {}
+        self._traced: dict[tuple[torch.Size, ...], nn.Module] = {}
 
     @torch.no_grad()
     def context(self, memory: Mapping[str, protocol.Memory], targets: int) -> TorchContext:
@@ -143,9 +145,11 @@ class TorchEngine:
         }
         inputs = [views[name] for name, one in self.tensors.items() if one.is_input]
         outputs = [views[name] for name, one in self.tensors.items() if not one.is_input]
-        if targets not in self._traced:
-            self._traced[targets] = torch.jit.trace(self._module, tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
-        return TorchContext(self._traced[targets], inputs, outputs)
+        shapes = tuple(one.shape for one in inputs)
+        if shapes not in self._traced:
+            with torch.jit.optimized_execution(False):  # it would compile in the second run, which may be captured
+                self._traced[shapes] = torch.jit.trace(self._module, tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
+        return TorchContext(self._traced[shapes], inputs, outputs)
 
     def close(self) -> None:
         """See `engines.device.Engine`."""
@@ -163,11 +167,21 @@ def modules_of(info: ChainInfo, detector: Path, pose: Path, *, half: bool) -> di
 
 
 def open_torch(info: ChainInfo, detector: Path, pose: Path, *, half: bool = True) -> DeviceChain:
-    """The three graphs on the GPU, run by torch; see `modules_of`. Closed by the caller."""
+    """The three graphs on the GPU, run by torch; see `modules_of`. Closed by the caller.
+
+    Raises:
+        EngineError: torch finds no GPU, or weights that do not fit.
+    """
+    if not torch.cuda.is_available():
+        raise EngineError(
+            f"torch {torch.__version__} finds no CUDA device",
+            "a build of torch for CUDA is needed",
+            "install one, or leave --torch out",
+        )
     torch.backends.cudnn.benchmark = True
-    device = CudaDevice()
     tensors = {name.partition("_")[0]: contract(manifest) for name, manifest in info.manifests.items()}
     modules = modules_of(info, detector, pose, half=half)
+    device = CudaDevice()
     return DeviceChain(info, device, {name: TorchEngine(module, tensors[name]) for name, module in modules.items()})
 
 

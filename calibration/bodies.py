@@ -1,4 +1,4 @@
-"""Which boxes hold a body, or a whole one, by a pose teacher's word: it judges a detector's. Knows no detector."""
+"""Which boxes hold a body, or a whole one, by a pose teacher's word, to judge a detector by. Knows no detector."""
 
 import numpy as np
 import numpy.typing as npt

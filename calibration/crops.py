@@ -123,9 +123,12 @@ class CropSet:
             cache.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             store = np.memmap(partial, np.uint8, "w+", shape=shape)
+
+            def decode(index: int) -> None:
+                store[index] = self.picture(index)
+
             with ThreadPoolExecutor() as pool:  # OpenCV decodes without Python's lock
-                for index, picture in enumerate(pool.map(self.picture, range(len(self)))):
-                    store[index] = picture
+                list(pool.map(decode, range(len(self))))
             store.flush()
             partial.replace(path)
         return np.memmap(path, np.uint8, "r", shape=shape)

@@ -42,6 +42,13 @@ def sides(text: str) -> tuple[int, int]:
     return width, height
 
 
+def count(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
 def fits_strides(width: int, height: int) -> bool:
     """Whether the networks can take pictures of this size."""
     return min(width, height) >= 32 and not width % 32 and not height % 32
@@ -86,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--average", type=float, default=0.998, help="of the weights' moving average, a step")
         train.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
         train.add_argument("--threads", type=int, default=0, help="CPU threads of the network; 0: all")
-        train.add_argument("--loaders", type=int, default=1, help="processes that make batches")
+        train.add_argument("--loaders", type=count, default=1, help="processes that make batches; 0: this one")
         train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         if name == "detector":
             train.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
@@ -154,6 +161,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
             cutouts=options.cutouts,
             more_crops=options.more_crops,
         )
+        torch.manual_seed(options.seed)
         initial = widened(initial, task.network()) if initial else None
         Trainer(task, settings, options.out, device, options.resume, initial).train(console)
         return

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from calibration.distill_curves import write_curves
 from calibration.optimizer import optimizers, schedule
-from engines.errors import BadInputError
+from engines.errors import BadInputError, PosemirrorError
+from engines.networks.state_dicts import fill
 
 Batch = TypeVar("Batch")
 
@@ -40,7 +41,7 @@ class Task(Protocol[Batch]):
         ...
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """Batch `index` of an epoch: the same one whenever asked. Called in loader processes, forked from this one."""
+        """Batch `index` of an epoch: the same one whenever asked. Called in loader processes, where there are any."""
         ...
 
     def losses(self, network: nn.Module, batch: Batch, device: torch.device) -> dict[str, Tensor]:
@@ -140,14 +141,17 @@ def average_into(averaged: nn.Module, network: nn.Module, keep: float) -> None:
             target.copy_(value)
 
 
-class TaskBatches(Dataset[Batch]):
-    """A task's batches by epoch and index, as a `DataLoader` asks for them."""
+class TaskBatches(Dataset[Any], Generic[Batch]):
+    """A task's batches by epoch and index, as a `DataLoader` asks for them; for a user's error that error."""
 
     def __init__(self, task: Task[Batch]) -> None:
         self.task = task
 
-    def __getitem__(self, place: tuple[int, int]) -> Batch:
-        return self.task.batch(*place)
+    def __getitem__(self, place: tuple[int, int]) -> Batch | PosemirrorError:
+        try:
+            return self.task.batch(*place)
+        except PosemirrorError as error:  # raised in a loader it would come out as another one
+            return error
 
 
 def batches_from(task: Task[Batch], epochs: range, loaders: int) -> Iterator[Batch]:
@@ -156,10 +160,13 @@ def batches_from(task: Task[Batch], epochs: range, loaders: int) -> Iterator[Bat
     Args:
         task: whose.
         epochs: which.
-        loaders: how many processes; with 0 each batch is made here when it is asked for.
+        loaders: how many processes, forked at once; with 0 each batch is made here when it is asked for.
+
+    Raises:
+        PosemirrorError: the one that the task raised, when its batch is asked for.
     """
     places = [(epoch, index) for epoch in epochs for index in range(task.batches(epoch))]
-    return iter(
+    made: Iterator[Batch | PosemirrorError] = iter(
         DataLoader(
             TaskBatches(task),
             batch_size=None,
@@ -168,6 +175,14 @@ def batches_from(task: Task[Batch], epochs: range, loaders: int) -> Iterator[Bat
             multiprocessing_context="fork" if loaders else None,
         )
     )
+    return map(checked, made)
+
+
+def checked(batch: Batch | PosemirrorError) -> Batch:
+    """A batch, or the error in its place, raised."""
+    if isinstance(batch, PosemirrorError):
+        raise batch
+    return batch
 
 
 class Trainer(Generic[Batch]):
@@ -180,6 +195,9 @@ class Trainer(Generic[Batch]):
         device: where the network lives.
         resume: go on from `checkpoint.pt`.
         initial: weights to begin with, where not resuming.
+
+    Raises:
+        EngineError: `initial` does not fit.
     """
 
     def __init__(
@@ -196,7 +214,7 @@ class Trainer(Generic[Batch]):
         torch.manual_seed(settings.seed)
         network = task.network()
         if initial is not None:
-            network.load_state_dict(initial)
+            fill(network, initial, task.name, "--init takes weights of the network that is trained")
         network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = RunState(
             network, deepcopy(network).eval(), optimizers(network, settings.optimizer, settings.learning_rate)

@@ -173,7 +173,8 @@ class DetectorEvaluation:
         """
         hits = people = wrong = 0
         verdicts = self.unknown(found) if false is None else false
-        for boxes, verdict, teacher, whole in zip(found, verdicts, self.teacher, wanted or self.whole, strict=True):
+        people_of = self.whole if wanted is None else wanted
+        for boxes, verdict, teacher, whole in zip(found, verdicts, self.teacher, people_of, strict=True):
             sure = boxes[:, 4] >= threshold
             people += int(whole.sum())
             hits += int((iou_table(boxes[sure], teacher[whole]) >= SAME_PERSON_IOU).any(0).sum()) if sure.any() else 0

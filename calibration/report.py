@@ -98,8 +98,9 @@ def print_detector_table(
     table = Table(title=f"Detector: {people} whole persons in {len(evaluation.scenes)} held-back pictures, IoU 0.5")
     judge = onnx_predict(teacher) if teacher else None
     bodies = whole_bodies(evaluation, judge) if judge else None
-    of_bodies = f"of {sum(int(one.sum()) for one in bodies)} whole bodies" if bodies else ""
-    for heading in ("network", "confidence", "recall", "one deviation", of_bodies, "false persons", "without a body"):
+    counted = sum(int(one.sum()) for one in bodies) if bodies else 0
+    headings = ["network", "confidence", "recall", "one deviation", f"recall of {counted} whole bodies"]
+    for heading in (*headings, "false persons an image", "without a body"):
         table.add_column(heading)
     for path in networks:
         network = detector_of(path).to(device).eval()

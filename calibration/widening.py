@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from engines.errors import EngineError
 from engines.networks.yolov5_compact import YoloCompact
 
 JOINED_INPUTS = {"stage32.2.join": 4, "down_path16": 2, "down_path8": 2, "up_path16": 2, "up_path32": 2}
@@ -40,6 +41,11 @@ def spread(old: Tensor, new: Tensor, groups: int) -> Tensor:
     return result
 
 
+def fits(old: Tensor, new: Tensor) -> bool:
+    """Whether a value has room in another one's place."""
+    return old.ndim == new.ndim and all(one <= other for one, other in zip(old.shape, new.shape, strict=True))
+
+
 def widened(weights: Mapping[str, Tensor], network: YoloCompact) -> dict[str, Tensor]:
     """Weights for `network`, which is no narrower and no shallower than the one `weights` are of.
 
@@ -48,9 +54,19 @@ def widened(weights: Mapping[str, Tensor], network: YoloCompact) -> dict[str, Te
     Args:
         weights: of a `yolov5_compact`.
         network: a fresh one, whose own weights fill what is new.
+
+    Raises:
+        EngineError: `weights` are of another network, or of a larger one.
     """
-    result = {}
-    for name, fresh in network.state_dict().items():
+    result, own = {}, network.state_dict()
+    odd = [name for name, old in weights.items() if name not in own or not fits(old, own[name])]
+    if odd or not weights:
+        raise EngineError(
+            f"{len(odd)} of {len(weights)} weights to begin with do not fit a yolov5_compact ({', '.join(odd[:3])})",
+            "those of one that is no wider and no deeper are allowed",
+            "give another --init, or leave it out",
+        )
+    for name, fresh in own.items():
         value = fresh.clone()
         old = weights.get(name)
         if old is None:
@@ -59,5 +75,7 @@ def widened(weights: Mapping[str, Tensor], network: YoloCompact) -> dict[str, Te
             value = spread(old.to(value.dtype), value, joined_inputs(name))
         elif value.ndim == 1:
             value[: len(old)] = old
+        else:
+            value = old.clone()
         result[name] = value
     return result

@@ -25,6 +25,10 @@ class PosemirrorError(Exception):
         self.seen, self.allowed, self.next_step = seen, allowed, next_step
         super().__init__(f"{seen}; {allowed}; {next_step}.")
 
+    def __reduce__(self) -> tuple[type["PosemirrorError"], tuple[str, str, str]]:
+        """So that it passes from one process to another."""
+        return type(self), (self.seen, self.allowed, self.next_step)
+
 
 class BadInputError(PosemirrorError):
     """A bad argument or input file. Exit code 2."""

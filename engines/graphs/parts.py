@@ -18,8 +18,8 @@ from engines.errors import EngineError
 
 OPSET = 17
 NETWORK = "network"
-SHARED_BYTES = 1024
-"""Initializers of the network at least this large lie once, in the weights file beside the graphs."""
+SHARED_VALUES = 256
+"""Initializers of the network of at least this many values lie once, in the weights file beside the graphs."""
 
 
 def export_part(
@@ -196,11 +196,16 @@ def audit_types(model: ModelProto, precision: str) -> None:
         )
 
 
-def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path) -> None:
-    """Writes graphs that hold the same network; its large tensors lie once in the file `weights` beside them."""
+def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path, *, stored_half: bool = False) -> None:
+    """Writes graphs that hold the same network; its large tensors lie once in the file `weights` beside them.
+
+    With `stored_half` they lie there as float16, and the graphs bring them to float32 when they are opened.
+    """
     places: dict[str, tuple[int, int]] = {}
     with weights.open("wb") as file:
         for path, model in models.items():
+            if stored_half:
+                store_half(model)
             for tensor in network_tensors(model.graph.initializer):
                 raw = numpy_helper.to_array(tensor).tobytes()
                 if tensor.name not in places:
@@ -210,12 +215,27 @@ def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path) -> No
             onnx.save_model(model, path)
 
 
+def store_half(model: ModelProto) -> None:
+    """Makes the large float32 weights of a graph's network float16, each with a cast, in place."""
+    casts = []
+    for tensor in network_tensors(model.graph.initializer):
+        if tensor.data_type == TensorProto.FLOAT:
+            name = tensor.name
+            tensor.CopyFrom(half(tensor))
+            tensor.name = f"{name}_half"
+            casts.append(cast(tensor.name, name, TensorProto.FLOAT))
+            casts[-1].name = f"{name}_cast"  # a part of the network
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
 def network_tensors(tensors: Iterable[TensorProto]) -> list[TensorProto]:
     """The large weights of the network."""
     return [
         tensor
         for tensor in tensors
-        if tensor.name.startswith(f"{NETWORK}/") and numpy_helper.to_array(tensor).nbytes >= SHARED_BYTES
+        if tensor.name.startswith(f"{NETWORK}/") and int(np.prod(tensor.dims)) >= SHARED_VALUES
     ]
 
 

@@ -32,9 +32,9 @@ class YoloConfig:
         reg_max: bins of each side's distance, in strides: sides reach (reg_max - 1) * stride px from the cell.
     """
 
-    widths: tuple[int, int, int, int, int] = (16, 32, 64, 96, 128)
-    depths: tuple[int, int, int, int] = (1, 2, 2, 1)
-    head_width: int = 48
+    widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 256)
+    depths: tuple[int, int, int, int] = (1, 2, 3, 1)
+    head_width: int = 64
     reg_max: int = 8
 
 

@@ -14,6 +14,12 @@ from engines.weights_registry import OWN_WEIGHTS
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def close(seen: torch.Tensor, wanted: np.ndarray) -> None:
+    """Px and a confidence at the end, or speeds of a first frame; the graphs' weights are stored as float16."""
+    np.testing.assert_allclose(seen[..., :-1], wanted[..., :-1], atol=0.1)
+    np.testing.assert_allclose(seen[..., -1], wanted[..., -1], atol=0.005)
+
+
 @torch.no_grad()
 def test_modules_of_our_own_networks_agree_with_the_graphs_that_ship() -> None:
     info = read_chain(ROOT / "engines" / "quickstart", "graded")
@@ -24,14 +30,14 @@ def test_modules_of_our_own_networks_agree_with_the_graphs_that_ship() -> None:
     boxes = cpu.detect(frame, np.zeros(4, np.float32))
     assert boxes[0, 4] > 0.3
     (found,) = modules["detect"].eval()(torch.from_numpy(frame), torch.zeros(5))
-    np.testing.assert_allclose(found, boxes, atol=0.1)  # the graphs' weights are stored as float16
+    close(found, boxes)
 
     state, row = np.zeros((1, 17, 4), np.float32), boxes[:1]
     wanted = cpu.pose(frame, row, state, 0.5)
     inputs = [torch.from_numpy(one) for one in (frame, row, state, np.full(1, 0.5, np.float32))]
     outputs = [name for name, one in contract(info.manifests["pose"]).items() if not one.is_input]
     for name, value in zip(outputs, modules["pose"].eval()(*inputs), strict=True):
-        np.testing.assert_allclose(value, getattr(wanted, name.replace("next_state", "state")), atol=0.5)
+        close(value, getattr(wanted, name.replace("next_state", "state")))
 
     targets = Targets(wanted.joints, np.ones((1, 15), np.float32), np.full(1, 0.3, np.float32))
     rows = [wanted.joints, targets.joints, targets.counts, targets.width]

@@ -11,6 +11,7 @@ from calibration.distill import export, main
 from calibration.distill_training import Trainer, TrainSettings, average_into, averaged_weights, batches_from
 from calibration.optimizer import optimizers, orthogonalised, schedule
 from calibration.pose_task import PoseBatch, PoseTask
+from engines.errors import BadInputError, EngineError
 from engines.networks.hrnet import HRNET_CONFIGS, hrnet
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
@@ -129,7 +130,23 @@ def test_the_average_moves_weights_and_statistics_and_copies_counters() -> None:
     assert int(first.num_batches_tracked) == 7
 
 
-@pytest.mark.parametrize("loaders", [0, 3])
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_users_error_comes_out_of_a_loader_as_it_is(tiny_crops: Path, tmp_path: Path, loaders: int) -> None:
+    class BrokenTask(PoseTask):
+        def batch(self, epoch: int, index: int) -> PoseBatch:
+            raise BadInputError("crop 3 is no JPEG", "every crop is one", "fetch the crops again")
+
+    batches = batches_from(small_task(tiny_crops, tmp_path, BrokenTask), range(1), loaders)
+    with pytest.raises(BadInputError, match="crop 3 is no JPEG; every crop is one; fetch the crops again"):
+        next(batches)
+
+
+def test_weights_of_another_network_are_no_beginning(tiny_crops: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="--init"):
+        Trainer(small_task(tiny_crops, tmp_path), SETTINGS, tmp_path / "run", CPU, initial={"weight": torch.ones(1)})
+
+
+@pytest.mark.parametrize("loaders", [0, 2])
 def test_batches_come_in_order_whatever_the_loaders(tiny_crops: Path, tmp_path: Path, loaders: int) -> None:
     task = small_task(tiny_crops, tmp_path)
     places = [(epoch, index) for epoch in (4, 5) for index in range(task.batches(epoch))]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from calibration.widening import joined_inputs, widened
+from engines.errors import EngineError
 from engines.networks.yolov5_compact import YoloCompact, YoloConfig
 
 SMALL = YoloConfig(widths=(8, 8, 16, 24, 32), depths=(1, 1, 1, 1), head_width=16)
@@ -23,6 +24,12 @@ def trained(config: YoloConfig, seed: int) -> YoloCompact:
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
     return network.eval()
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    for other in (YoloCompact(WIDER), YoloCompact(DEEPER), torch.nn.Conv2d(3, 8, 3)):
+        with pytest.raises(EngineError, match="no wider and no deeper"):
+            widened(other.state_dict(), YoloCompact(SMALL))
 
 
 def levels(network: YoloCompact) -> torch.Tensor:
@@ -61,6 +68,7 @@ def test_what_a_new_channel_finds_reaches_the_old_ones_by_training() -> None:
 
 def test_weights_of_the_same_size_stay_as_they_are() -> None:
     network = trained(SMALL, 4)
+    network.stage8[0][1].num_batches_tracked.fill_(7)
     result = widened(network.state_dict(), YoloCompact(SMALL))
     assert all(torch.equal(value, result[name]) for name, value in network.state_dict().items())
 

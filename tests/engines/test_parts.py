@@ -207,6 +207,17 @@ def test_graphs_that_share_weights_compute_the_same_from_their_files(tmp_path: P
     np.testing.assert_array_equal(run(opened["cut"], picture=Before()(FRAME).numpy())[0], wanted_maps)
 
 
+def test_weights_stored_as_float16_take_half_the_place_and_compute_in_float32(tmp_path: Path) -> None:
+    model = join(parts(), OUTPUTS)
+    (wanted, *_) = run(open_graph(model), frame=FRAME.numpy())
+    save_sharing_weights({tmp_path / "one.onnx": model}, tmp_path / "w.weights", stored_half=True)
+    assert (tmp_path / "w.weights").stat().st_size == Network().first.weight.numel() * 2
+    audit_types(onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "one.onnx")), "fp32")
+    opened = onnxruntime.InferenceSession(str(tmp_path / "one.onnx"), providers=["CPUExecutionProvider"])
+    (seen, *_) = run(opened, frame=FRAME.numpy())
+    assert 0 < np.abs(seen - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
 def test_large_weights_lie_once_in_their_file_and_small_ones_in_the_graph(tmp_path: Path) -> None:
     whole = parts()
     models = {tmp_path / f"{name}.onnx": join(whole, OUTPUTS) for name in ("one", "other")}

@@ -20,12 +20,12 @@ def test_each_level_gives_distances_and_one_class() -> None:
         assert person.shape == (1, 1, 192 // stride, 320 // stride)
 
 
-def test_its_cost_stays_under_a_quarter_giga_mac() -> None:
+def test_its_cost_stays_under_two_fifths_of_a_giga_mac() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         YoloCompact().eval()(IMAGE)
-    assert counter.get_total_flops() / 2e9 < 0.25
+    assert counter.get_total_flops() / 2e9 < 0.4
 
 
 def test_onnx_agrees_with_torch(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_weights_round_trip_in_half_precision() -> None:
 
 
 def test_weights_of_another_size_are_refused_by_name() -> None:
-    other = YoloCompact(YoloConfig(head_width=64))
+    other = YoloCompact(YoloConfig(head_width=48))
     with pytest.raises(EngineError, match=r"heads\.0\.stem\.0\.weight"):
         load_yolov5_compact(other.state_dict())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.host_chain import frames_of
+from benchmarks.host_chain import Picture, frames_of
 from benchmarks.torch_engine import open_torch
 from engines.cuda_chain import CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
@@ -18,35 +18,41 @@ from engines.weights_registry import OWN_WEIGHTS
 from tests.gpu.test_device import through
 
 ROOT = Path(__file__).resolve().parents[2]
-INFO = read_chain(ROOT / "engines" / "quickstart", "graded")
-PICTURES = frames_of(ROOT / "realtime" / "demo_clip" / "roof.mp4", INFO.frame_size, 40)[-4:]
 
 
 @pytest.fixture(scope="module")
 def chain(gpu: GpuState) -> Iterator[DeviceChain]:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device that torch can use")
-    with open_torch(INFO, OWN_WEIGHTS["detector"], OWN_WEIGHTS["pose"]) as opened:
+    info = read_chain(ROOT / "engines" / "quickstart", "graded")
+    with open_torch(info, OWN_WEIGHTS["detector"], OWN_WEIGHTS["pose"]) as opened:
         yield opened
 
 
-def test_they_find_at_float16_what_onnx_runtime_finds(chain: DeviceChain) -> None:
-    cpu, state = CpuChain(INFO, sampling="graph"), np.zeros((1, 17, 4), np.float32)
-    boxes = cpu.detect(PICTURES[0], np.zeros(4, np.float32))
+@pytest.fixture(scope="module")
+def pictures(chain: DeviceChain) -> list[Picture]:
+    return frames_of(ROOT / "realtime" / "demo_clip" / "roof.mp4", chain.info.frame_size, 40)[-4:]
+
+
+def test_they_find_at_float16_what_onnx_runtime_finds(chain: DeviceChain, pictures: list[Picture]) -> None:
+    cpu, state = CpuChain(chain.info, sampling="graph"), np.zeros((1, 17, 4), np.float32)
+    boxes = cpu.detect(pictures[0], np.zeros(4, np.float32))
     assert boxes[0, 4] > 0.3
-    np.testing.assert_allclose(chain.detect(PICTURES[0], np.zeros(5, np.float32))[0, :4], boxes[0, :4], atol=3)
-    wanted, got = (one.pose(PICTURES[0], boxes[:1], state, 0.0).keypoints for one in (cpu, chain))
-    seen = wanted[..., 2] >= INFO.visible_confidence
+    np.testing.assert_allclose(chain.detect(pictures[0], np.zeros(5, np.float32))[0, :4], boxes[0, :4], atol=3)
+    wanted, got = (one.pose(pictures[0], boxes[:1], state, 0.0).keypoints for one in (cpu, chain))
+    seen = wanted[..., 2] >= chain.info.visible_confidence
     assert np.median(np.linalg.norm((got - wanted)[..., :2], axis=-1)[seen]) < 0.3
 
 
 @pytest.mark.parametrize("schedule", [IN_TURN, SIDE_BY_SIDE], ids=lambda schedule: schedule.name)
-def test_graphs_give_the_same_bits_as_plain_enqueueing(chain: DeviceChain, schedule: Schedule) -> None:
+def test_graphs_give_the_same_bits_as_plain_enqueueing(
+    chain: DeviceChain, pictures: list[Picture], schedule: Schedule
+) -> None:
     targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
     results = []
     for graphs in (True, False):
         how = {"schedule": schedule, "graphs": graphs}
         with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
             assert running.uses_graphs == graphs
-            results.append(through(running, PICTURES, 60))
+            results.append(through(running, pictures, 60))
     assert results[0] == results[1]
