@@ -16,6 +16,7 @@ from engines.cuda_chain import DEPTH, CudaChain
 from engines.cuda_device import CudaDevice
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device import Tensor
+from engines.device_chain import DeviceChain
 from engines.execution import Targets
 from engines.tensorrt_engine import contract
 from tests.realtime.fakes import chain_info
@@ -93,6 +94,18 @@ def through(chain: CudaChain, pictures: list[npt.NDArray[np.uint8]], count: int)
     while chain.in_flight:
         collect()
     return outputs
+
+
+def check_same_bits(chain: DeviceChain, schedule: Schedule, pictures: list[npt.NDArray[np.uint8]], count: int) -> None:
+    """Real engines give the same bits as graphs and in plain enqueueing."""
+    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
+    results = []
+    for graphs in (True, False):
+        how = {"schedule": schedule, "graphs": graphs}
+        with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
+            assert running.uses_graphs == graphs
+            results.append(through(running, pictures, count))
+    assert results[0] == results[1]
 
 
 def test_bytes_go_up_and_come_back(device: CudaDevice) -> None:

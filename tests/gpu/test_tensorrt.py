@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from engines.build import BuildEvents, BuildRequest, Network, Prepared, write_engine
-from engines.cuda_chain import CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device_chain import DeviceChain
 from engines.errors import EngineError
@@ -16,7 +15,7 @@ from engines.gpu import GpuState, choose_backend
 from engines.tensorrt_build import parse_compute_capability
 from engines.tensorrt_engine import open_tensorrt
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
-from tests.gpu.test_device import through
+from tests.gpu.test_device import check_same_bits
 
 FRAME, IMAGE = (180, 320), (96, 160)
 PICTURES = [bright_blob(FRAME, 60 + 12 * index, 90, 24) for index in range(8)]
@@ -65,11 +64,4 @@ def test_engines_agree_with_onnx_runtime(chain: DeviceChain, folders: tuple[Path
 
 @pytest.mark.parametrize("schedule", [IN_TURN, SIDE_BY_SIDE], ids=lambda schedule: schedule.name)
 def test_graphs_give_the_same_bits_as_plain_enqueueing(chain: DeviceChain, schedule: Schedule) -> None:
-    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
-    results = []
-    for graphs in (True, False):
-        how = {"schedule": schedule, "graphs": graphs}
-        with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
-            assert running.uses_graphs == graphs
-            results.append(through(running, PICTURES, 200))
-    assert results[0] == results[1]
+    check_same_bits(chain, schedule, PICTURES, 200)

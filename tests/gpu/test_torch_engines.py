@@ -9,13 +9,12 @@ import torch
 
 from benchmarks.host_chain import Picture, frames_of
 from benchmarks.torch_engine import open_torch
-from engines.cuda_chain import CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device_chain import DeviceChain
-from engines.execution import CpuChain, Targets, read_chain
+from engines.execution import CpuChain, read_chain
 from engines.gpu import GpuState
 from engines.weights_registry import OWN_WEIGHTS
-from tests.gpu.test_device import through
+from tests.gpu.test_device import check_same_bits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,11 +47,4 @@ def test_they_find_at_float16_what_onnx_runtime_finds(chain: DeviceChain, pictur
 def test_graphs_give_the_same_bits_as_plain_enqueueing(
     chain: DeviceChain, pictures: list[Picture], schedule: Schedule
 ) -> None:
-    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
-    results = []
-    for graphs in (True, False):
-        how = {"schedule": schedule, "graphs": graphs}
-        with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
-            assert running.uses_graphs == graphs
-            results.append(through(running, pictures, 60))
-    assert results[0] == results[1]
+    check_same_bits(chain, schedule, pictures, 60)
