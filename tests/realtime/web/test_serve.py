@@ -6,9 +6,11 @@ import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +116,7 @@ class Station:
         self.code: int | None = None
         self.said = ""
         self._capsys = capsys
+        self._output: Any = sys.stdout  # capsys's own
         self._thread = threading.Thread(target=self._run, args=(words,), daemon=True)
         self._thread.start()
 
@@ -122,12 +125,15 @@ class Station:
 
     def url(self) -> str:
         """As soon as it was printed."""
-        while self._thread.is_alive():
-            self.said += self._capsys.readouterr().out
-            found = re.search(r"Browser: (http://[^/\s]+)/\S*\n", self.said)
+        ends = time.monotonic() + DEADLINE_SECONDS
+        said = ""
+        while self._thread.is_alive() and time.monotonic() < ends:
+            said = self._output.getvalue()  # readouterr would lose what is printed while it empties the buffer
+            found = re.search(r"Browser: (http://[^/\s]+)/\S*\n", said)
             if found:
                 return found[1]
-        raise AssertionError(self.said)
+            time.sleep(0.005)
+        raise AssertionError(said)
 
     def ended(self) -> int | None:
         """Its exit code, when it has come to its end."""
