@@ -101,10 +101,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The graphs of one engine, ready to be written for a backend.
-
-    `stored_half`: graphs for a CPU keep the network's weights as float16, rounded after batch norms were folded in.
-    """
+    """The graphs of one engine, ready to be written for a backend."""
 
     name: str
     graphs: Graphs
@@ -112,7 +109,6 @@ class Prepared:
     masked: bool = True
     image_size: Size = (0, 0)
     frame_size: Size = field(default=(0, 0))
-    stored_half: bool = False
 
 
 def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
@@ -196,14 +192,7 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
     # the host hears of all, to know who is who; on a GPU the first `people` boxes go straight on to the pose engine
     graphs = detect_graphs(detector, request.frame_size, image_size, MOST_PEOPLE, request.precision)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared(
-        "detect",
-        graphs,
-        network,
-        image_size=image_size,
-        frame_size=request.frame_size,
-        stored_half=request.detector == OWN_NAME,
-    )
+    return Prepared("detect", graphs, network, image_size=image_size, frame_size=request.frame_size)
 
 
 def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
@@ -216,14 +205,7 @@ def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
         part = torch_pose_network(load_pose_network(weights.path), request.people)
     graphs = pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared(
-        "pose",
-        graphs,
-        network,
-        image_size=(256, 192),
-        frame_size=request.frame_size,
-        stored_half=request.pose == OWN_NAME,
-    )
+    return Prepared("pose", graphs, network, image_size=(256, 192), frame_size=request.frame_size)
 
 
 def given_pose_network(path: Path, people: int) -> onnx.ModelProto:
@@ -278,7 +260,9 @@ def write_engine(prepared: Prepared, request: BuildRequest, folder: Path, events
         models = {graph_path: prepared.graphs.whole}
         if prepared.graphs.cut is not None:
             models[cut_path] = prepared.graphs.cut
-        save_sharing_weights(models, weights_path, stored_half=prepared.stored_half)
+        # our own networks' weights are float16, rounded once more after batch norms were folded in
+        own = {"detect": request.detector, "pose": request.pose}.get(prepared.name) == OWN_NAME
+        save_sharing_weights(models, weights_path, stored_half=own)
         if not weights_path.stat().st_size:
             weights_path.unlink()
         graph_sha256 = file_sha256(graph_path)

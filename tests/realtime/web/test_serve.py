@@ -132,7 +132,7 @@ class Station:
             found = re.search(r"Browser: (http://[^/\s]+)/\S*\n", said)
             if found:
                 return found[1]
-            time.sleep(0.005)
+            self._thread.join(0.005)
         raise AssertionError(said)
 
     def ended(self) -> int | None:
