@@ -10,6 +10,8 @@ from torch import Tensor
 CANDIDATES = 10
 """Cells a person may have, the best aligned ones."""
 BOX_WEIGHT, DISTANCE_WEIGHT, CLASS_WEIGHT = 7.5, 1.5, 0.5
+LEAST_TAUGHT = 0.02
+"""The teacher's probability, from which on its box of a cell is learnt."""
 
 
 @dataclass(frozen=True)
@@ -137,20 +139,54 @@ def detector_losses(
     counted = positive | ~inside(predictions.points, ignored).any(1)
     classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
     losses = {"class_loss": CLASS_WEIGHT * (classes * counted).sum() / total}
-    wanted = boxes.gather(1, person[..., None].expand(-1, -1, 4))[positive]
-    weight = target[positive]
+    wanted = boxes.gather(1, person[..., None].expand(-1, -1, 4))
+    return losses | box_losses(predictions, wanted, target * positive, reg_max)
+
+
+def box_losses(predictions: Predictions, wanted: Tensor, weight: Tensor, reg_max: int) -> dict[str, Tensor]:
+    """How far the boxes of cells are from those they should have, as overlap and as distances; weighted means.
+
+    Args:
+        predictions: of N pictures.
+        wanted: `float32 [N, A, 4]`, px.
+        weight: `float32 [N, A]`, of each cell; only those above 0 are looked at.
+        reg_max: bins a side.
+    """
+    counted = weight > 0
+    share = weight[counted] / weight.sum().clamp_min(1.0)
     points, strides = (
-        value.expand(len(target), -1, -1)[positive] for value in (predictions.points, predictions.strides)
+        value.expand(len(weight), -1, -1)[counted] for value in (predictions.points, predictions.strides)
     )
-    distances = predictions.distances[positive]
-    overlap = ciou(decoded(distances, points, strides), wanted)
-    losses["box_loss"] = BOX_WEIGHT * ((1 - overlap) * weight).sum() / total
-    sides = torch.cat([points - wanted[:, :2], wanted[:, 2:] - points], -1) / strides
+    boxes, distances = wanted[counted], predictions.distances[counted]
+    overlap = ciou(decoded(distances, points, strides), boxes)
+    sides = torch.cat([points - boxes[:, :2], boxes[:, 2:] - points], -1) / strides
     sides = sides.clamp(0, reg_max - 1.01)
     low = sides.long()
-    share = sides - low
+    part = sides - low
     logits = distances.flatten(0, 1)
-    cost = F.cross_entropy(logits, low.flatten(), reduction="none").view_as(sides) * (1 - share)
-    cost = cost + F.cross_entropy(logits, low.flatten() + 1, reduction="none").view_as(sides) * share
-    losses["distance_loss"] = DISTANCE_WEIGHT * (cost.mean(-1) * weight).sum() / total
-    return losses
+    cost = F.cross_entropy(logits, low.flatten(), reduction="none").view_as(sides) * (1 - part)
+    cost = cost + F.cross_entropy(logits, low.flatten() + 1, reduction="none").view_as(sides) * part
+    return {
+        "box_loss": BOX_WEIGHT * ((1 - overlap) * share).sum(),
+        "distance_loss": DISTANCE_WEIGHT * (cost.mean(-1) * share).sum(),
+    }
+
+
+def teacher_losses(predictions: Predictions, teacher: Predictions, reg_max: int) -> dict[str, Tensor]:
+    """The same three terms with a teacher's answer of every cell in the place of persons and an assignment.
+
+    A cell's class target is the teacher's probability, 0 where the network cannot reach the sides of the teacher's
+    box; its box counts as much as that.
+
+    Args:
+        predictions: of N pictures.
+        teacher: of the same pictures and cells.
+        reg_max: bins a side of the network.
+    """
+    middle = torch.cat([teacher.points, teacher.points], -1)
+    sides = (teacher.boxes - middle).abs().amax(-1) / teacher.strides[:, 0]
+    target = teacher.person.sigmoid() * (sides < reg_max - 1)
+    classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
+    weight = target * (target >= LEAST_TAUGHT)
+    losses = {"class_loss": CLASS_WEIGHT * classes.sum() / target.sum().clamp_min(1.0)}
+    return losses | box_losses(predictions, teacher.boxes, weight, reg_max)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from calibration.crops import FloatArray
 from calibration.cutouts import Cutout
-from calibration.detector_loss import detector_losses, joined
-from calibration.evaluate_detector import DetectorEvaluation, scaled_rgb
+from calibration.detector_loss import Predictions, detector_losses, joined, teacher_losses
+from calibration.evaluate_detector import DetectorEvaluation, detector_of, scaled_rgb
 from calibration.joined_crops import JoinedCrops
 from calibration.scene_views import SceneAugmentation, SceneSample, training_sample
 from calibration.scenes import DOUBTFUL_CONFIDENCE, INPUT_SIZE, SURE_CONFIDENCE, Scene, SceneSet
+from engines.download import file_sha256
 from engines.networks.yolov5_compact import YoloCompact
 
 LEFT_OUT = frozenset({"coco_mini"})
@@ -23,6 +24,8 @@ LEFT_OUT = frozenset({"coco_mini"})
 
 MOST_PEOPLE = 6
 """Are put into one picture."""
+TEACHER_SHARE = 0.7
+"""Of the loss, where a teacher looks at the same pictures; the rest is that of the labelled boxes."""
 WHOLE_REPEATS = 3
 """How often a whole scene comes in an epoch, where further sets, such as person crops, come once."""
 
@@ -70,6 +73,8 @@ class DetectorTask:
         more: stems of further sets of scenes.
         cutouts: outlines of the people of `train` or of `more_crops`, to be put into scenes; paths without suffix.
         more_crops: further person crops that cutouts may be of.
+        teacher: weights of a detector with cells of the same strides, as `detector_of` reads them; it looks at every
+            training picture as the network does.
         most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
     """
 
@@ -86,6 +91,7 @@ class DetectorTask:
         most_batches: int | None = None,
         cutouts: Sequence[Path] = (),
         more_crops: Sequence[Path] = (),
+        teacher: Path | None = None,
     ) -> None:
         sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
         repeats = WHOLE_REPEATS if more else 1
@@ -100,6 +106,8 @@ class DetectorTask:
         self.evaluation = DetectorEvaluation(crops)
         self.augmentation = augmentation or SceneAugmentation()
         self.batch_size, self.seed = batch_size, seed
+        self.teacher = detector_of(teacher).eval() if teacher else None
+        self.teacher_hash = file_sha256(teacher) if teacher else None
 
     def network(self) -> YoloCompact:
         """A fresh `yolov5_compact`."""
@@ -136,14 +144,27 @@ class DetectorTask:
         return training_sample(scenes, self.augmentation, rng, self.size, people)
 
     def losses(self, network: nn.Module, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
-        """Class, box and distance terms."""
+        """Class, box and distance terms: of the labelled boxes, and of the teacher's answers where there is one."""
         assert isinstance(network, YoloCompact)
         image = scaled_rgb(batch.pictures.to(device)).contiguous(memory_format=torch.channels_last)
         levels = network(image)
+        taught = self.taught(image) if self.teacher else None
         with torch.autocast(device.type, enabled=False):
             predictions = joined(levels, network.strides, network.reg_max)
             persons = (batch.boxes.to(device), batch.present.to(device), batch.ignored.to(device))
-            return detector_losses(predictions, *persons, network.reg_max)
+            labelled = detector_losses(predictions, *persons, network.reg_max)
+            if taught is None:
+                return labelled
+            theirs = teacher_losses(predictions, taught, network.reg_max)
+            return {name: torch.lerp(labelled[name], theirs[name], TEACHER_SHARE) for name in labelled}
+
+    @torch.no_grad()
+    def taught(self, image: Tensor) -> Predictions:
+        """What the teacher says of pictures `float32 [B, 3, h, w]`."""
+        assert self.teacher is not None
+        levels = self.teacher.to(image.device)(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return joined(levels, self.teacher.strides, self.teacher.reg_max)
 
     def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Recall and false persons on the held-back scenes."""
@@ -157,6 +178,8 @@ class DetectorTask:
             "left_out": sorted(LEFT_OUT),
             "scenes": len(self.places),
             "people": len(self.people),
+            "teacher_sha256": self.teacher_hash,
+            "teacher_share": TEACHER_SHARE if self.teacher else 0.0,
             "whole_repeats": WHOLE_REPEATS,
             "sure_confidence": SURE_CONFIDENCE,
             "doubtful_confidence": DOUBTFUL_CONFIDENCE,

@@ -101,6 +101,11 @@ def parser() -> argparse.ArgumentParser:
             train.add_argument(
                 "--more-scenes", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
             )
+            train.add_argument(
+                "--teacher",
+                type=Path,
+                help="YOLOv5u checkpoint that looks at every picture too; loading it runs its code",
+            )
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
             train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
@@ -160,6 +165,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
             most_batches=options.most_batches,
             cutouts=options.cutouts,
             more_crops=options.more_crops,
+            teacher=options.teacher,
         )
         torch.manual_seed(options.seed)
         initial = widened(initial, task.network()) if initial else None
