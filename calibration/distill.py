@@ -22,7 +22,7 @@ from calibration.crops import WINDOW_SIZE
 from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
 from calibration.pose_task import PoseTask
-from calibration.report import print_detector_table, print_pose_table
+from calibration.report import print_detector_table, print_label_table, print_pose_table
 from calibration.scenes import INPUT_SIZE
 from calibration.widening import widened
 from engines.errors import BadInputError
@@ -125,6 +125,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
     evaluate.add_argument("--pose", type=Path, nargs="*", default=[], help="weights or ONNX graphs of pose networks")
     evaluate.add_argument("--teacher", type=Path, help="ONNX graph of the pose teacher")
+    evaluate.add_argument(
+        "--labelled", type=Path, nargs="*", default=[], metavar="STEM", help="also the fit to the labels of crop sets"
+    )
     evaluate.add_argument("--detector", type=Path, nargs="*", default=[], help="detectors: .safetensors, .onnx, .pt")
     evaluate.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     export = commands.add_parser("export", help="write a run's averaged weights, float16")
@@ -230,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "evaluate":
         device = torch.device(options.device)
         print_pose_table(options.crops, options.pose, options.teacher, device, console)
+        print_label_table(options.labelled, options.pose, options.teacher, device, console)
         print_detector_table(options.crops, options.detector, options.teacher, device, console)
     elif options.command == "export":
         export(options.out, options.to, console)

@@ -18,7 +18,7 @@ from calibration.evaluate_pose import PoseEvaluation, normalised
 from calibration.joined_crops import JoinedCrops
 from engines.networks.hrnet import HRNet, hrnet
 
-TARGET_SIGMA = 1.8
+TARGET_SIGMA = 1.2
 """Of the Gaussian a heatmap is drawn with, in pixels of the 64x48 map."""
 VISIBILITY_WEIGHT = 0.5
 NEAR_PX = 12.0

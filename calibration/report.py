@@ -11,13 +11,23 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.bodies import hold_bodies, show_whole_bodies
+from calibration.crops import CropSet
 from calibration.evaluate_detector import FALSE_PERSONS, THRESHOLDS, DetectorEvaluation, detector_of
-from calibration.evaluate_pose import STANDING, PoseEvaluation, Predict, oks_ap, onnx_predict, torch_predict
+from calibration.evaluate_pose import (
+    STANDING,
+    PoseEvaluation,
+    Predict,
+    label_distances,
+    oks_ap,
+    onnx_predict,
+    torch_predict,
+)
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 
 RESAMPLES = 100
+NEAR_LABEL = (5, 10, 20)
 
 
 def bootstrap_deviation(
@@ -75,6 +85,24 @@ def print_pose_table(
         found = evaluation.holdout_keypoints(predict)
         numbers = evaluation.pck(found) | evaluation.confidence(found)
         table.add_row(name, *cells, *(f"{numbers[column]:.3f}" for column in (*sources, *verdicts)))
+    console.print(table)
+
+
+def print_label_table(
+    sets: Sequence[Path], networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
+) -> None:
+    """How near the labels of crop sets the joints of networks lie, by `label_distances`."""
+    if not sets or not networks:
+        return
+    table = Table(title="Pose: distance from the labels of crop sets, px of the 192x256 window")
+    for heading in ("network", "set", "joints", "median", *(f"within {limit} px" for limit in NEAR_LABEL)):
+        table.add_column(heading)
+    for path in [*([teacher] if teacher else []), *networks]:
+        predict = pose_predict(path, device)
+        for stem in sets:
+            apart = label_distances(CropSet(stem), predict)
+            parts = [f"{(apart < limit).mean():.3f}" for limit in NEAR_LABEL]
+            table.add_row(path.stem, stem.name, str(len(apart)), f"{np.median(apart):.2f}", *parts)
     console.print(table)
 
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.evaluate_pose import PoseEvaluation, decode, normalised, oks_ap, person_window, standing
+from calibration.crops import WINDOW_OFFSET, CropSet
+from calibration.evaluate_pose import (
+    PoseEvaluation,
+    decode,
+    label_distances,
+    normalised,
+    oks_ap,
+    person_window,
+    standing,
+)
 from calibration.pose_task import closeness, place_loss
 from calibration.report import bootstrap_deviation
 from tests.calibration.tiny_set import FIGURE
@@ -92,6 +101,24 @@ def test_perfect_keypoints_have_full_ap_and_pck(tiny_crops: Path) -> None:
     moved = found + np.array([30, 0, -0.9], np.float32)
     assert evaluation.pck(moved)["first"] == 0
     assert evaluation.confidence(moved)["refused_wrong"] == 1
+
+
+def test_distances_from_the_labels_are_of_sure_joints_on_the_picture(tiny_crops: Path) -> None:
+    crops = CropSet(tiny_crops / "train")
+    places = crops.keypoints[..., :2] - WINDOW_OFFSET
+    order = np.random.default_rng(0).permutation(len(crops))
+    shown = iter(order)
+
+    def predict(windows: np.ndarray) -> np.ndarray:
+        return peaks_at(np.stack([places[next(shown)] + (8, 0) for _ in windows]))
+
+    apart = label_distances(crops, predict)
+    counted = crops.inside & (crops.keypoints[..., 2] >= 0.4)
+    assert len(apart) == counted.sum() > 0
+    assert np.median(apart) == pytest.approx(8, abs=1.1)
+    shown = iter(order)
+    crops.inside[:, 1:] = False
+    assert len(label_distances(crops, predict)) == counted[:, 0].sum()
 
 
 def test_only_whole_upright_people_stand() -> None:
