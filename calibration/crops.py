@@ -82,7 +82,9 @@ class CropSet:
         for path in (archive, index):
             if not path.is_file():
                 raise BadInputError(
-                    f"no file {path}", "crops are a .npz and a .tar of one name", "point --crops at their folder"
+                    f"no file {path}",
+                    "crops are a .npz and a .tar of one name",
+                    "name the folder or the path where both lie",
                 )
         with np.load(index, allow_pickle=False) as loaded:
             self.fields: dict[str, npt.NDArray[np.generic]] = {name: loaded[name] for name in loaded.files}

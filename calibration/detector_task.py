@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from calibration.crops import FloatArray
 from calibration.cutouts import Cutout
-from calibration.detector_loss import Predictions, detector_losses, joined, teacher_losses
-from calibration.evaluate_detector import DetectorEvaluation, detector_of, scaled_rgb
+from calibration.detector_loss import LEAST_TAUGHT, Predictions, assigned, detector_losses, joined, teacher_losses
+from calibration.evaluate_detector import DetectorEvaluation, Levels, detector_of, scaled_rgb
 from calibration.joined_crops import JoinedCrops
 from calibration.scene_views import SceneAugmentation, SceneSample, training_sample
 from calibration.scenes import DOUBTFUL_CONFIDENCE, INPUT_SIZE, SURE_CONFIDENCE, Scene, SceneSet
 from engines.download import file_sha256
+from engines.errors import BadInputError
 from engines.networks.yolov5_compact import YoloCompact
 
 LEFT_OUT = frozenset({"coco_mini"})
@@ -24,6 +25,7 @@ LEFT_OUT = frozenset({"coco_mini"})
 
 MOST_PEOPLE = 6
 """Are put into one picture."""
+TEACHER_SUFFIXES = (".pt", ".safetensors")
 TEACHER_SHARE = 0.7
 """Of the loss, where a teacher looks at the same pictures; the rest is that of the labelled boxes."""
 WHOLE_REPEATS = 3
@@ -61,6 +63,24 @@ def padded(boxes: Sequence[FloatArray]) -> tuple[Tensor, Tensor]:
     return result, present
 
 
+def teacher_of(path: Path) -> YoloCompact | Levels:
+    """The detector in a `.pt` or `.safetensors` file, as it is: nothing in it learns.
+
+    Raises:
+        BadInputError: no such file, or another kind of file.
+        EngineError: it holds no such detector.
+    """
+    if path.suffix not in TEACHER_SUFFIXES or not path.is_file():
+        raise BadInputError(
+            f"no detector {path}"
+            if path.suffix in TEACHER_SUFFIXES
+            else f"--teacher {path} is no {TEACHER_SUFFIXES[0]} file",
+            "a YOLOv5u checkpoint (.pt) or yolov5_compact weights (.safetensors) can teach",
+            "name another file with --teacher",
+        )
+    return detector_of(path).eval().requires_grad_(False)
+
+
 class DetectorTask:
     """Distils `yolov5_compact` from a teacher's boxes.
 
@@ -73,8 +93,12 @@ class DetectorTask:
         more: stems of further sets of scenes.
         cutouts: outlines of the people of `train` or of `more_crops`, to be put into scenes; paths without suffix.
         more_crops: further person crops that cutouts may be of.
-        teacher: weights of a detector with cells of the same strides, as `detector_of` reads them; it looks at every
-            training picture as the network does.
+        teacher: a YOLOv5u checkpoint (loading it runs its code) or `yolov5_compact` weights; that detector looks at
+            every training picture as the network does.
+
+    Raises:
+        BadInputError: no such teacher, or a set is missing.
+        EngineError: the teacher is no such detector.
         most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
     """
 
@@ -93,6 +117,8 @@ class DetectorTask:
         more_crops: Sequence[Path] = (),
         teacher: Path | None = None,
     ) -> None:
+        self.teacher = teacher_of(teacher) if teacher else None
+        self.teacher_hash = file_sha256(teacher) if teacher else None
         sets = [SceneSet(stem, LEFT_OUT) for stem in (crops / "scenes_train", *more)]
         repeats = WHOLE_REPEATS if more else 1
         chosen = [*sets[:1] * repeats, *sets[1:]]
@@ -106,8 +132,6 @@ class DetectorTask:
         self.evaluation = DetectorEvaluation(crops)
         self.augmentation = augmentation or SceneAugmentation()
         self.batch_size, self.seed = batch_size, seed
-        self.teacher = detector_of(teacher).eval() if teacher else None
-        self.teacher_hash = file_sha256(teacher) if teacher else None
 
     def network(self) -> YoloCompact:
         """A fresh `yolov5_compact`."""
@@ -148,19 +172,20 @@ class DetectorTask:
         assert isinstance(network, YoloCompact)
         image = scaled_rgb(batch.pictures.to(device)).contiguous(memory_format=torch.channels_last)
         levels = network(image)
-        taught = self.taught(image) if self.teacher else None
+        answers = self.taught(image) if self.teacher is not None else None
         with torch.autocast(device.type, enabled=False):
             predictions = joined(levels, network.strides, network.reg_max)
-            persons = (batch.boxes.to(device), batch.present.to(device), batch.ignored.to(device))
-            labelled = detector_losses(predictions, *persons, network.reg_max)
-            if taught is None:
+            boxes, present, ignored = (value.to(device) for value in (batch.boxes, batch.present, batch.ignored))
+            assignment = assigned(predictions, boxes, present, network.reg_max)
+            labelled = detector_losses(predictions, boxes, assignment, ignored, network.reg_max)
+            if answers is None:
                 return labelled
-            theirs = teacher_losses(predictions, taught, network.reg_max)
+            theirs = teacher_losses(predictions, answers, assignment[2], network.reg_max)
             return {name: torch.lerp(labelled[name], theirs[name], TEACHER_SHARE) for name in labelled}
 
     @torch.no_grad()
     def taught(self, image: Tensor) -> Predictions:
-        """What the teacher says of pictures `float32 [B, 3, h, w]`."""
+        """What the teacher says of pictures `float32 [B, 3, h, w]`; in bfloat16 where the network runs so too."""
         assert self.teacher is not None
         levels = self.teacher.to(image.device)(image)
         with torch.autocast(image.device.type, enabled=False):
@@ -179,7 +204,8 @@ class DetectorTask:
             "scenes": len(self.places),
             "people": len(self.people),
             "teacher_sha256": self.teacher_hash,
-            "teacher_share": TEACHER_SHARE if self.teacher else 0.0,
+            "teacher_share": 0.0 if self.teacher is None else TEACHER_SHARE,
+            "least_taught": LEAST_TAUGHT,
             "whole_repeats": WHOLE_REPEATS,
             "sure_confidence": SURE_CONFIDENCE,
             "doubtful_confidence": DOUBTFUL_CONFIDENCE,

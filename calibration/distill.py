@@ -1,8 +1,8 @@
 """Command line of distillation: train the compact networks, evaluate them, export their weights. Parses and wires.
 
 python -m calibration.distill pose --out runs/pose --epochs 40 [--size 96x128] [--init FILE | --resume]
-python -m calibration.distill detector --out runs/detector --epochs 60
-python -m calibration.distill evaluate --pose FILE [--teacher FILE.onnx] [--detector FILE]
+python -m calibration.distill detector --out runs/detector --epochs 60 [--teacher YOLO.pt]
+python -m calibration.distill evaluate --pose FILE [--teacher POSE.onnx] [--labelled CROPS] [--detector FILE]
 python -m calibration.distill export --out runs/pose --to calibration/runs/pose_compact.safetensors
 python -m calibration.distill mean BEFORE.safetensors AFTER.safetensors --to MEAN.safetensors
 """
@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -18,7 +19,7 @@ from rich.console import Console
 from torch import Tensor
 
 from calibration.augment import AUGMENTATIONS
-from calibration.crops import WINDOW_SIZE
+from calibration.crops import WINDOW_SIZE, CropSet
 from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
 from calibration.pose_task import PoseTask
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument(
             "--init",
             type=Path,
-            help="begin with these weights (.safetensors, .pth), a detector also with a smaller one's",
+            help="begin with these weights (.safetensors, .pth), or with those of a smaller network of the kind",
         )
         train.add_argument("--seed", type=int, default=0)
         train.add_argument("--batch", type=int, default=32)
@@ -104,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
             train.add_argument(
                 "--teacher",
                 type=Path,
-                help="YOLOv5u checkpoint that looks at every picture too; loading it runs its code",
+                help="detector that looks at every picture too: a YOLOv5u checkpoint (loading it runs its code)",
             )
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
@@ -124,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")
     evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
     evaluate.add_argument("--pose", type=Path, nargs="*", default=[], help="weights or ONNX graphs of pose networks")
-    evaluate.add_argument("--teacher", type=Path, help="ONNX graph of the pose teacher")
+    evaluate.add_argument("--teacher", type=Path, help="the pose teacher: an ONNX graph")
     evaluate.add_argument(
         "--labelled", type=Path, nargs="*", default=[], metavar="STEM", help="also the fit to the labels of crop sets"
     )
@@ -158,6 +159,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
     )
     initial = read_state_dict(options.init) if options.init else None
     device = torch.device(options.device)
+    task: DetectorTask | PoseTask
     if options.command == "detector":
         task = DetectorTask(
             options.crops,
@@ -170,23 +172,20 @@ def train(options: argparse.Namespace, console: Console) -> None:
             more_crops=options.more_crops,
             teacher=options.teacher,
         )
-        torch.manual_seed(options.seed)
-        initial = widened(initial, task.network()) if initial else None
-        Trainer(task, settings, options.out, device, options.resume, initial).train(console)
-        return
-    cache = options.cache or options.out
-    augmentation = AUGMENTATIONS[options.augmentation]
-    pose = PoseTask(
-        options.crops,
-        cache,
-        augmentation,
-        options.batch,
-        options.size,
-        options.seed,
-        options.more_crops,
-        options.cutouts,
-    )
-    Trainer(pose, settings, options.out, device, options.resume, initial).train(console)
+    else:
+        task = PoseTask(
+            options.crops,
+            options.cache or options.out,
+            AUGMENTATIONS[options.augmentation],
+            options.batch,
+            options.size,
+            options.seed,
+            options.more_crops,
+            options.cutouts,
+        )
+    torch.manual_seed(options.seed)
+    initial = widened(initial, task.network()) if initial else None
+    Trainer[Any](task, settings, options.out, device, options.resume, initial).train(console)
 
 
 def export(run: Path, to: Path, console: Console) -> None:
@@ -232,8 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS)
     if options.command == "evaluate":
         device = torch.device(options.device)
+        if options.labelled and not (options.pose or options.teacher):
+            raise BadInputError("--labelled without a network", "labels are compared with one", "give --pose FILE")
+        labelled = {stem.name: CropSet(stem) for stem in options.labelled}
         print_pose_table(options.crops, options.pose, options.teacher, device, console)
-        print_label_table(options.labelled, options.pose, options.teacher, device, console)
+        print_label_table(labelled, options.pose, options.teacher, device, console)
         print_detector_table(options.crops, options.detector, options.teacher, device, console)
     elif options.command == "export":
         export(options.out, options.to, console)

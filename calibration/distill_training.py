@@ -117,15 +117,22 @@ class RunState:
         """Reads a checkpoint into this state.
 
         Raises:
-            BadInputError: there is none.
+            BadInputError: there is none, or it is of another network.
         """
         if not path.is_file():
             raise BadInputError(f"no checkpoint {path}", "a run resumes from one", "start without --resume")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.averaged.load_state_dict(state["averaged"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+        except (RuntimeError, ValueError) as error:
+            raise BadInputError(
+                f"{path} is of another network or optimizer",
+                "a run goes on as it began",
+                "export its weights and begin a new run with --init",
+            ) from error
         self.epoch, self.step = state["epoch"], state["step"]
         self.history, self.segments = state["history"], state["segments"]
 

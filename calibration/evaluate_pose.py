@@ -23,6 +23,7 @@ Predict = Callable[[npt.NDArray[np.uint8]], FloatArray]
 """`uint8 [N, 256, 192, 3]` BGR windows to heatmaps `float32 [N, 17, h, w]`."""
 STANDING_DEGREES = 30
 SURE_LABEL = 0.4
+"""As sure as the crops' own README asks of a keypoint before it counts."""
 STANDING = "standing"
 
 
@@ -111,7 +112,7 @@ def label_distances(crops: CropSet, predict: Predict, most: int = 300, sure: flo
     On crops that were trained on and on others of their kind this tells whether a network lacks data or capacity.
 
     Args:
-        crops: any set.
+        crops: any set; its teacher's keypoints are the labels, people's are not looked at.
         predict: the network.
         most: crops looked at, drawn by chance, the same ones each time.
         sure: the labels' least confidence.

@@ -16,10 +16,10 @@ from calibration.composites import recomposed
 from calibration.crops import WINDOW_SIZE
 from calibration.evaluate_pose import PoseEvaluation, normalised
 from calibration.joined_crops import JoinedCrops
-from engines.networks.hrnet import HRNet, hrnet
+from engines.networks.hrnet import HRNET_CONFIGS, HRNet, hrnet
 
 TARGET_SIGMA = 1.2
-"""Of the Gaussian a heatmap is drawn with, in pixels of the 64x48 map."""
+"""Of the Gaussian that a joint is on a heatmap, in cells of the map, whatever its size."""
 VISIBILITY_WEIGHT = 0.5
 NEAR_PX = 12.0
 """A joint found this far from its place, px of the window, is worth 0.6 of its confidence; twice as far, 0.14."""
@@ -52,13 +52,13 @@ def place_loss(maps: Tensor, places: Tensor, shares: Tensor, sigma: float = TARG
         maps: `float32 [B, 17, h, w]`, logits.
         places: `float32 [B, 2, 17, 2]`, px of the 192x256 window.
         shares: `float32 [B, 2, 17]`, the weight of each place.
-        sigma: of the Gaussian, px of a 64x48 map.
+        sigma: of the Gaussian, cells.
     """
     height, width = maps.shape[2:]
     scale = width / WINDOW_SIZE[0]
     columns = torch.arange(width, device=maps.device) / scale  # in window px: map px times 4 at full size
     rows = torch.arange(height, device=maps.device) / scale
-    spread = max(4 * sigma, 1.2 / scale)
+    spread = sigma / scale
     across = (-0.5 * ((columns - places[..., :1]) / spread) ** 2).softmax(-1)  # [B, 2, 17, w]
     down = (-0.5 * ((rows - places[..., 1:]) / spread) ** 2).softmax(-1)  # [B, 2, 17, h]
     target = torch.einsum("bpkh,bpkw,bpk->bkhw", down, across, shares)
@@ -166,6 +166,8 @@ class PoseTask:
         settings = asdict(self.augmentation)
         return {
             "data_sha256": self.crops.hashes | self.evaluation.hashes,
+            "target_sigma": TARGET_SIGMA,
+            "fused_width": HRNET_CONFIGS["hrnet_compact"].fused_width,
             "augmentation": settings,
             "settings_key": hashlib.sha256(repr(settings).encode()).hexdigest()[:12],
             "batch_size": self.batch_size,

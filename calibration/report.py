@@ -1,6 +1,6 @@
 """Tables that say how good pose networks and detectors are, with the spread of a small set. Knows evaluations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from engines.networks.state_dicts import read_state_dict
 
 RESAMPLES = 100
 NEAR_LABEL = (5, 10, 20)
+"""px of the window."""
 
 
 def bootstrap_deviation(
@@ -63,8 +64,7 @@ def print_pose_table(
     crops: Path, networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
 ) -> None:
     """OKS AP on human labels with true boxes, PCK@0.1 against the teacher, and what the visibility threshold does."""
-    rows = [("teacher", teacher)] if teacher else []
-    rows += [(path.stem, path) for path in networks]
+    rows = named(networks, teacher)
     if not rows:
         return
     evaluation = PoseEvaluation(crops)
@@ -89,21 +89,26 @@ def print_pose_table(
 
 
 def print_label_table(
-    sets: Sequence[Path], networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
+    sets: Mapping[str, CropSet], networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
 ) -> None:
     """How near the labels of crop sets the joints of networks lie, by `label_distances`."""
-    if not sets or not networks:
+    if not sets:
         return
     table = Table(title="Pose: distance from the labels of crop sets, px of the 192x256 window")
     for heading in ("network", "set", "joints", "median", *(f"within {limit} px" for limit in NEAR_LABEL)):
         table.add_column(heading)
-    for path in [*([teacher] if teacher else []), *networks]:
+    for name, path in named(networks, teacher):
         predict = pose_predict(path, device)
-        for stem in sets:
-            apart = label_distances(CropSet(stem), predict)
+        for stem, crops in sets.items():
+            apart = label_distances(crops, predict)
             parts = [f"{(apart < limit).mean():.3f}" for limit in NEAR_LABEL]
-            table.add_row(path.stem, stem.name, str(len(apart)), f"{np.median(apart):.2f}", *parts)
+            table.add_row(name, stem, str(len(apart)), f"{np.median(apart):.2f}", *parts)
     console.print(table)
+
+
+def named(networks: Sequence[Path], teacher: Path | None) -> list[tuple[str, Path]]:
+    """The pose networks of a table with their names, the teacher first."""
+    return [*([("teacher", teacher)] if teacher else []), *((path.stem, path) for path in networks)]
 
 
 def deviation(share: float, count: int) -> float:

@@ -25,6 +25,7 @@ class HRNetConfig:
         stem_width: channels of the two stride-2 convolutions.
         layer1_planes: inner channels of stage 1's bottlenecks, which give four times as many.
         layer1_blocks: bottlenecks in stage 1.
+        fused_width: channels of the last fusion, from which the heatmaps are read; None: as many as the finest branch.
         keypoints: heatmaps given.
         visibility: the network says by itself how sure it is of each keypoint (`hrnet_compact`); the peak of a heatmap
             then is a probability. The official networks have no such head: their peak is what their training made it.
@@ -36,6 +37,7 @@ class HRNetConfig:
     stem_width: int = 64
     layer1_planes: int = 64
     layer1_blocks: int = 4
+    fused_width: int | None = None
     keypoints: int = 17
     visibility: bool = False
 
@@ -44,7 +46,14 @@ HRNET_CONFIGS = {
     "hrnet_w32": HRNetConfig(width=32),
     "hrnet_w48": HRNetConfig(width=48),
     "hrnet_compact": HRNetConfig(
-        width=16, modules=(1, 1, 1), blocks=2, stem_width=32, layer1_planes=16, layer1_blocks=2, visibility=True
+        width=16,
+        modules=(1, 1, 1),
+        blocks=2,
+        stem_width=32,
+        layer1_planes=16,
+        layer1_blocks=2,
+        fused_width=48,  # costs nothing measurable; 16 channels told 17 keypoints and their visibility apart
+        visibility=True,
     ),
 }
 """The networks that are known by name."""
@@ -129,34 +138,40 @@ class Bottleneck(nn.Module):
         return torch.relu(self.downsample(x) + self.bn3(self.conv3(y)))
 
 
-def _fuse_layer(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """From branch `source` to the size and channels of branch `target`."""
+def _fuse_layer(channels: Sequence[int], source: int, target: int, outputs: int) -> nn.Module:
+    """From branch `source` to the size of branch `target`, with `outputs` channels."""
     if source == target:
-        return nn.Identity()
+        return nn.Identity() if channels[source] == outputs else nn.Conv2d(channels[source], outputs, 1, bias=False)
     if source > target:
         scale = float(2 ** (source - target))
         lift = nn.Upsample(scale_factor=scale, mode="nearest")
-        return nn.Sequential(*conv_bn(channels[source], channels[target], 1, activation=lift))
+        return nn.Sequential(*conv_bn(channels[source], outputs, 1, activation=lift))
     steps = [
         nn.Sequential(*conv_bn(channels[source], channels[source], stride=2, activation=nn.ReLU(inplace=True)))
         for _ in range(target - source - 1)
     ]
-    return nn.Sequential(*steps, nn.Sequential(*conv_bn(channels[source], channels[target], stride=2)))
+    return nn.Sequential(*steps, nn.Sequential(*conv_bn(channels[source], outputs, stride=2)))
 
 
 class ExchangeModule(nn.Module):
-    """Every branch by itself, then each target branch as the sum of all, brought to its size."""
+    """Every branch by itself, then each target branch as the sum of all, brought to its size.
 
-    def __init__(self, channels: Sequence[int], blocks: int, targets: int) -> None:
+    Args:
+        channels: of the branches.
+        blocks: in each branch.
+        fused: channels of each target branch, the finest first.
+    """
+
+    def __init__(self, channels: Sequence[int], blocks: int, fused: Sequence[int]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in channels)
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse_layer(channels, source, target) for source in range(len(channels)))
-            for target in range(targets)
+            nn.ModuleList(_fuse_layer(channels, source, target, outputs) for source in range(len(channels)))
+            for target, outputs in enumerate(fused)
         )
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """A list of `[N, C_i, h / 2^i, w / 2^i]` to one of the same shapes, the first `targets` of them."""
+        """A list of `[N, channels[i], h / 2^i, w / 2^i]` to one of `[N, fused[i], h / 2^i, w / 2^i]`."""
         branches = [layer(x) for layer, x in zip(self.branches, branches, strict=True)]
         fused = []
         for row in self.fuse_layers:
@@ -192,15 +207,16 @@ class HRNet(nn.Module):
         self.transition2 = self._added_branch(channels[:3])
         self.stage3 = self._stage(channels[:3], config.modules[1])
         self.transition3 = self._added_branch(channels)
-        self.stage4 = self._stage(channels, config.modules[2], last_targets=1)
-        self.final_layer = nn.Conv2d(channels[0], config.keypoints, 1)
+        fused = config.fused_width or channels[0]
+        self.stage4 = self._stage(channels, config.modules[2], last=[fused])
+        self.final_layer = nn.Conv2d(fused, config.keypoints, 1)
         if config.visibility:
-            self.visibility_layer = nn.Conv2d(channels[0], config.keypoints, 1)
+            self.visibility_layer = nn.Conv2d(fused, config.keypoints, 1)
             self.visibility_sharpness = nn.Parameter(torch.full((config.keypoints,), 0.5))
 
-    def _stage(self, channels: Sequence[int], modules: int, last_targets: int | None = None) -> nn.Sequential:
-        targets = [len(channels)] * (modules - 1) + [last_targets or len(channels)]
-        return nn.Sequential(*(ExchangeModule(channels, self.config.blocks, count) for count in targets))
+    def _stage(self, channels: Sequence[int], modules: int, last: Sequence[int] | None = None) -> nn.Sequential:
+        fused = [channels] * (modules - 1) + [last or channels]
+        return nn.Sequential(*(ExchangeModule(channels, self.config.blocks, widths) for widths in fused))
 
     @staticmethod
     def _added_branch(channels: Sequence[int]) -> nn.ModuleList:
@@ -217,7 +233,7 @@ class HRNet(nn.Module):
             image: `float32 [N, 3, H, W]`, RGB, ImageNet-normalised; H and W multiples of 32.
 
         Returns:
-            `float32 [N, width, H / 4, W / 4]`.
+            `float32 [N, C, H / 4, W / 4]`, C the fused width.
         """
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.layer1(self.relu(self.bn2(self.conv2(x))))

@@ -42,7 +42,8 @@ def load_hrnet(state_dict: Mapping[str, Tensor], config: HRNetConfig) -> HRNet:
     fill(
         network,
         official_names(state_dict),
-        f"an HRNet of width {config.width}",
+        f"an HRNet of width {config.width}"
+        + (f" and {config.fused_width} fused channels" if config.fused_width else ""),
         "a pose_hrnet state dict of that width fits, in the official or the MMPose layout",
     )
     return network.eval()

@@ -51,6 +51,6 @@ def load_pose_network(path: Path) -> HRNet:
 
 
 def width_of(state_dict: Mapping[str, Tensor]) -> int:
-    """The width of the HRNet that a state dict belongs to: what its last layer takes in; 0 without one."""
-    last = (value for key, value in state_dict.items() if key.endswith("final_layer.weight") and value.ndim == 4)
-    return next((int(value.shape[1]) for value in last), 0)
+    """The width of the HRNet that a state dict belongs to: the channels of its finest branch; 0 without one."""
+    first = (value for key, value in state_dict.items() if key.endswith("transition1.0.0.weight") and value.ndim == 4)
+    return next((int(value.shape[0]) for value in first), 0)

@@ -1,6 +1,6 @@
 """YOLOv5u person detectors through ultralytics, cut to the person class. Knows no frame and no post-processing.
 
-ultralytics and its weights are AGPL-3.0; this module is imported only by the build step, and only for such a detector.
+ultralytics and its weights are AGPL-3.0; this module is imported only where such a detector is built, or teaches ours.
 """
 
 import importlib.util
@@ -80,6 +80,13 @@ def load_yolov5(path: Path) -> PersonYolo:
         raise EngineError(
             f"{path} holds a {type(model).__name__} with the head {type(head).__name__}",
             "an anchor-free YOLOv5u detector is needed",
+            "run build_engines.py --detector yolov5nu",
+        )
+    strides = tuple(int(stride) for stride in torch.as_tensor(head.stride))
+    if strides != STRIDES:
+        raise EngineError(
+            f"{path} has levels of stride {', '.join(map(str, strides))}",
+            f"a detector with levels of stride {', '.join(map(str, STRIDES))} is needed",
             "run build_engines.py --detector yolov5nu",
         )
     names = {str(name).lower(): index for index, name in model.names.items()}

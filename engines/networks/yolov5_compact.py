@@ -17,7 +17,7 @@ STRIDES = (8, 16, 32)
 """Input px between the cells of the three levels."""
 LONGEST_PX = 320
 """Longest side of the picture it was trained on."""
-LEAST_CONFIDENCE = 0.3
+LEAST_CONFIDENCE = 0.25
 """From which on a detection is a person. See the false persons an image in docs/compact_models.md."""
 
 

@@ -86,6 +86,38 @@ def test_resume_without_a_checkpoint_is_refused(
     assert "start without --resume" in capsys.readouterr().err
 
 
+def test_a_run_of_another_network_is_not_resumed(
+    tiny_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(
+        {"network": {"conv1.weight": torch.zeros(1)}, "averaged": {}, "optimizers": [], "epoch": 1}
+        | {"step": 1, "history": [], "segments": []},
+        tmp_path / "checkpoint.pt",
+    )
+    arguments = ["pose", "--crops", str(tiny_crops), "--out", str(tmp_path), "--epochs", "2", "--resume"]
+    assert main(arguments) == 2
+    assert "begin a new run with --init" in capsys.readouterr().err
+
+
+def test_labels_need_a_network_and_sets_that_are_there(tiny_crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--crops", str(tiny_crops), "--labelled", str(tiny_crops / "train")]) == 2
+    assert "give --pose FILE" in capsys.readouterr().err
+    arguments = ["evaluate", "--crops", str(tiny_crops), "--pose", "any.safetensors", "--labelled", "no/such/set"]
+    assert main(arguments) == 2
+    assert "no file no/such/set.tar" in capsys.readouterr().err
+
+
+def test_the_fit_to_labels_is_a_row_a_network_and_set(
+    tiny_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "fresh.safetensors"
+    save_file(hrnet("hrnet_compact").state_dict(), weights)
+    sets = [str(tiny_crops / "train"), str(tiny_crops / "holdout")]
+    assert main(["evaluate", "--crops", str(tiny_crops), "--pose", str(weights), "--labelled", *sets]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ fresh")]
+    assert [row.split("│")[2].strip() for row in rows[1:]] == ["train", "holdout"]
+
+
 def test_a_size_that_is_not_three_by_four_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["pose", "--out", "x", "--epochs", "1", "--size", "100x128"])

@@ -14,7 +14,7 @@ from calibration.evaluate_pose import (
     person_window,
     standing,
 )
-from calibration.pose_task import closeness, place_loss
+from calibration.pose_task import TARGET_SIGMA, closeness, place_loss
 from calibration.report import bootstrap_deviation
 from tests.calibration.tiny_set import FIGURE
 
@@ -50,7 +50,7 @@ def test_the_loss_is_lowest_where_the_joint_is() -> None:
     places = torch.full((1, 2, 17, 2), 96.0)
     shares = torch.tensor([1.0, 0.0])[None, :, None].expand(1, 2, 17)
     right, wrong = (
-        torch.from_numpy(peaks_at(np.full((1, 17, 2), at), 1.8)).clamp_min(1e-20).log() for at in (96.0, 60.0)
+        torch.from_numpy(peaks_at(np.full((1, 17, 2), at), TARGET_SIGMA)).clamp_min(1e-20).log() for at in (96.0, 60.0)
     )
     assert place_loss(right, places, shares) < place_loss(wrong, places, shares) - 1
 
@@ -105,6 +105,7 @@ def test_perfect_keypoints_have_full_ap_and_pck(tiny_crops: Path) -> None:
 
 def test_distances_from_the_labels_are_of_sure_joints_on_the_picture(tiny_crops: Path) -> None:
     crops = CropSet(tiny_crops / "train")
+    crops.keypoints[:, 2, 2] = 0.39
     places = crops.keypoints[..., :2] - WINDOW_OFFSET
     order = np.random.default_rng(0).permutation(len(crops))
     shown = iter(order)
@@ -115,10 +116,13 @@ def test_distances_from_the_labels_are_of_sure_joints_on_the_picture(tiny_crops:
     apart = label_distances(crops, predict)
     counted = crops.inside & (crops.keypoints[..., 2] >= 0.4)
     assert len(apart) == counted.sum() > 0
+    assert counted.sum() == crops.inside.sum() - crops.inside[:, 2].sum()
     assert np.median(apart) == pytest.approx(8, abs=1.1)
     shown = iter(order)
     crops.inside[:, 1:] = False
     assert len(label_distances(crops, predict)) == counted[:, 0].sum()
+    shown = iter(order)
+    assert len(label_distances(crops, predict, most=2)) == counted[order[:2], 0].sum()
 
 
 def test_only_whole_upright_people_stand() -> None:

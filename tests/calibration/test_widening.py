@@ -1,10 +1,13 @@
-"""A larger compact detector that begins as a smaller one."""
+"""A larger compact network that begins as a smaller one."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from calibration.widening import joined_inputs, widened
 from engines.errors import EngineError
+from engines.networks.hrnet import HRNET_CONFIGS, HRNet
 from engines.networks.yolov5_compact import YoloCompact, YoloConfig
 
 SMALL = YoloConfig(widths=(8, 8, 16, 24, 32), depths=(1, 1, 1, 1), head_width=16)
@@ -88,3 +91,41 @@ def test_weights_of_the_same_size_stay_as_they_are() -> None:
 def test_layers_take_as_many_pictures_as_the_network_joins(name: str, groups: int) -> None:
     assert name in YoloCompact().state_dict()
     assert joined_inputs(name) == groups
+
+
+def test_a_pose_network_with_a_wider_fusion_says_at_first_what_the_narrower_one_says() -> None:
+    torch.manual_seed(5)
+    config = HRNET_CONFIGS["hrnet_compact"]
+    narrow, wide = HRNet(replace(config, fused_width=None)), HRNet(config)
+    image = torch.rand(2, 3, 64, 64)
+    before = wide(image)
+    wide.load_state_dict(widened(narrow.state_dict(), wide))
+    for network in (narrow, wide):
+        network.train()  # with the batch's own statistics too
+    torch.testing.assert_close(wide(image), narrow(image))
+    assert not torch.allclose(wide(image), before)
+    wide.logits(image)[0].square().sum().backward()
+    added = wide.final_layer.weight.grad
+    assert added is not None and added[:, config.width :].abs().max() > 0, "training finds the new channels"
+
+
+def test_weights_of_a_wider_pose_network_are_refused() -> None:
+    narrow = HRNet(replace(HRNET_CONFIGS["hrnet_compact"], fused_width=None))
+    with pytest.raises(EngineError, match="do not fit an hrnet_compact"):
+        widened(HRNet(HRNET_CONFIGS["hrnet_compact"]).state_dict(), narrow)
+
+
+def test_a_part_of_the_weights_is_no_beginning() -> None:
+    for network in (HRNet(HRNET_CONFIGS["hrnet_compact"]), YoloCompact(SMALL)):
+        whole = network.state_dict()
+        for part in ({}, dict(list(whole.items())[:6])):
+            with pytest.raises(EngineError, match="or are missing"):
+                widened(part, network)
+        assert widened(whole, network).keys() == whole.keys()
+
+
+@pytest.mark.parametrize("change", [{"width": 8}, {"blocks": 1}, {"keypoints": 16}])
+def test_only_a_pose_networks_last_fusion_may_be_narrower(change: dict[str, int]) -> None:
+    config = HRNET_CONFIGS["hrnet_compact"]
+    with pytest.raises(EngineError, match="do not fit an hrnet_compact"):
+        widened(HRNet(replace(config, **change)).state_dict(), HRNet(config))

@@ -99,7 +99,7 @@ def test_an_unexpected_key_is_named() -> None:
 
 def test_a_wrong_shape_is_named_with_both_shapes() -> None:
     weights = hrnet("hrnet_compact").state_dict() | {"final_layer.weight": torch.zeros(16, 16, 1, 1)}
-    with pytest.raises(EngineError, match=r"final_layer\.weight \[16, 16, 1, 1\] instead of \[17, 16, 1, 1\]"):
+    with pytest.raises(EngineError, match=r"final_layer\.weight \[16, 16, 1, 1\] instead of \[17, 48, 1, 1\]"):
         load_hrnet(weights, COMPACT)
 
 
