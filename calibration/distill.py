@@ -233,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = torch.device(options.device)
         if options.labelled and not (options.pose or options.teacher):
             raise BadInputError("--labelled without a network", "labels are compared with one", "give --pose FILE")
-        labelled = {stem.name: CropSet(stem) for stem in options.labelled}
+        labelled = {stem: CropSet(stem) for stem in options.labelled}
         print_pose_table(options.crops, options.pose, options.teacher, device, console)
         print_label_table(labelled, options.pose, options.teacher, device, console)
         print_detector_table(options.crops, options.detector, options.teacher, device, console)

@@ -89,9 +89,9 @@ def print_pose_table(
 
 
 def print_label_table(
-    sets: Mapping[str, CropSet], networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
+    sets: Mapping[Path, CropSet], networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
 ) -> None:
-    """How near the labels of crop sets the joints of networks lie, by `label_distances`."""
+    """How near the labels of crop sets, named by their stems, the joints of networks lie: `label_distances`."""
     if not sets:
         return
     table = Table(title="Pose: distance from the labels of crop sets, px of the 192x256 window")
@@ -102,7 +102,7 @@ def print_label_table(
         for stem, crops in sets.items():
             apart = label_distances(crops, predict)
             parts = [f"{(apart < limit).mean():.3f}" for limit in NEAR_LABEL]
-            table.add_row(name, stem, str(len(apart)), f"{np.median(apart):.2f}", *parts)
+            table.add_row(name, stem.name, str(len(apart)), f"{np.median(apart):.2f}", *parts)
     console.print(table)
 
 
