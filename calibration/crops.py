@@ -6,7 +6,7 @@ middle, `crop[32:288, 24:216]`. Beside it lie a teacher's keypoints and, for som
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,11 @@ class CropSet:
         if picture is None:
             raise BadInputError(f"crop {index} is no JPEG", "every crop is one", "fetch the crops again")
         return np.asarray(picture, np.uint8)
+
+    def windows(self, indices: Iterable[int]) -> npt.NDArray[np.uint8]:
+        """What a pose network sees of these crops, `uint8 [N, 256, 192, 3]`, BGR."""
+        (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
+        return np.stack([self.picture(int(index))[top : top + height, left : left + width] for index in indices])
 
     def image_rect(self, index: int) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of the real pixels in crop `index`, px; outside it is padding."""

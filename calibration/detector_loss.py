@@ -123,24 +123,24 @@ def assigned(predictions: Predictions, boxes: Tensor, present: Tensor, reg_max: 
 
 
 def detector_losses(
-    predictions: Predictions, boxes: Tensor, answers: tuple[Tensor, Tensor, Tensor], ignored: Tensor, reg_max: int
+    predictions: Predictions, boxes: Tensor, assignment: tuple[Tensor, Tensor, Tensor], ignored: Tensor, reg_max: int
 ) -> dict[str, Tensor]:
     """The three terms, each a mean over the class targets.
 
     Args:
         predictions: of N pictures.
         boxes: `float32 [N, M, 4]`, persons, padded; px.
-        answers: what each cell answers for, as `assigned` gives it for these boxes.
+        assignment: which cell answers for which person, as `assigned` gives it for these boxes.
         ignored: `float32 [N, I, 4]`, regions where no cell is punished; padded with zeros.
         reg_max: bins a side.
     """
-    person, positive, target = answers
+    person, positive, target = assignment
     total = target.sum().clamp_min(1.0)
     counted = positive | ~inside(predictions.points, ignored).any(1)
     classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
     losses = {"class_loss": CLASS_WEIGHT * (classes * counted).sum() / total}
     wanted = boxes.gather(1, person[..., None].expand(-1, -1, 4))
-    return losses | box_losses(predictions, wanted, target * positive, reg_max)
+    return losses | box_losses(predictions, wanted, target, reg_max)
 
 
 def box_losses(predictions: Predictions, wanted: Tensor, weight: Tensor, reg_max: int) -> dict[str, Tensor]:

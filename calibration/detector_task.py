@@ -71,10 +71,9 @@ def teacher_of(path: Path) -> YoloCompact | Levels:
         EngineError: it holds no such detector.
     """
     if path.suffix not in TEACHER_SUFFIXES or not path.is_file():
+        known = path.suffix in TEACHER_SUFFIXES
         raise BadInputError(
-            f"no detector {path}"
-            if path.suffix in TEACHER_SUFFIXES
-            else f"--teacher {path} is no {TEACHER_SUFFIXES[0]} file",
+            f"no file {path}" if known else f"--teacher {path} is a {path.suffix} file",
             "a YOLOv5u checkpoint (.pt) or yolov5_compact weights (.safetensors) can teach",
             "name another file with --teacher",
         )
@@ -91,6 +90,7 @@ class DetectorTask:
         seed: of everything random.
         size: width and height of the pictures trained on, px.
         more: stems of further sets of scenes.
+        most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
         cutouts: outlines of the people of `train` or of `more_crops`, to be put into scenes; paths without suffix.
         more_crops: further person crops that cutouts may be of.
         teacher: a YOLOv5u checkpoint (loading it runs its code) or `yolov5_compact` weights; that detector looks at
@@ -99,7 +99,6 @@ class DetectorTask:
     Raises:
         BadInputError: no such teacher, or a set is missing.
         EngineError: the teacher is no such detector.
-        most_batches: of an epoch, each of which draws its scenes anew; all scenes when None.
     """
 
     name = "detector"

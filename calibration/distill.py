@@ -25,7 +25,6 @@ from calibration.distill_training import Trainer, TrainSettings, averaged_weight
 from calibration.pose_task import PoseTask
 from calibration.report import print_detector_table, print_label_table, print_pose_table
 from calibration.scenes import INPUT_SIZE
-from calibration.widening import widened
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.state_dicts import read_state_dict
@@ -183,8 +182,6 @@ def train(options: argparse.Namespace, console: Console) -> None:
             options.more_crops,
             options.cutouts,
         )
-    torch.manual_seed(options.seed)
-    initial = widened(initial, task.network()) if initial else None
     Trainer[Any](task, settings, options.out, device, options.resume, initial).train(console)
 
 

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from calibration.distill_curves import write_curves
 from calibration.optimizer import optimizers, schedule
+from calibration.widening import widened
 from engines.errors import BadInputError, PosemirrorError
-from engines.networks.state_dicts import fill
 
 Batch = TypeVar("Batch")
 
@@ -201,7 +201,7 @@ class Trainer(Generic[Batch]):
         out: the folder; made if missing.
         device: where the network lives.
         resume: go on from `checkpoint.pt`.
-        initial: weights to begin with, where not resuming.
+        initial: weights to begin with, of the network or of a smaller one, where not resuming.
 
     Raises:
         EngineError: `initial` does not fit.
@@ -221,7 +221,7 @@ class Trainer(Generic[Batch]):
         torch.manual_seed(settings.seed)
         network = task.network()
         if initial is not None:
-            fill(network, initial, task.name, "--init takes weights of the network that is trained")
+            network.load_state_dict(widened(initial, network))
         network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = RunState(
             network, deepcopy(network).eval(), optimizers(network, settings.optimizer, settings.learning_rate)

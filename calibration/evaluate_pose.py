@@ -118,9 +118,7 @@ def label_distances(crops: CropSet, predict: Predict, most: int = 300, sure: flo
         sure: the labels' least confidence.
     """
     chosen = np.random.default_rng(0).permutation(len(crops))[:most]
-    (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
-    pictures = np.stack([crops.picture(int(index)) for index in chosen])
-    found = keypoints_of(predict, pictures[:, top : top + height, left : left + width])
+    found = keypoints_of(predict, crops.windows(chosen))
     labels = crops.keypoints[chosen]
     counted = crops.inside[chosen] & (labels[..., 2] >= sure)
     apart = np.linalg.norm(found[..., :2] + WINDOW_OFFSET - labels[..., :2], axis=-1)
@@ -171,9 +169,7 @@ class PoseEvaluation:
 
     def __init__(self, crops: Path) -> None:
         self.holdout = CropSet(crops / "holdout")
-        left, top = WINDOW_OFFSET
-        pictures = np.stack([self.holdout.picture(index) for index in range(len(self.holdout))])
-        self.windows = pictures[:, top : top + WINDOW_SIZE[1], left : left + WINDOW_SIZE[0]]
+        self.windows = self.holdout.windows(range(len(self.holdout)))
         self.truth: dict[str, Any] = json.loads((crops / "coco_gt.json").read_text())
         self.hashes = self.holdout.hashes | {
             name: file_sha256(crops / name) for name in ("coco_gt.json", "coco_gt.tar")

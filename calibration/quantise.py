@@ -26,7 +26,7 @@ import onnx
 import torch
 from rich.console import Console
 
-from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray
+from calibration.crops import CropSet, FloatArray
 from calibration.detector_task import LEFT_OUT
 from calibration.evaluate_detector import scaled_rgb
 from calibration.evaluate_pose import normalised
@@ -72,9 +72,7 @@ def pose_pictures(crops: Path, count: int) -> FloatArray:
     """Windows of training crops as the pose network sees them, `float32 [N, 3, 256, 192]`."""
     people = CropSet(crops / "train")
     chosen = np.random.default_rng(0).choice(len(people), min(count, len(people)), replace=False)
-    (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
-    windows = [people.picture(int(one))[top : top + height, left : left + width] for one in chosen]
-    return np.asarray(normalised(torch.from_numpy(np.stack(windows))).numpy(), np.float32)
+    return np.asarray(normalised(torch.from_numpy(people.windows(chosen))).numpy(), np.float32)
 
 
 def detector_pictures(crops: Path, count: int) -> FloatArray:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engines.errors import EngineError
 from engines.networks.hrnet import HRNet
@@ -66,14 +66,14 @@ def fits(name: str, old: Tensor, new: Tensor, kind: type) -> bool:
     return old.ndim == new.ndim and all(one <= other for one, other in zip(old.shape, new.shape, strict=True))
 
 
-def widened(weights: Mapping[str, Tensor], network: YoloCompact | HRNet) -> dict[str, Tensor]:
+def widened(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Weights for `network`, which is no narrower and no shallower than the one `weights` are of.
 
     Both give the same but for what added bottlenecks do.
 
     Args:
         weights: of a `yolov5_compact`, or of an `hrnet_compact`, where the last fusion alone may be wider.
-        network: a fresh one, whose own weights fill what is new.
+        network: a fresh `yolov5_compact` or `hrnet_compact`, whose own weights fill what is new.
 
     Raises:
         EngineError: `weights` are of another network, or of a larger one.
