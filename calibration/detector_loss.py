@@ -123,18 +123,18 @@ def assigned(predictions: Predictions, boxes: Tensor, present: Tensor, reg_max: 
 
 
 def detector_losses(
-    predictions: Predictions, boxes: Tensor, assignment: tuple[Tensor, Tensor, Tensor], ignored: Tensor, reg_max: int
+    predictions: Predictions, boxes: Tensor, present: Tensor, ignored: Tensor, reg_max: int
 ) -> dict[str, Tensor]:
     """The three terms, each a mean over the class targets.
 
     Args:
         predictions: of N pictures.
         boxes: `float32 [N, M, 4]`, persons, padded; px.
-        assignment: which cell answers for which person, as `assigned` gives it for these boxes.
+        present: `bool [N, M]`, not padding.
         ignored: `float32 [N, I, 4]`, regions where no cell is punished; padded with zeros.
         reg_max: bins a side.
     """
-    person, positive, target = assignment
+    person, positive, target = assigned(predictions, boxes, present, reg_max)
     total = target.sum().clamp_min(1.0)
     counted = positive | ~inside(predictions.points, ignored).any(1)
     classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
@@ -172,24 +172,21 @@ def box_losses(predictions: Predictions, wanted: Tensor, weight: Tensor, reg_max
     }
 
 
-def teacher_losses(predictions: Predictions, teacher: Predictions, labelled: Tensor, reg_max: int) -> dict[str, Tensor]:
+def teacher_losses(predictions: Predictions, teacher: Predictions, reg_max: int) -> dict[str, Tensor]:
     """The same three terms with a teacher's answer of every cell in the place of persons and an assignment.
 
     A cell's class target is the teacher's probability, 0 where the network cannot reach the sides of the teacher's
-    box; from `LEAST_TAUGHT` on its box counts as much as that. Whoever is labelled is a person even where the teacher
-    sees nobody: it misses those who lean far over or lie.
+    box; from `LEAST_TAUGHT` on its box counts as much as that.
 
     Args:
         predictions: of N pictures.
         teacher: of the same pictures and cells.
-        labelled: `float32 [N, A]`, the class targets of the labelled persons, as `assigned` gives them.
         reg_max: bins a side of the network.
     """
     middle = torch.cat([teacher.points, teacher.points], -1)
     sides = (teacher.boxes - middle).abs().amax(-1) / teacher.strides[:, 0]
     target = teacher.person.sigmoid() * (sides < reg_max - 1)
     weight = target * (target >= LEAST_TAUGHT)
-    probable = torch.maximum(target, labelled)
-    classes = F.binary_cross_entropy_with_logits(predictions.person, probable, reduction="none")
-    losses = {"class_loss": CLASS_WEIGHT * classes.sum() / probable.sum().clamp_min(1.0)}
+    classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
+    losses = {"class_loss": CLASS_WEIGHT * classes.sum() / target.sum().clamp_min(1.0)}
     return losses | box_losses(predictions, teacher.boxes, weight, reg_max)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from calibration.crops import FloatArray
 from calibration.cutouts import Cutout
-from calibration.detector_loss import LEAST_TAUGHT, Predictions, assigned, detector_losses, joined, teacher_losses
-from calibration.evaluate_detector import DetectorEvaluation, Levels, detector_of, scaled_rgb
+from calibration.detector_loss import LEAST_TAUGHT, Predictions, detector_losses, joined, teacher_losses
+from calibration.evaluate_detector import Detector, DetectorEvaluation, TwiceSeen, detector_of, scaled_rgb
 from calibration.joined_crops import JoinedCrops
 from calibration.scene_views import SceneAugmentation, SceneSample, training_sample
 from calibration.scenes import DOUBTFUL_CONFIDENCE, INPUT_SIZE, SURE_CONFIDENCE, Scene, SceneSet
@@ -26,7 +26,7 @@ LEFT_OUT = frozenset({"coco_mini"})
 MOST_PEOPLE = 6
 """Are put into one picture."""
 TEACHER_SUFFIXES = (".pt", ".safetensors")
-TEACHER_SHARE = 0.7
+TEACHER_SHARE = 0.85
 """Of the loss, where a teacher looks at the same pictures; the rest is that of the labelled boxes."""
 WHOLE_REPEATS = 3
 """How often a whole scene comes in an epoch, where further sets, such as person crops, come once."""
@@ -63,8 +63,8 @@ def padded(boxes: Sequence[FloatArray]) -> tuple[Tensor, Tensor]:
     return result, present
 
 
-def teacher_of(path: Path) -> YoloCompact | Levels:
-    """The detector in a `.pt` or `.safetensors` file, as it is: nothing in it learns.
+def teacher_of(path: Path) -> Detector:
+    """The detector in a `.safetensors` file, or that of a `.pt`, which looks twice; nothing in it learns.
 
     Raises:
         BadInputError: no such file, or another kind of file.
@@ -77,7 +77,8 @@ def teacher_of(path: Path) -> YoloCompact | Levels:
             "a YOLOv5u checkpoint (.pt) or yolov5_compact weights (.safetensors) can teach",
             "name another file with --teacher",
         )
-    return detector_of(path).eval().requires_grad_(False)
+    detector = detector_of(path)
+    return (TwiceSeen(detector) if path.suffix == ".pt" else detector).eval().requires_grad_(False)
 
 
 class DetectorTask:
@@ -94,7 +95,7 @@ class DetectorTask:
         cutouts: outlines of the people of `train` or of `more_crops`, to be put into scenes; paths without suffix.
         more_crops: further person crops that cutouts may be of.
         teacher: a YOLOv5u checkpoint (loading it runs its code) or `yolov5_compact` weights; that detector looks at
-            every training picture as the network does.
+            every training picture, a YOLOv5u, which learnt from larger ones, also at it doubled (`TwiceSeen`).
 
     Raises:
         BadInputError: no such teacher, or a set is missing.
@@ -175,11 +176,10 @@ class DetectorTask:
         with torch.autocast(device.type, enabled=False):
             predictions = joined(levels, network.strides, network.reg_max)
             boxes, present, ignored = (value.to(device) for value in (batch.boxes, batch.present, batch.ignored))
-            assignment = assigned(predictions, boxes, present, network.reg_max)
-            labelled = detector_losses(predictions, boxes, assignment, ignored, network.reg_max)
+            labelled = detector_losses(predictions, boxes, present, ignored, network.reg_max)
             if answers is None:
                 return labelled
-            theirs = teacher_losses(predictions, answers, assignment[2], network.reg_max)
+            theirs = teacher_losses(predictions, answers, network.reg_max)
             return {name: torch.lerp(labelled[name], theirs[name], TEACHER_SHARE) for name in labelled}
 
     @torch.no_grad()
@@ -203,6 +203,7 @@ class DetectorTask:
             "scenes": len(self.places),
             "people": len(self.people),
             "teacher_sha256": self.teacher_hash,
+            "teacher_looks_twice": isinstance(self.teacher, TwiceSeen),
             "teacher_share": 0.0 if self.teacher is None else TEACHER_SHARE,
             "least_taught": LEAST_TAUGHT,
             "whole_repeats": WHOLE_REPEATS,

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
             train.add_argument(
                 "--teacher",
                 type=Path,
-                help="detector that looks at every picture too: a YOLOv5u checkpoint (loading it runs its code)",
+                help="detector that looks at every picture too, twice: a YOLOv5u checkpoint (loading it runs its code)",
             )
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")

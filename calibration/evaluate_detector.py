@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from calibration.crops import FloatArray
@@ -109,6 +110,33 @@ def detector_of(path: Path) -> YoloCompact | Levels:
     return Levels(flat, tuple(flat.strides), flat.bins)
 
 
+class TwiceSeen(nn.Module):
+    """A detector that looks at the doubled picture too, as a YOLOv5u teaches: it knows people at 640 px, not at 320.
+
+    The doubled picture's levels have the cells that the next finer ones have of the picture itself, and their boxes, in
+    strides, are the same; so they stand in for those. Only the coarsest level is the picture's own.
+
+    Args:
+        detector: each of its strides twice the one before.
+
+    Attributes:
+        strides: of the levels, px of the picture.
+        reg_max: bins a side.
+    """
+
+    def __init__(self, detector: YoloCompact | Levels) -> None:
+        super().__init__()
+        self.detector, self.strides, self.reg_max = detector, detector.strides, detector.reg_max
+
+    def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """As `Levels`; `float32 [N, 3, h, w]`, h and w multiples of the coarsest stride."""
+        doubled = F.interpolate(image, scale_factor=2, mode="bilinear").contiguous(memory_format=torch.channels_last)
+        return [*self.detector(doubled)[1:], self.detector(image)[-1]]
+
+
+Detector = YoloCompact | Levels | TwiceSeen
+
+
 class DetectorEvaluation:
     """The held-back scenes.
 
@@ -128,7 +156,7 @@ class DetectorEvaluation:
         ]
         self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes]
 
-    def detections(self, network: YoloCompact | Levels, device: torch.device, batch: int = 16) -> list[FloatArray]:
+    def detections(self, network: Detector, device: torch.device, batch: int = 16) -> list[FloatArray]:
         """Boxes `[M, 5]` in input px of each scene, suppressed, confidence >= the lowest of `THRESHOLDS`."""
         found = []
         for start in range(0, len(self.pictures), batch):

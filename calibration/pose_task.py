@@ -167,7 +167,7 @@ class PoseTask:
         return {
             "data_sha256": self.crops.hashes | self.evaluation.hashes,
             "target_sigma": TARGET_SIGMA,
-            "fused_width": HRNET_CONFIGS["hrnet_compact"].fused_width,
+            "network": asdict(HRNET_CONFIGS["hrnet_compact"]),
             "augmentation": settings,
             "settings_key": hashlib.sha256(repr(settings).encode()).hexdigest()[:12],
             "batch_size": self.batch_size,

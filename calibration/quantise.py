@@ -7,8 +7,8 @@ The ranges of activations are means over training pictures of each picture's ran
 are so wide that steps become coarse, and a still pose jitters. Weights take 7 bits of the 8: the sum of two products
 of a u8 and a 7-bit number fits into 16 bits, so that a CPU which adds pairs of them with saturation (x86 before VNNI)
 gives the same sums. The last convolutions (heatmaps, visibility, boxes, classes) stay float32, and so does the end of
-the pose network's finest branch. The file says which weights it was made from. The command prints what a picture
-costs in both forms; `calibration.distill evaluate` says what is lost.
+the pose network's finest branch up to the last fusion; the block after that does not. The file says which weights it
+was made from. The command prints what a picture costs in both forms; `calibration.distill evaluate` says what is lost.
 """
 
 import argparse
@@ -52,7 +52,8 @@ FINE = (
     "/stage4/stage4.0/Add",
     "/stage4/stage4.0/Relu",
 )
-"""The end of the pose network's finest branch, and what is added to it: rounded, it makes a still pose jitter."""
+"""The end of the pose network's finest branch, and what is added to it: rounded, it makes a still pose jitter. The
+block after the last fusion is rounded: still poses then move no more than in float32 (docs/compact_models.md)."""
 TIMED, REPEATS = 10, 5
 
 

@@ -1,6 +1,6 @@
 """Tables that say how good pose networks and detectors are, with the spread of a small set. Knows evaluations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.bodies import hold_bodies, show_whole_bodies
-from calibration.crops import CropSet
-from calibration.evaluate_detector import FALSE_PERSONS, THRESHOLDS, DetectorEvaluation, detector_of
+from calibration.crops import CropSet, FloatArray
+from calibration.evaluate_detector import (
+    FALSE_PERSONS,
+    THRESHOLDS,
+    Detector,
+    DetectorEvaluation,
+    TwiceSeen,
+    detector_of,
+)
 from calibration.evaluate_pose import (
     STANDING,
     PoseEvaluation,
@@ -122,7 +129,8 @@ def print_detector_table(
     """Recall of the teacher's whole persons and false persons an image, at several confidences.
 
     With a pose teacher, also the recall of those whose whole body it sees, where the others are covered, in crowds for
-    the most part, and the false persons in which it sees no body: the detector's teacher overlooks people.
+    the most part, and the false persons in which it sees no body: the detector's teacher overlooks people. A YOLOv5u
+    checkpoint has rows of its own for how it teaches (`TwiceSeen`).
     """
     if not networks:
         return
@@ -130,33 +138,51 @@ def print_detector_table(
     people = sum(int(whole.sum()) for whole in evaluation.whole)
     table = Table(title=f"Detector: {people} whole persons in {len(evaluation.scenes)} held-back pictures, IoU 0.5")
     judge = onnx_predict(teacher) if teacher else None
-    bodies = whole_bodies(evaluation, judge) if judge else None
-    counted = sum(int(one.sum()) for one in bodies) if bodies else 0
-    headings = ["network", "confidence", "recall", "one deviation", f"recall of {counted} whole bodies"]
-    for heading in (*headings, "false persons an image", "without a body"):
+    bodies = whole_bodies(evaluation, judge) if judge else evaluation.whole
+    headings = ["network", "confidence", "recall", "one deviation", "false persons an image"]
+    if judge:
+        headings += ["without a body", f"recall of {sum(int(one.sum()) for one in bodies)} whole bodies"]
+    for heading in headings:
         table.add_column(heading)
-    for path in networks:
-        network = detector_of(path).to(device).eval()
-        found = evaluation.detections(network, device)
-        name = f"{path.stem} {path.suffix.removeprefix('.')}"
-        unknown = evaluation.unknown(found)
-        bodiless = [false.copy() for false in unknown]
+    limit = f"under {FALSE_PERSONS}"
+    for name, network in named_detectors(networks):
+        found = evaluation.detections(network.to(device).eval(), device)
+        false = evaluation.unknown(found)
+        rows = [(evaluation.at_false_persons(found, false=false)[1], limit, "")]
+        bodiless = without_body(evaluation, found, false, judge) if judge else false
         if judge:
-            for number, (boxes, false) in enumerate(zip(found, unknown, strict=True)):
-                scene = evaluation.scenes[number].picture
-                bodiless[number][false] = ~hold_bodies(scene, evaluation.in_scene(number, boxes[false]), judge)
-        for column, verdicts in enumerate((unknown, bodiless) if judge else (unknown,)):
-            recall, confidence = evaluation.at_false_persons(found, false=verdicts)
-            limits = ["", f"under {FALSE_PERSONS}"] if column else [f"under {FALSE_PERSONS}", ""]
-            seen = f"{evaluation.at_threshold(found, confidence, wanted=bodies)[0]:.3f}" if bodies else ""
-            table.add_row(name, f"{confidence:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}", seen, *limits)
+            rows.append((evaluation.at_false_persons(found, false=bodiless)[1], "", limit))
         for threshold in THRESHOLDS:
-            recall, wrong = evaluation.at_threshold(found, threshold)
-            seen = f"{evaluation.at_threshold(found, threshold, wanted=bodies)[0]:.3f}" if bodies else ""
-            without = f"{evaluation.at_threshold(found, threshold, bodiless)[1]:.3f}" if judge else ""
-            spread = f"{deviation(recall, people):.3f}"
-            table.add_row(name, f"{threshold}", f"{recall:.3f}", spread, seen, f"{wrong:.3f}", without)
+            rate, bodiless_rate = (evaluation.at_threshold(found, threshold, one)[1] for one in (false, bodiless))
+            rows.append((threshold, f"{rate:.3f}", f"{bodiless_rate:.3f}"))
+        for threshold, *rates in rows:
+            recall, of_bodies = (
+                evaluation.at_threshold(found, threshold, false, wanted)[0] for wanted in (evaluation.whole, bodies)
+            )
+            cells = [name, f"{threshold:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}"]
+            table.add_row(*cells, *([*rates, f"{of_bodies:.3f}"] if judge else rates[:1]))
     console.print(table)
+
+
+def without_body(
+    evaluation: DetectorEvaluation, found: list[FloatArray], false: list[npt.NDArray[np.bool_]], judge: Predict
+) -> list[npt.NDArray[np.bool_]]:
+    """In which of the `false` persons among the boxes `[M, 5]` of each scene the pose teacher sees no body."""
+    result = []
+    for number, (boxes, verdict) in enumerate(zip(found, false, strict=True)):
+        scene, bodiless = evaluation.scenes[number].picture, verdict.copy()
+        bodiless[verdict] = ~hold_bodies(scene, evaluation.in_scene(number, boxes[verdict]), judge)
+        result.append(bodiless)
+    return result
+
+
+def named_detectors(paths: Sequence[Path]) -> Iterator[tuple[str, Detector]]:
+    """The detectors of a table with their names; a YOLOv5u checkpoint also as it teaches."""
+    for path in paths:
+        name, network = f"{path.stem} {path.suffix.removeprefix('.')}", detector_of(path)
+        yield name, network
+        if path.suffix == ".pt":
+            yield f"{name}, looking twice", TwiceSeen(network)
 
 
 def whole_bodies(evaluation: DetectorEvaluation, judge: Predict) -> list[npt.NDArray[np.bool_]]:

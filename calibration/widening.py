@@ -19,13 +19,19 @@ JOINED_INPUTS = {"stage32.2.join": 4, "down_path16": 2, "down_path8": 2, "up_pat
 KINDS = {YoloCompact: "a yolov5_compact", HRNet: "an hrnet_compact"}
 OWN_BRANCH = re.compile(r"fuse_layers\.(\d+)\.\1\.weight$")
 """From a branch to itself, where a narrower pose network has no layer: what goes in comes out."""
-ADDED = {YoloCompact: re.compile(r"\.through\.[1-9]\d*\."), HRNet: OWN_BRANCH}
-"""What a smaller network may lack: bottlenecks, and the layer from a branch to itself."""
-LAST_FUSION = re.compile(r"^stage4\.\d+\.fuse_layers\.0\.|^(final|visibility)_layer\.weight$")
+ADDED = {
+    YoloCompact: re.compile(r"\.through\.[1-9]\d*\."),
+    HRNet: re.compile(rf"{OWN_BRANCH.pattern}|\.branches\.\d+\.[1-9]\d*\.|^refinement\."),
+}
+"""What a smaller network may lack: bottlenecks of a detector; of a pose network residual blocks of the branches and
+after the last fusion, and the layer from a branch to itself."""
+LAST_FUSION = re.compile(r"^stage4\.\d+\.fuse_layers\.0\.|^refinement\.|^(final|visibility)_layer\.weight$")
 """What may be narrower in a pose network."""
 COUNTER = "num_batches_tracked"
+LAST_NORM = ("body.1.1.weight", "bn2.weight")
+"""How the scale of a residual block's last batch norm is called."""
 ADDED_SCALE = 0.1
-"""Of the last batch norm of a bottleneck that the smaller network does not have: nearly only its shortcut counts."""
+"""Of the last batch norm of a block that the smaller network does not have: nearly only its shortcut counts."""
 
 
 def joined_inputs(name: str) -> int:
@@ -61,7 +67,9 @@ def fits(name: str, old: Tensor, new: Tensor, kind: type) -> bool:
     """Whether a value has room in another one's place, and may be smaller there."""
     if old.shape == new.shape:
         return True
-    if kind is HRNet and not (LAST_FUSION.match(name) and (name.startswith("stage4") or len(old) == len(new))):
+    if kind is HRNet and not (
+        LAST_FUSION.match(name) and (name.startswith(("stage4", "refinement")) or len(old) == len(new))
+    ):
         return False
     return old.ndim == new.ndim and all(one <= other for one, other in zip(old.shape, new.shape, strict=True))
 
@@ -69,7 +77,7 @@ def fits(name: str, old: Tensor, new: Tensor, kind: type) -> bool:
 def widened(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Weights for `network`, which is no narrower and no shallower than the one `weights` are of.
 
-    Both give the same but for what added bottlenecks do.
+    Both give the same but for what added blocks do.
 
     Args:
         weights: of a `yolov5_compact`, or of an `hrnet_compact`, where the last fusion alone may be wider.
@@ -93,7 +101,7 @@ def widened(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tens
         if old is None and OWN_BRANCH.search(name):
             value = begins_as_identity(value)
         elif old is None:
-            value = value * ADDED_SCALE if name.endswith("body.1.1.weight") else value
+            value = value * ADDED_SCALE if name.endswith(LAST_NORM) else value
         elif value.ndim == 4:
             value = spread(old.to(value.dtype), value, joined_inputs(name))
         elif value.ndim == 1:

@@ -25,7 +25,9 @@ class HRNetConfig:
         stem_width: channels of the two stride-2 convolutions.
         layer1_planes: inner channels of stage 1's bottlenecks, which give four times as many.
         layer1_blocks: bottlenecks in stage 1.
-        fused_width: channels of the last fusion, from which the heatmaps are read; None: as many as the finest branch.
+        fused_width: channels of the last fusion and after it; None: as many as the finest branch.
+        refinement: residual blocks after the last fusion. The official networks have none: each cell of their heatmaps
+            is read from that cell alone, to which the coarser branches bring what they see in steps of up to 8 cells.
         keypoints: heatmaps given.
         visibility: the network says by itself how sure it is of each keypoint (`hrnet_compact`); the peak of a heatmap
             then is a probability. The official networks have no such head: their peak is what their training made it.
@@ -38,6 +40,7 @@ class HRNetConfig:
     layer1_planes: int = 64
     layer1_blocks: int = 4
     fused_width: int | None = None
+    refinement: int = 0
     keypoints: int = 17
     visibility: bool = False
 
@@ -48,11 +51,12 @@ HRNET_CONFIGS = {
     "hrnet_compact": HRNetConfig(
         width=16,
         modules=(1, 1, 1),
-        blocks=2,
+        blocks=3,
         stem_width=32,
         layer1_planes=16,
         layer1_blocks=2,
-        fused_width=48,  # costs nothing measurable; 16 channels told 17 keypoints and their visibility apart
+        fused_width=48,  # 16 channels told 17 keypoints and their visibility apart
+        refinement=1,
         visibility=True,
     ),
 }
@@ -209,6 +213,7 @@ class HRNet(nn.Module):
         self.transition3 = self._added_branch(channels)
         fused = config.fused_width or channels[0]
         self.stage4 = self._stage(channels, config.modules[2], last=[fused])
+        self.refinement = nn.Sequential(*(BasicBlock(fused) for _ in range(config.refinement)))
         self.final_layer = nn.Conv2d(fused, config.keypoints, 1)
         if config.visibility:
             self.visibility_layer = nn.Conv2d(fused, config.keypoints, 1)
@@ -227,7 +232,7 @@ class HRNet(nn.Module):
         )
 
     def features(self, image: Tensor) -> Tensor:
-        """The fused finest branch.
+        """The fused finest branch, refined where the network has blocks for that.
 
         Args:
             image: `float32 [N, 3, H, W]`, RGB, ImageNet-normalised; H and W multiples of 32.
@@ -240,7 +245,8 @@ class HRNet(nn.Module):
         branches: list[Tensor] = self.stage2([layer(x) for layer in self.transition1])
         branches = self.stage3([*branches, self.transition2[-1](branches[-1])])
         branches = self.stage4([*branches, self.transition3[-1](branches[-1])])
-        return branches[0]
+        refined: Tensor = self.refinement(branches[0])
+        return refined
 
     def logits(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What `hrnet_compact` is trained on, and where its keypoints are.

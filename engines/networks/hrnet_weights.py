@@ -38,12 +38,11 @@ def load_hrnet(state_dict: Mapping[str, Tensor], config: HRNetConfig) -> HRNet:
     Raises:
         EngineError: keys are missing or unexpected, or a shape is wrong; they are named.
     """
-    network = HRNet(config)
-    fill(
-        network,
-        official_names(state_dict),
-        f"an HRNet of width {config.width}"
-        + (f" and {config.fused_width} fused channels" if config.fused_width else ""),
-        "a pose_hrnet state dict of that width fits, in the official or the MMPose layout",
-    )
+    network, wanted = HRNet(config), f"an HRNet of width {config.width}"
+    if config.fused_width:
+        wanted += (
+            f", {config.blocks} blocks a branch, {config.fused_width} fused channels, {config.refinement} blocks last"
+        )
+    allowed = "a pose_hrnet state dict of that width fits, in the official or the MMPose layout"
+    fill(network, official_names(state_dict), wanted, allowed)
     return network.eval()

@@ -68,8 +68,8 @@ def test_a_cell_in_an_ignored_region_is_not_punished() -> None:
         person.requires_grad_()
     predictions = joined(logits, STRIDES, REG_MAX)
     nobody = torch.zeros(1, 1, 4)
-    answers = assigned(predictions, nobody, torch.zeros(1, 1, dtype=torch.bool), REG_MAX)
-    losses = detector_losses(predictions, nobody, answers, torch.tensor([[[0.0, 0, 160, 192]]]), REG_MAX)
+    absent = torch.zeros(1, 1, dtype=torch.bool)
+    losses = detector_losses(predictions, nobody, absent, torch.tensor([[[0.0, 0, 160, 192]]]), REG_MAX)
     sum(losses.values()).backward()
     gradient = logits[0][1].grad
     assert gradient is not None

@@ -95,7 +95,7 @@ def test_layers_take_as_many_pictures_as_the_network_joins(name: str, groups: in
 
 def test_a_pose_network_with_a_wider_fusion_says_at_first_what_the_narrower_one_says() -> None:
     torch.manual_seed(5)
-    config = HRNET_CONFIGS["hrnet_compact"]
+    config = replace(HRNET_CONFIGS["hrnet_compact"], refinement=0)
     narrow, wide = HRNet(replace(config, fused_width=None)), HRNet(config)
     image = torch.rand(2, 3, 64, 64)
     before = wide(image)
@@ -109,10 +109,29 @@ def test_a_pose_network_with_a_wider_fusion_says_at_first_what_the_narrower_one_
     assert added is not None and added[:, config.width :].abs().max() > 0, "training finds the new channels"
 
 
-def test_weights_of_a_wider_pose_network_are_refused() -> None:
-    narrow = HRNet(replace(HRNET_CONFIGS["hrnet_compact"], fused_width=None))
+@pytest.mark.parametrize(
+    "smaller",
+    [{"blocks": 1, "refinement": 0}, {"fused_width": 24}, {"blocks": 2, "fused_width": None, "refinement": 0}],
+)
+def test_a_larger_pose_network_says_nearly_what_the_smaller_one_says(smaller: dict[str, int | None]) -> None:
+    torch.manual_seed(6)
+    config = HRNET_CONFIGS["hrnet_compact"]
+    shallow, deep = HRNet(replace(config, **smaller)).eval(), HRNet(config).eval()
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        wanted, before = shallow(image), deep(image)
+        deep.load_state_dict(widened(shallow.state_dict(), deep))
+        after = deep(image)
+    assert (after - wanted).abs().mean() < 0.2 * (before - wanted).abs().mean()
+
+
+@pytest.mark.parametrize("change", [{"fused_width": None}, {"blocks": 1}, {"refinement": 0}])
+def test_weights_of_a_larger_pose_network_are_refused(change: dict[str, int | None]) -> None:
+    config = HRNET_CONFIGS["hrnet_compact"]
+    if change.get("fused_width", 0) is None:
+        config = replace(config, refinement=0)  # whose own weights would be refused
     with pytest.raises(EngineError, match="do not fit an hrnet_compact"):
-        widened(HRNet(HRNET_CONFIGS["hrnet_compact"]).state_dict(), narrow)
+        widened(HRNet(config).state_dict(), HRNet(replace(config, **change)))
 
 
 def test_a_part_of_the_weights_is_no_beginning() -> None:
@@ -124,7 +143,7 @@ def test_a_part_of_the_weights_is_no_beginning() -> None:
         assert widened(whole, network).keys() == whole.keys()
 
 
-@pytest.mark.parametrize("change", [{"width": 8}, {"blocks": 1}, {"keypoints": 16}])
+@pytest.mark.parametrize("change", [{"width": 8}, {"layer1_planes": 8}, {"keypoints": 16}])
 def test_only_a_pose_networks_last_fusion_may_be_narrower(change: dict[str, int]) -> None:
     config = HRNET_CONFIGS["hrnet_compact"]
     with pytest.raises(EngineError, match="do not fit an hrnet_compact"):
