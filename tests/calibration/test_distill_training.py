@@ -70,7 +70,7 @@ def test_exported_weights_load_into_the_compact_network(tiny_crops: Path, tmp_pa
     assert load_file(tmp_path / "pose.safetensors")["conv1.weight"].dtype == torch.float16
     network = load_hrnet(read_state_dict(tmp_path / "pose.safetensors"), HRNET_CONFIGS["hrnet_compact"])
     assert next(network.parameters()).dtype == torch.float32
-    assert (tmp_path / "pose.safetensors").stat().st_size < 3e6
+    assert (tmp_path / "pose.safetensors").stat().st_size < 4e6
 
 
 def test_export_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
