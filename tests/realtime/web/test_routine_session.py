@@ -32,7 +32,7 @@ POSES = {"down": 98, "out": 87, "up": 78}
 FPS, POSE_FRAMES, CYCLES = 10, 20, 15
 SIZE = (640, 360)
 DEADLINE_SECONDS = 150
-MOST_LOAD = 4.0
+MOST_LOAD = 2.0
 """Processes that wait for each core; where there are more, a camera's frames are late, and late frames hold no pose."""
 
 ENOUGH_PIXELS = 300
@@ -141,7 +141,11 @@ def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
                 async with open_tab(browser) as tab:
                     return await watched(tab, url, tmp_path / "screen" / "Xvfb_screen0")
 
-            told = asyncio.run(asyncio.wait_for(watch(), DEADLINE_SECONDS))
+            try:
+                told = asyncio.run(asyncio.wait_for(watch(), DEADLINE_SECONDS))
+            except TimeoutError:
+                station.kill()
+                pytest.fail(f"not done in {DEADLINE_SECONDS} s; the station said: {station.communicate()[0][-1000:]}")
             said = station.communicate(timeout=DEADLINE_SECONDS)[0]
         finally:
             station.kill()
