@@ -138,29 +138,28 @@ def print_detector_table(
     people = sum(int(whole.sum()) for whole in evaluation.whole)
     table = Table(title=f"Detector: {people} whole persons in {len(evaluation.scenes)} held-back pictures, IoU 0.5")
     judge = onnx_predict(teacher) if teacher else None
-    bodies = whole_bodies(evaluation, judge) if judge else evaluation.whole
+    wanted = [evaluation.whole, *([whole_bodies(evaluation, judge)] if judge else [])]
     headings = ["network", "confidence", "recall", "one deviation", "false persons an image"]
     if judge:
-        headings += ["without a body", f"recall of {sum(int(one.sum()) for one in bodies)} whole bodies"]
+        headings += ["without a body", f"recall of {sum(int(one.sum()) for one in wanted[1])} whole bodies"]
     for heading in headings:
         table.add_column(heading)
-    limit = f"under {FALSE_PERSONS}"
     for name, network in named_detectors(networks):
         found = evaluation.detections(network.to(device).eval(), device)
-        false = evaluation.unknown(found)
-        rows = [(evaluation.at_false_persons(found, false=false)[1], limit, "")]
-        bodiless = without_body(evaluation, found, false, judge) if judge else false
+        verdicts = [evaluation.unknown(found)]
         if judge:
-            rows.append((evaluation.at_false_persons(found, false=bodiless)[1], "", limit))
+            verdicts.append(without_body(evaluation, found, verdicts[0], judge))
+        rows = []
+        for verdict in verdicts:
+            confidence = evaluation.at_false_persons(found, false=verdict)[1]
+            rows.append((confidence, [f"under {FALSE_PERSONS}" if one is verdict else "" for one in verdicts]))
         for threshold in THRESHOLDS:
-            rate, bodiless_rate = (evaluation.at_threshold(found, threshold, one)[1] for one in (false, bodiless))
-            rows.append((threshold, f"{rate:.3f}", f"{bodiless_rate:.3f}"))
-        for threshold, *rates in rows:
-            recall, of_bodies = (
-                evaluation.at_threshold(found, threshold, false, wanted)[0] for wanted in (evaluation.whole, bodies)
-            )
-            cells = [name, f"{threshold:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}"]
-            table.add_row(*cells, *([*rates, f"{of_bodies:.3f}"] if judge else rates[:1]))
+            rates = (evaluation.at_threshold(found, threshold, one)[1] for one in verdicts)
+            rows.append((threshold, [f"{rate:.3f}" for rate in rates]))
+        for threshold, cells in rows:
+            recall, *others = (evaluation.at_threshold(found, threshold, verdicts[0], one)[0] for one in wanted)
+            known = (f"{threshold:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}")
+            table.add_row(name, *known, *cells, *(f"{other:.3f}" for other in others))
     console.print(table)
 
 

@@ -32,7 +32,7 @@ POSES = {"down": 98, "out": 87, "up": 78}
 FPS, POSE_FRAMES, CYCLES = 10, 20, 15
 SIZE = (640, 360)
 DEADLINE_SECONDS = 150
-MOST_LOAD = 2.0
+MOST_LOAD = 4.0
 """Processes that wait for each core; where there are more, a camera's frames are late, and late frames hold no pose."""
 
 ENOUGH_PIXELS = 300
