@@ -44,7 +44,7 @@ MEAN, DEVIATION = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.
 
 def bare_network(info: ChainInfo, name: str) -> onnx.ModelProto:
     """The network alone, with static shapes, out of the graph `name` (detect or pose) of a folder of ONNX engines."""
-    whole = onnx.load(info.directory / f"{name}.onnx")
+    whole = onnx.shape_inference.infer_shapes(onnx.load(info.directory / f"{name}.onnx"))
     model = onnx.utils.Extractor(whole).extract_model([NETWORK_INPUT], OUTPUTS[name])
     width, height = info.manifests[name].image_size
     model.graph.input[0].CopyFrom(picture_input(1 if name == "detect" else info.people, height, width))

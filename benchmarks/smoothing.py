@@ -3,9 +3,10 @@
     python benchmarks/smoothing.py --data ../shared/data/penn_action_train.npz
 
 The tracks are joints that people labelled in clips of Penn Action (golf swings, pitches, push-ups and others), taken as
-30 frames a second. The filter of `engines.graphs.pose` follows them with its limit of speed and without one; distances
-from the labels are in percent of the person's height. Then `--misplaced` of the joints of a frame are put anywhere
-within the person's bounds, as a network does that takes the left foot for the right.
+30 frames a second. The filter of `engines.graphs.pose` follows them with its two rules (a limit of speed; who jumps to
+their partner's place is doubted), without the second, and without both; distances from the labels are in percent of the
+person's height. Then `--misplaced` of the joints of a frame are put anywhere within the person's bounds, or where their
+partner on the other side of the body is, as a network does that takes the left foot for the right.
 """
 
 import argparse
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from calibration.datasets.penn import read_penn
 from engines.errors import BadInputError
 from engines.graphs import pose
+from engines.skeleton import MIRRORED_JOINT
 
 FPS = 30.0
 LEAST_VISIBLE = 5
@@ -62,7 +64,7 @@ def speeds(track: Track) -> np.ndarray:
 
 def smoothed(track: Track, boxes: np.ndarray, raw: np.ndarray) -> np.ndarray:
     """The filter's positions `[F, 15, 2]` for `raw` ones; a joint that is not labelled starts anew."""
-    post, seconds = pose.PosePost(0.3), torch.tensor([1 / FPS])
+    post, seconds = pose.PosePost(0.3, MIRRORED_JOINT), torch.tensor([1 / FPS])
     state, result = torch.zeros(1, raw.shape[1], 4), np.empty_like(raw)
     for frame, (places, box, seen) in enumerate(zip(raw, boxes, track[1], strict=True)):
         position, speed = post.smooth(torch.from_numpy(places)[None], torch.from_numpy(box)[None], state, seconds)
@@ -77,6 +79,13 @@ def misplaced(track: Track, boxes: np.ndarray, share: float, rng: np.random.Gene
     return np.where(rng.random(track[0].shape[:2])[..., None] < share, anywhere, track[0]).astype(np.float32)
 
 
+def at_partners(track: Track, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The track with a share of its joints where the joint on the other side of the body is."""
+    partners = list(MIRRORED_JOINT)
+    chosen = (rng.random(track[0].shape[:2]) < share) & track[1][:, partners]
+    return np.where(chosen[..., None], track[0][:, partners], track[0]).astype(np.float32)
+
+
 def off(track: Track, boxes: np.ndarray, places: np.ndarray) -> np.ndarray:
     """How far every labelled joint lies from its label, percent of the person's height."""
     return 100 * np.linalg.norm(places - track[0], axis=-1)[track[1]] / height(boxes)
@@ -87,7 +96,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--misplaced", type=float, default=0.02, help="share of a frame's joints")
-    parser.add_argument("--limits", type=float, nargs="+", default=[pose.FASTEST_SPEED, math.inf])
     parser.add_argument("--clips", type=int, default=200, help="clips to filter, evenly over the set")
     arguments = parser.parse_args()
     try:
@@ -104,18 +112,25 @@ def main() -> None:
 
     chosen = tracks[:: max(1, len(tracks) // arguments.clips)]
     table = Table("from the labels, percent of the height", "mean", "p99", "p99.9", title=f"{len(chosen)} clips")
-    for share in (0.0, arguments.misplaced):
-        for limit in arguments.limits:
-            pose.FASTEST_SPEED, rng, away = limit, np.random.default_rng(0), []
-            for track in chosen:
-                boxes = bounds(track)
-                away.append(off(track, boxes, smoothed(track, boxes, misplaced(track, boxes, share, rng))))
+    share, boxes = arguments.misplaced, [bounds(track) for track in chosen]
+    rules = {
+        "both rules": (pose.FASTEST_SPEED, pose.LEAST_APART),
+        "limit of speed alone": (pose.FASTEST_SPEED, math.inf),
+        "no rule": (math.inf, math.inf),
+    }
+    for mistake in ("as labelled", f"{share:.0%} anywhere", f"{share:.0%} at the partner's"):
+        for rule, (pose.FASTEST_SPEED, pose.LEAST_APART) in rules.items():
+            rng, away = np.random.default_rng(0), []
+            for track, box in zip(chosen, boxes, strict=True):
+                raw = track[0]
+                if mistake.endswith("anywhere"):
+                    raw = misplaced(track, box, share, rng)
+                elif mistake.endswith("partner's"):
+                    raw = at_partners(track, share, rng)
+                away.append(off(track, box, smoothed(track, box, raw)))
             everything = np.concatenate(away)
-            name = f"{share:.0%} misplaced, " + (
-                "no limit" if math.isinf(limit) else f"at most {limit:g} heights a second"
-            )
             cells = [f"{value:.2f}" for value in (everything.mean(), *np.percentile(everything, [99, 99.9]))]
-            table.add_row(name, *cells)
+            table.add_row(f"{mistake}, {rule}", *cells)
     console.print(table)
 
 

@@ -212,6 +212,7 @@ def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path, *, st
                     places[tensor.name] = (file.tell(), len(raw))
                     file.write(raw)
                 point_to(tensor, weights.name, *places[tensor.name])
+            del model.graph.value_info[:]  # a fifth of the file, and whoever needs the shapes can infer them
             onnx.save_model(model, path)
 
 

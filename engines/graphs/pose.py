@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engines.geometry import HEATMAP_HEIGHT, HEATMAP_WIDTH, LEAST_FALL
 from engines.graphs.sampling import crop_window
-from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES
+from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES, MIRRORED_KEYPOINT
 
 LEAST_KEYPOINTS = 5
 MIN_CUTOFF_HZ = 1.0
@@ -24,6 +24,13 @@ FASTEST_SPEED = 8.0
 pitches among them, 0.02 % are faster (`benchmarks/smoothing.py`): what seems so is a keypoint that was misplaced."""
 DOUBTED_CUTOFF_HZ = 2.0
 """Such a keypoint is followed this slowly: a mistake of one frame is hardly seen, a true move gets there in 0.1 s."""
+PARTNER_CUTOFF_HZ = 0.5
+"""A keypoint that jumps to where its partner is, the left knee to the right one's place, is followed as slowly as this:
+seen from the side both have a hill at both places, and any noise says which is the higher."""
+LEAST_APART = 0.1
+"""Of the person's longer side: partners nearer to each other than this may change places."""
+NEAR_PARTNER = 0.3
+"""Of the way between the partners: who is this near to the other's place has jumped there, or has stayed in its own."""
 FRAMED_PART = 0.5
 """Of the least confidence of a visible keypoint: from there on it counts for where to look next. Arms that were unsure
 for one frame would else lie outside the next window, and stay unseen."""
@@ -76,15 +83,16 @@ class PosePost(nn.Module):
     """`heatmaps`, `boxes`, `state` [K, 17, 4], `seconds` [1] -> `keypoints`, `joints`, `next_boxes`, `state`.
 
     Smoothing is the One Euro filter (Casiez et al. 2012) on each keypoint, its speed measured in person heights a
-    second, less what noise alone makes of a body at rest. A keypoint that seems to move faster than a body can is
-    followed slowly, and its speed is not believed. The filter starts anew for a keypoint that was not visible, and for
+    second, less what noise alone makes of a body at rest. A keypoint that seems to move faster than a body can, or
+    that takes its partner's place while the partner stays or takes its own, is followed slowly, and its speed is not
+    believed. The filter starts anew for a keypoint that was not visible, and for
     a row whose box does not overlap its last keypoints, or most of whose keypoints seem to move so fast. A state of
     zeros therefore switches it off.
     """
 
-    def __init__(self, visible_confidence: float) -> None:
+    def __init__(self, visible_confidence: float, partners: tuple[int, ...] = MIRRORED_KEYPOINT) -> None:
         super().__init__()
-        self.visible_confidence = visible_confidence
+        self.visible_confidence, self.partners = visible_confidence, partners
 
     def forward(
         self, heatmaps: Tensor, boxes: Tensor, state: Tensor, seconds: Tensor
@@ -114,13 +122,37 @@ class PosePost(nn.Module):
         possible = (torch.linalg.vector_norm(seen_speed, dim=-1, keepdim=True) <= FASTEST_SPEED * longest).float()
         jumped = (goes_on * (1 - possible)).sum(1, keepdim=True) > 0.5 * goes_on.sum(1, keepdim=True)
         goes_on = goes_on * (1 - jumped.float())  # where most keypoints jump it is somebody else
-        speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds) * possible
+        swapped = self.at_partners_place(raw, last, goes_on, LEAST_APART * longest)
+        believed = possible * (1 - swapped)
+        speed = last_speed + (seen_speed - last_speed) * smoothing_factor(SPEED_CUTOFF_HZ, seconds) * believed
         heights_a_second = torch.linalg.vector_norm(speed, dim=-1, keepdim=True) / height
         motion = (heights_a_second - STILL_SPEED).clamp(min=0)
-        cutoff = (MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * motion) * possible + DOUBTED_CUTOFF_HZ * (1 - possible)
+        doubted = DOUBTED_CUTOFF_HZ * (1 - swapped) + PARTNER_CUTOFF_HZ * swapped
+        cutoff = (MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * motion) * believed + doubted * (1 - believed)
         factor = smoothing_factor(cutoff, seconds)
         smoothed = last + (raw - last) * factor
         return smoothed * goes_on + raw * (1 - goes_on), speed * goes_on
+
+    def at_partners_place(self, raw: Tensor, last: Tensor, known: Tensor, least_apart: Tensor) -> Tensor:
+        """Which keypoints [K, 17, 1] seem to have jumped to where their partner is: 1, or 0.
+
+        Args:
+            raw: [K, 17, 2] px.
+            last: where they were, [K, 17, 2] px.
+            known: which of those count, [K, 17, 1], 1 or 0.
+            least_apart: px between partners from which on that is told, [K, 1, 1].
+        """
+        others_raw, others_last, others_known = (self.pick(one, self.partners) for one in (raw, last, known))
+        apart: Tensor = torch.linalg.vector_norm(last - others_last, dim=-1, keepdim=True)
+
+        def near(first: Tensor, second: Tensor) -> Tensor:
+            way: Tensor = torch.linalg.vector_norm(first - second, dim=-1, keepdim=True)
+            return (way <= NEAR_PARTNER * apart).float()
+
+        others = torch.maximum(near(others_raw, others_last), near(others_raw, last))
+        told = (apart > least_apart).float() * known * others_known
+        swapped: Tensor = near(raw, others_last) * others * told
+        return swapped
 
     def joints(self, keypoints: Tensor) -> Tensor:
         """The paper's 15 joints [K, 15, 3]; see `engines.skeleton.joints_from_keypoints`."""
@@ -137,7 +169,7 @@ class PosePost(nn.Module):
 
     @staticmethod
     def pick(keypoints: Tensor, indices: tuple[int, ...]) -> Tensor:
-        """Some of the keypoints [K, 17, 3], in the given order."""
+        """Some of the keypoints [K, 17, N], in the given order."""
         return torch.index_select(keypoints, 1, torch.tensor(indices, device=keypoints.device))
 
     @staticmethod

@@ -13,14 +13,17 @@ from engines.graphs.pose import (
     CUTOFF_PER_SPEED,
     DOUBTED_CUTOFF_HZ,
     FASTEST_SPEED,
+    LEAST_APART,
     LEAST_SECONDS,
     MIN_CUTOFF_HZ,
+    NEAR_PARTNER,
+    PARTNER_CUTOFF_HZ,
     SPEED_CUTOFF_HZ,
     STILL_SPEED,
     PosePost,
 )
 from engines.onnx_runtime import onnxruntime
-from engines.skeleton import JOINT_INDEX, KEYPOINTS, joints_from_keypoints
+from engines.skeleton import JOINT_INDEX, KEYPOINTS, MIRRORED_KEYPOINT, joints_from_keypoints
 from tests.fixtures import open_graph, run
 
 Floats = npt.NDArray[np.float32]
@@ -257,12 +260,14 @@ class OneEuro:
             return False
         return float(np.hypot(*(raw - self.position))) / seconds > FASTEST_SPEED * max(person_width, person_height)
 
-    def __call__(self, raw: Doubles, person_width: float, person_height: float, seconds: float) -> Doubles:
+    def __call__(
+        self, raw: Doubles, person_width: float, person_height: float, seconds: float, at_partners: bool = False
+    ) -> Doubles:
         if self.position is None:
             self.position, self.speed = raw, np.zeros(2)
             return raw
-        if self.jumps(raw, person_width, person_height, seconds):
-            share = self.share(DOUBTED_CUTOFF_HZ, seconds)
+        if at_partners or self.jumps(raw, person_width, person_height, seconds):
+            share = self.share(PARTNER_CUTOFF_HZ if at_partners else DOUBTED_CUTOFF_HZ, seconds)
             self.position = share * raw + (1 - share) * self.position
             return self.position
         share = self.share(SPEED_CUTOFF_HZ, seconds)
@@ -280,6 +285,15 @@ class Person:
     def __init__(self) -> None:
         self.filters = [OneEuro() for _ in range(17)]
 
+    def at_partners(self, raw: Doubles, index: int, longest: float) -> bool:
+        partner = MIRRORED_KEYPOINT[index]
+        mine, theirs = self.filters[index].position, self.filters[partner].position
+        if mine is None or theirs is None or math.dist(mine, theirs) <= LEAST_APART * longest:
+            return False
+        near = NEAR_PARTNER * math.dist(mine, theirs)
+        they_stay_or_swap = min(math.dist(raw[partner, :2], theirs), math.dist(raw[partner, :2], mine)) <= near
+        return math.dist(raw[index, :2], theirs) <= near and they_stay_or_swap
+
     def __call__(self, raw: Doubles, box: Floats, seconds: float) -> Doubles:
         if not box[:4].any():
             self.filters = [OneEuro() for _ in range(17)]
@@ -294,8 +308,9 @@ class Person:
         if sum(jumps) > 0.5 * sum(one.position is not None for one in self.filters):
             self.filters = [OneEuro() for _ in range(17)]
         smoothed = raw.copy()
+        swapped = [self.at_partners(raw, index, max(width, height)) for index in range(17)]
         for index, one in enumerate(self.filters):
-            smoothed[index, :2] = one(raw[index, :2], width, height, seconds)
+            smoothed[index, :2] = one(raw[index, :2], width, height, seconds, swapped[index])
             if raw[index, 2] < VISIBLE:
                 self.filters[index] = OneEuro()
         return smoothed
@@ -308,7 +323,7 @@ def test_smoothing_is_the_one_euro_filter_over_uneven_seconds(posts: Posts) -> N
     state = np.zeros((3, 17, 4), np.float32)
     peaks = random.uniform(0, 0.1, (3, 17, ROWS, COLUMNS)).astype(np.float32)
     rows, columns = random.integers(4, 60, (3, 17)), random.integers(4, 44, (3, 17))
-    moved = 0.0
+    moved, swapped = 0.0, 0
     for frame in range(40):
         boxes[:, :4] += random.normal(0, 4, (3, 1)) + random.normal(0, 1, (3, 4))
         if frame == 15:
@@ -321,7 +336,11 @@ def test_smoothing_is_the_one_euro_filter_over_uneven_seconds(posts: Posts) -> N
         columns = (columns + random.integers(-1, 2, columns.shape)).clip(0, 47)
         for person in range(3):
             heights = np.where(random.uniform(size=17) < 0.15, 0.2, random.uniform(0.31, 1, 17))
-            heatmaps[person, np.arange(17), rows[person], columns[person]] = heights
+            order = np.arange(17)
+            if frame % 3 == 0:  # some keypoints are where their partner is, and some of those change places
+                order = np.where(random.uniform(size=17) < 0.4, MIRRORED_KEYPOINT, order)
+                swapped += int((order != np.arange(17)).sum())
+            heatmaps[person, np.arange(17), rows[person, order], columns[person, order]] = heights
         seconds = float(np.float32(random.choice([0.004, 1 / 60, 1 / 30, 0.05, 0.21])))
         output = post(posts, heatmaps, shown, state, seconds)
         raw = plain_decode(heatmaps, shown)
@@ -335,7 +354,7 @@ def test_smoothing_is_the_one_euro_filter_over_uneven_seconds(posts: Posts) -> N
                 assert known == bool(output.state[person, index].any())
         moved = max(moved, float(np.abs(output.keypoints - raw)[..., :2].max()))
         state = output.state
-    assert moved > 3
+    assert moved > 3 and swapped > 50
 
 
 def followed(posts: Posts, first: Floats, second: Floats, box: tuple[float, ...] = BOX) -> tuple[Output, Output]:
@@ -361,6 +380,49 @@ def test_a_keypoint_that_is_misplaced_for_one_frame_hardly_moves_and_one_that_st
         output = post(posts, there, boxes, output.state)
         moved.append(float((output.keypoints - start.keypoints)[0, 0, 1]))
     assert moved == sorted(moved) and moved[-1] > 0.9 * far
+
+
+LEFT_KNEE, RIGHT_KNEE = KEYPOINTS.index("left_knee"), KEYPOINTS.index("right_knee")
+
+
+def knees_at(left: tuple[int, int], right: tuple[int, int]) -> Floats:
+    heatmaps = peaks_with(0.9)
+    heatmaps[0, [LEFT_KNEE, RIGHT_KNEE]] = 0
+    for knee, (row, column) in ((LEFT_KNEE, left), (RIGHT_KNEE, right)):
+        heatmaps[0, knee, row, column] = 0.9
+    return heatmaps
+
+
+@pytest.mark.parametrize("exchanged", [False, True], ids=["both at one place", "exchanged"])
+def test_a_knee_that_jumps_to_the_other_ones_place_hardly_moves_and_if_it_stays_is_reached(
+    posts: Posts, exchanged: bool
+) -> None:
+    here, there, boxes = (44, 16), (43, 26), np.array([BOX], np.float32)
+    start = post(posts, knees_at(here, there), boxes)
+    left, right = keypoint(start, "left_knee")[:2], keypoint(start, "right_knee")[:2]
+    apart = float(np.linalg.norm(right - left))
+    assert LEAST_APART * 500 < apart < FASTEST_SPEED * FRAME_SECONDS * 500, "no faster than a body may be"
+    jumped = knees_at(there, here if exchanged else there)
+    output = post(posts, jumped, boxes, start.state)
+    assert np.linalg.norm(keypoint(output, "left_knee")[:2] - left) < 0.12 * apart
+    assert output.state[0, LEFT_KNEE, 2:] == pytest.approx(0), "its speed is not believed"
+    moved = float(np.linalg.norm(keypoint(output, "right_knee")[:2] - right))
+    assert moved < 0.12 * apart if exchanged else moved == pytest.approx(0, abs=0.1)
+    back = post(posts, knees_at(here, there), boxes, output.state)
+    assert np.linalg.norm(keypoint(back, "left_knee")[:2] - left) < 0.12 * apart
+    for _ in range(15):
+        output = post(posts, jumped, boxes, output.state)
+    assert np.linalg.norm(keypoint(output, "left_knee")[:2] - right) < 0.1 * apart
+
+
+def test_a_knee_that_follows_the_other_one_is_believed(posts: Posts) -> None:
+    """Both move by as much as they are apart: the left one to the right one's place, the right one on."""
+    boxes = np.array([BOX], np.float32)
+    start = post(posts, knees_at((44, 16), (44, 26)), boxes)
+    output = post(posts, knees_at((44, 26), (44, 36)), boxes, start.state)
+    apart = keypoint(start, "right_knee")[0] - keypoint(start, "left_knee")[0]
+    assert keypoint(output, "left_knee")[0] - keypoint(start, "left_knee")[0] > 0.5 * apart
+    assert output.state[0, LEFT_KNEE, 2] > 0
 
 
 def test_a_skeleton_that_jumps_as_a_whole_is_somebody_else_and_starts_anew(posts: Posts) -> None:
