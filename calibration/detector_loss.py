@@ -172,7 +172,28 @@ def box_losses(predictions: Predictions, wanted: Tensor, weight: Tensor, reg_max
     }
 
 
-def teacher_losses(predictions: Predictions, teacher: Predictions, reg_max: int) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Answers:
+    """What a teacher says of every cell of N pictures.
+
+    Attributes:
+        person: `float32 [N, A]`, probabilities.
+        sides: `float32 [N, A, 4]`, from the cell's point to its box's left, top, right and bottom, px; zeros where it
+            is less sure of a person than `LEAST_TAUGHT`.
+    """
+
+    person: Tensor
+    sides: Tensor
+
+
+def answers_of(teacher: Predictions) -> Answers:
+    """A detector's predictions as answers."""
+    person = teacher.person.sigmoid()
+    sides = torch.cat([teacher.points - teacher.boxes[..., :2], teacher.boxes[..., 2:] - teacher.points], -1)
+    return Answers(person, sides * (person >= LEAST_TAUGHT)[..., None])
+
+
+def teacher_losses(predictions: Predictions, teacher: Answers, reg_max: int) -> dict[str, Tensor]:
     """The same three terms with a teacher's answer of every cell in the place of persons and an assignment.
 
     A cell's class target is the teacher's probability, 0 where the network cannot reach the sides of the teacher's
@@ -183,10 +204,10 @@ def teacher_losses(predictions: Predictions, teacher: Predictions, reg_max: int)
         teacher: of the same pictures and cells.
         reg_max: bins a side of the network.
     """
-    middle = torch.cat([teacher.points, teacher.points], -1)
-    sides = (teacher.boxes - middle).abs().amax(-1) / teacher.strides[:, 0]
-    target = teacher.person.sigmoid() * (sides < reg_max - 1)
+    reached = teacher.sides.abs().amax(-1) < (reg_max - 1) * predictions.strides[:, 0]
+    target = teacher.person * reached
     weight = target * (target >= LEAST_TAUGHT)
+    boxes = torch.cat([predictions.points - teacher.sides[..., :2], predictions.points + teacher.sides[..., 2:]], -1)
     classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
     losses = {"class_loss": CLASS_WEIGHT * classes.sum() / target.sum().clamp_min(1.0)}
-    return losses | box_losses(predictions, teacher.boxes, weight, reg_max)
+    return losses | box_losses(predictions, boxes, weight, reg_max)

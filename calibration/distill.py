@@ -2,6 +2,7 @@
 
 python -m calibration.distill pose --out runs/pose --epochs 40 [--size 96x128] [--init FILE | --resume]
 python -m calibration.distill detector --out runs/detector --epochs 60 [--teacher YOLO.pt]
+python -m calibration.distill answers --out runs/answered --shards 100 --teacher YOLO.pt    # then detector --answered
 python -m calibration.distill evaluate --pose FILE [--teacher POSE.onnx] [--labelled CROPS] [--detector FILE]
 python -m calibration.distill export --out runs/pose --to calibration/runs/pose_compact.safetensors
 python -m calibration.distill mean BEFORE.safetensors AFTER.safetensors --to MEAN.safetensors
@@ -18,9 +19,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from calibration.answering import make_answered
 from calibration.augment import AUGMENTATIONS
 from calibration.crops import WINDOW_SIZE, CropSet
-from calibration.detector_task import DetectorTask
+from calibration.detector_task import AnsweredTask, DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
 from calibration.pose_task import PoseTask
 from calibration.report import print_detector_table, print_label_table, print_pose_table
@@ -70,6 +72,35 @@ def window_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def add_scene_options(command: argparse.ArgumentParser) -> None:
+    """Of which scenes the detector's pictures are made, and who looks at them too."""
+    command.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
+    command.add_argument("--most-batches", type=int, metavar="N", help="of an epoch; default: all scenes")
+    command.add_argument(
+        "--more-scenes", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
+    )
+    command.add_argument(
+        "--teacher",
+        type=Path,
+        help="detector that looks at every picture too, twice: a YOLOv5u checkpoint (loading it runs its code)",
+    )
+
+
+def add_people_options(command: argparse.ArgumentParser) -> None:
+    """Further person crops, and outlines of people."""
+    command.add_argument(
+        "--more-crops", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
+    )
+    command.add_argument(
+        "--cutouts",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="STEM",
+        help="from calibration.cutouts, without suffix",
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     result = argparse.ArgumentParser(prog="python -m calibration.distill", description=__doc__.splitlines()[0])
@@ -96,31 +127,26 @@ def parser() -> argparse.ArgumentParser:
         train.add_argument("--loaders", type=count, default=1, help="processes that make batches; 0: this one")
         train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         if name == "detector":
-            train.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
-            train.add_argument("--most-batches", type=int, metavar="N", help="of an epoch; default: all scenes")
+            add_scene_options(train)
             train.add_argument(
-                "--more-scenes", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
-            )
-            train.add_argument(
-                "--teacher",
-                type=Path,
-                help="detector that looks at every picture too, twice: a YOLOv5u checkpoint (loading it runs its code)",
+                "--answered", type=Path, nargs="*", default=[], metavar="FOLDER", help="learn from these (of answers)"
             )
         if name == "pose":
             train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
             train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
             train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
-        train.add_argument(
-            "--more-crops", type=Path, nargs="*", default=[], metavar="STEM", help="further sets, without suffix"
-        )
-        train.add_argument(
-            "--cutouts",
-            type=Path,
-            nargs="*",
-            default=[],
-            metavar="STEM",
-            help="from calibration.cutouts, without suffix",
-        )
+        add_people_options(train)
+    answers = commands.add_parser("answers", help="make pictures for the detector, with a teacher's answers")
+    answers.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with the pictures")
+    answers.add_argument("--out", type=Path, required=True, help="folder of the answered pictures")
+    answers.add_argument("--shards", type=count, required=True, help="in all; those that are there stay")
+    answers.add_argument("--seed", type=int, default=0)
+    answers.add_argument("--batch", type=int, default=48)
+    answers.add_argument("--threads", type=int, default=0, help="CPU threads of the teacher; 0: all")
+    answers.add_argument("--loaders", type=count, default=1, help="processes that make pictures; 0: this one")
+    answers.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_scene_options(answers)
+    add_people_options(answers)
     evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")
     evaluate.add_argument("--crops", type=Path, default=Path("../shared/crops"))
     evaluate.add_argument("--pose", type=Path, nargs="*", default=[], help="weights or ONNX graphs of pose networks")
@@ -139,13 +165,33 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def detector_task(options: argparse.Namespace) -> DetectorTask:
+    """What `detector` and `answers` make pictures of."""
+    return DetectorTask(
+        options.crops,
+        batch_size=options.batch,
+        seed=options.seed,
+        size=options.size,
+        more=options.more_scenes,
+        most_batches=options.most_batches,
+        cutouts=options.cutouts,
+        more_crops=options.more_crops,
+        teacher=options.teacher,
+    )
+
+
+def set_threads(threads: int) -> None:
+    """CPU threads of the network; OpenCV's none, since batches are made in processes."""
+    if threads:
+        torch.set_num_threads(threads)
+    cv2.setNumThreads(0)
+
+
 def train(options: argparse.Namespace, console: Console) -> None:
     """`pose` and `detector`."""
     if options.resume and options.init:
         raise BadInputError("--resume and --init together", "a run begins in one way", "leave one of them out")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    cv2.setNumThreads(0)
+    set_threads(options.threads)
     settings = TrainSettings(
         epochs=options.epochs,
         learning_rate=options.learning_rate,
@@ -158,19 +204,11 @@ def train(options: argparse.Namespace, console: Console) -> None:
     )
     initial = read_state_dict(options.init) if options.init else None
     device = torch.device(options.device)
-    task: DetectorTask | PoseTask
-    if options.command == "detector":
-        task = DetectorTask(
-            options.crops,
-            batch_size=options.batch,
-            seed=options.seed,
-            size=options.size,
-            more=options.more_scenes,
-            most_batches=options.most_batches,
-            cutouts=options.cutouts,
-            more_crops=options.more_crops,
-            teacher=options.teacher,
-        )
+    task: AnsweredTask | DetectorTask | PoseTask
+    if options.command == "detector" and options.answered:
+        task = AnsweredTask(options.crops, options.answered, options.batch, options.seed, options.most_batches)
+    elif options.command == "detector":
+        task = detector_task(options)
     else:
         task = PoseTask(
             options.crops,
@@ -236,6 +274,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_detector_table(options.crops, options.detector, options.teacher, device, console)
     elif options.command == "export":
         export(options.out, options.to, console)
+    elif options.command == "answers":
+        set_threads(options.threads)
+        shards, device = range(options.shards), torch.device(options.device)
+        make_answered(detector_task(options), options.out, shards, device, options.loaders, console)
     elif options.command == "mean":
         write_weights(mean_of(options.files), options.to, console)
     else:

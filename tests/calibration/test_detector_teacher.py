@@ -9,7 +9,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
-from calibration.detector_loss import joined, teacher_losses
+from calibration.detector_loss import answers_of, joined, teacher_losses
 from calibration.detector_task import TEACHER_SHARE, DetectorTask, teacher_of
 from calibration.evaluate_detector import THRESHOLDS, Levels, TwiceSeen, scaled_rgb
 from calibration.report import named_detectors, print_detector_table
@@ -43,7 +43,7 @@ def test_who_agrees_with_the_teacher_has_nothing_to_learn() -> None:
     for _, person in logits:
         person.requires_grad_()
     predictions = joined(logits, STRIDES, REG_MAX)
-    losses = teacher_losses(predictions, joined(one_sure_cell(REG_MAX, 3), STRIDES, REG_MAX), REG_MAX)
+    losses = teacher_losses(predictions, answers_of(joined(one_sure_cell(REG_MAX, 3), STRIDES, REG_MAX)), REG_MAX)
     assert losses["box_loss"].item() == pytest.approx(0, abs=1e-4)
     assert losses["distance_loss"].item() == pytest.approx(0, abs=1e-4)
     losses["class_loss"].backward()
@@ -52,7 +52,7 @@ def test_who_agrees_with_the_teacher_has_nothing_to_learn() -> None:
 
 
 def test_cells_are_drawn_to_the_teachers_probability_and_box() -> None:
-    teacher = joined(one_sure_cell(TEACHERS_REG_MAX, 3), STRIDES, TEACHERS_REG_MAX)
+    teacher = answers_of(joined(one_sure_cell(TEACHERS_REG_MAX, 3), STRIDES, TEACHERS_REG_MAX))
     logits = levels(REG_MAX, -2.0)
     for box, person in logits:
         box.requires_grad_()
@@ -70,7 +70,7 @@ def test_cells_are_drawn_to_the_teachers_probability_and_box() -> None:
 
 
 def test_a_box_that_a_cell_cannot_reach_is_not_learnt_there() -> None:
-    teacher = joined(one_sure_cell(TEACHERS_REG_MAX, 9), STRIDES, TEACHERS_REG_MAX)
+    teacher = answers_of(joined(one_sure_cell(TEACHERS_REG_MAX, 9), STRIDES, TEACHERS_REG_MAX))
     logits = levels(REG_MAX, -2.0)
     for _, person in logits:
         person.requires_grad_()
@@ -161,7 +161,7 @@ def test_a_teacher_has_its_share_of_the_loss_and_is_recorded(tiny_crops: Path, t
     image = scaled_rgb(batch.pictures)
     with torch.no_grad():
         predictions = joined(network(image), STRIDES, REG_MAX)
-        theirs = teacher_losses(predictions, joined(taught.teacher(image), STRIDES, REG_MAX), REG_MAX)
+        theirs = teacher_losses(predictions, answers_of(joined(taught.teacher(image), STRIDES, REG_MAX)), REG_MAX)
     for name, value in labelled.items():
         assert both[name].item() == pytest.approx(0.15 * value.item() + 0.85 * theirs[name].item(), rel=1e-3)
         assert abs(value.item() - theirs[name].item()) > 1e-3
