@@ -38,7 +38,9 @@ Run = Callable[[str, Floats], list[Floats]]
 NETWORK_INPUT = "network_image"
 OUTPUTS = {"detect": ["box_logits", "class_logits"], "pose": ["heatmaps"]}
 STRIDES = (8, 16, 32)
-CANDIDATES, LEAST_CONFIDENCE, MOST_OVERLAP = 64, 0.25, 0.6
+CANDIDATES, MOST_OVERLAP = 64, 0.6
+LEAST_CONFIDENCE, LEAST_OF_NEWCOMERS = 0.25, 0.15
+"""As the detect graph has them; without an anchor the boxes between the two come after all others."""
 MEAN, DEVIATION = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
 
 
@@ -104,7 +106,7 @@ class HostChain:
         away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - (width / 2, height / 2), axis=1)
         order = confidence * np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], 1))
         order *= 1 - 1e-4 * away / np.hypot(width / 2, height / 2)
-        best = np.argsort(-order, kind="stable")[:MOST_PEOPLE]
+        best = np.lexsort((-order, confidence < LEAST_CONFIDENCE))[:MOST_PEOPLE]
         rows = np.zeros((MOST_PEOPLE, 5), np.float32)
         rows[: len(best), :4], rows[: len(best), 4] = boxes[best], confidence[best]
         return rows
@@ -136,7 +138,7 @@ def suppressed(boxes: Floats, confidence: Floats) -> list[int]:
     """Greedy suppression of boxes [N, 4] in falling order: the indices that stay."""
     areas = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), 1)
     kept: list[int] = []
-    for index in range(int((confidence >= LEAST_CONFIDENCE).sum())):
+    for index in range(int((confidence >= LEAST_OF_NEWCOMERS).sum())):
         low, high = np.maximum(boxes[kept, :2], boxes[index, :2]), np.minimum(boxes[kept, 2:], boxes[index, 2:])
         shared = np.prod(np.clip(high - low, 0, None), 1)
         if not (shared > MOST_OVERLAP * (areas[kept] + areas[index] - shared)).any():

@@ -12,6 +12,7 @@ partner on the other side of the body is, as a network does that takes the left 
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -113,21 +114,24 @@ def main() -> None:
     chosen = tracks[:: max(1, len(tracks) // arguments.clips)]
     table = Table("from the labels, percent of the height", "mean", "p99", "p99.9", title=f"{len(chosen)} clips")
     share, boxes = arguments.misplaced, [bounds(track) for track in chosen]
+    mistakes: dict[str, Callable[[Track, np.ndarray, np.random.Generator], np.ndarray]] = {
+        "as labelled": lambda track, *_: track[0],
+        f"{share:.0%} anywhere": lambda track, box, rng: misplaced(track, box, share, rng),
+        f"{share:.0%} at the partner's": lambda track, _, rng: at_partners(track, share, rng),
+    }
     rules = {
         "both rules": (pose.FASTEST_SPEED, pose.LEAST_APART),
         "limit of speed alone": (pose.FASTEST_SPEED, math.inf),
         "no rule": (math.inf, math.inf),
     }
-    for mistake in ("as labelled", f"{share:.0%} anywhere", f"{share:.0%} at the partner's"):
-        for rule, (pose.FASTEST_SPEED, pose.LEAST_APART) in rules.items():
-            rng, away = np.random.default_rng(0), []
-            for track, box in zip(chosen, boxes, strict=True):
-                raw = track[0]
-                if mistake.endswith("anywhere"):
-                    raw = misplaced(track, box, share, rng)
-                elif mistake.endswith("partner's"):
-                    raw = at_partners(track, share, rng)
-                away.append(off(track, box, smoothed(track, box, raw)))
+    for mistake, made in mistakes.items():
+        for rule, limits in rules.items():
+            pose.FASTEST_SPEED, pose.LEAST_APART = limits
+            rng = np.random.default_rng(0)
+            away = [
+                off(track, box, smoothed(track, box, made(track, box, rng)))
+                for track, box in zip(chosen, boxes, strict=True)
+            ]
             everything = np.concatenate(away)
             cells = [f"{value:.2f}" for value in (everything.mean(), *np.percentile(everything, [99, 99.9]))]
             table.add_row(f"{mistake}, {rule}", *cells)

@@ -4,19 +4,19 @@ To ask a YOLOv5u that looks twice costs more than a step of the network that it 
 `.tar` of JPEGs and a `.npz` beside it, and `made.json`, which says what they were made from.
 """
 
+import io
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from calibration.crops import FloatArray, Image, TarPictures
-from calibration.scenes import add_jpeg
 from engines.errors import BadInputError
 
 QUALITY = 95
@@ -68,10 +68,10 @@ def mirrored_boxes(boxes: FloatArray, width: int) -> FloatArray:
     return result
 
 
-def recoded(picture: Image) -> Image:
-    """A picture as it comes out of its JPEG."""
+def recoded(picture: Image) -> tuple[bytes, Image]:
+    """A picture's JPEG, and the picture as it comes out of it."""
     data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return data.tobytes(), np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def ends(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
@@ -79,12 +79,12 @@ def ends(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
     return np.cumsum([len(one) for one in rows], dtype=np.int64)
 
 
-def write_shard(stem: Path, pictures: Iterable[tuple[Image, AnsweredPicture]]) -> int:
+def write_shard(stem: Path, pictures: Iterable[tuple[bytes, AnsweredPicture]]) -> int:
     """Writes `STEM.tar` and `STEM.npz`; a broken write leaves no `.npz`.
 
     Args:
         stem: path of both without suffix; its folder is made.
-        pictures: each as it was before its JPEG, and answered.
+        pictures: at least one; each as its JPEG, and answered.
 
     Returns:
         How many.
@@ -92,8 +92,10 @@ def write_shard(stem: Path, pictures: Iterable[tuple[Image, AnsweredPicture]]) -
     stem.parent.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in ("boxes", "ignored", "person", "cells", "sides")}
     with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
-        for number, (before, one) in enumerate(pictures):
-            add_jpeg(tar, f"{number:05d}.jpg", before, QUALITY)
+        for number, (jpeg, one) in enumerate(pictures):
+            member = tarfile.TarInfo(f"{number:05d}.jpg")
+            member.size = len(jpeg)
+            tar.addfile(member, io.BytesIO(jpeg))
             told = np.flatnonzero(one.sides.any(1))
             parts["boxes"].append(one.boxes)
             parts["ignored"].append(one.ignored)
@@ -108,7 +110,7 @@ def write_shard(stem: Path, pictures: Iterable[tuple[Image, AnsweredPicture]]) -
     return len(parts["person"])
 
 
-class Shard(Sequence[AnsweredPicture]):
+class Shard:
     """The pictures of one `.tar` and `.npz`.
 
     Args:
@@ -123,11 +125,12 @@ class Shard(Sequence[AnsweredPicture]):
     def __len__(self) -> int:
         return len(self._values["person"])
 
-    def _part(self, name: str, index: int, of: str | None = None) -> npt.NDArray[Any]:
-        bounds = self._values[f"{of or name}_ends"]
+    def _part(self, name: str, index: int, counted_as: str | None = None) -> npt.NDArray[Any]:
+        bounds = self._values[f"{counted_as or name}_ends"]
         return np.asarray(self._values[name][bounds[index - 1] if index else 0 : bounds[index]])
 
-    def __getitem__(self, index: int) -> AnsweredPicture:  # type: ignore[override]
+    def picture(self, index: int) -> AnsweredPicture:
+        """One of them."""
         picture = self._pictures.picture(f"{index:05d}.jpg")
         assert picture is not None, "write_shard wrote it"
         person = self._values["person"][index].astype(np.float32)
@@ -143,10 +146,10 @@ class AnsweredSet(Sequence[AnsweredPicture]):
         folders: each with shards and `made.json`.
 
     Attributes:
-        made: what each folder's pictures were made from, by its name.
+        made: what each folder's pictures were made from, by its path.
 
     Raises:
-        BadInputError: a folder has no shard.
+        BadInputError: a folder has no shard, or another one's pictures are of another size.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -162,12 +165,27 @@ class AnsweredSet(Sequence[AnsweredPicture]):
                 )
             shards = [Shard(stem) for stem in stems]
             count = sum(len(shard) for shard in shards)
-            self.made[folder.name] = json.loads((folder / MADE).read_text()) | {"pictures": count}
+            self.made[str(folder)] = json.loads((folder / MADE).read_text()) | {"pictures": count}
+            sizes = {tuple(made["size"]) for made in self.made.values()}
+            if len(sizes) > 1:
+                raise BadInputError(
+                    f"{folder} has pictures of another size than {folders[0]}",
+                    "a network learns from pictures of one size",
+                    "leave one of the folders out of --answered",
+                )
             self._places += [(shard, index) for shard in shards for index in range(len(shard))]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> AnsweredPicture:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> AnsweredPicture: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[AnsweredPicture]: ...
+
+    def __getitem__(self, index: int | slice) -> AnsweredPicture | list[AnsweredPicture]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
         shard, place = self._places[index]
-        return shard[place]
+        return shard.picture(place)

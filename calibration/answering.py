@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,20 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from calibration.answered import MADE, AnsweredPicture, recoded, write_shard
-from calibration.crops import Image
-from calibration.detector_task import DetectorTask, SceneBatch, asked
+from calibration.answered import MADE, QUALITY, AnsweredPicture, recoded, write_shard
+from calibration.detector_lessons import SceneBatch, asked
+from calibration.detector_task import DetectorTask
 from calibration.distill_training import batches_from
 from engines.errors import BadInputError
 
 
 def answered_pictures(
     task: DetectorTask, batch: SceneBatch, device: torch.device
-) -> Iterator[tuple[Image, AnsweredPicture]]:
-    """Every picture of a batch as it was, and as it comes out of its JPEG, with the teacher's answers of that."""
+) -> Iterator[tuple[bytes, AnsweredPicture]]:
+    """The JPEG of every picture of a batch, and what comes out of it with the teacher's answers."""
     assert task.teacher is not None
-    before = batch.pictures.numpy()
-    pictures = np.stack([recoded(picture) for picture in before])
+    jpegs, decoded = zip(*map(recoded, batch.pictures.numpy()), strict=True)
+    pictures = np.stack(decoded)
     with torch.autocast(device.type, torch.bfloat16):
         answers = asked(task.teacher, torch.from_numpy(pictures), device)
     person, sides = answers.person.cpu().numpy(), answers.sides.cpu().numpy()
@@ -30,7 +31,7 @@ def answered_pictures(
         boxes = batch.boxes[index][batch.present[index]].numpy()
         ignored = batch.ignored[index]
         kept = ignored[(ignored[:, 2:] > ignored[:, :2]).all(1)].numpy()
-        yield before[index], AnsweredPicture(picture, boxes, kept, person[index], sides[index])
+        yield jpegs[index], AnsweredPicture(picture, boxes, kept, person[index], sides[index])
 
 
 def make_answered(
@@ -47,23 +48,30 @@ def make_answered(
         console: where progress is shown.
 
     Raises:
-        BadInputError: no teacher, or the folder holds pictures of other settings.
+        BadInputError: no teacher, too few scenes, or the folder holds pictures of other settings.
     """
     if task.teacher is None:
         raise BadInputError("no --teacher", "pictures are answered by one", "give --teacher YOLO.pt")
+    if not task.batches(0):
+        raise BadInputError(
+            f"{len(task.pictures)} scenes", f"a batch takes {task.batch_size}", "give a smaller --batch or more scenes"
+        )
     out.mkdir(parents=True, exist_ok=True)
-    made, text = out / MADE, json.dumps(task.record() | {"seed": task.seed}, indent=1)
-    if made.is_file() and made.read_text() != text:
+    made, settings = out / MADE, task.record() | {"seed": task.seed, "batches": task.batches(0), "quality": QUALITY}
+    text = json.dumps(settings, indent=1)
+    if not made.is_file():
+        partial = made.with_suffix(".partial")
+        partial.write_text(text)
+        partial.replace(made)
+    elif made.read_text() != text:
         raise BadInputError(
             f"{out} has pictures made with other settings", "a folder is made in one way", "give another --out"
         )
-    made.write_text(text)
     missing = [shard for shard in shards if not (out / f"{shard:05d}.npz").is_file()]
+    batches = batches_from(task, missing, loaders)
     for shard in missing:
-        batches = batches_from(task, range(shard, shard + 1), loaders)
-        shown = track(
-            batches, f"{task.name} {shard + 1}/{shards.stop}", task.batches(shard), console=console, transient=True
-        )
+        count, stem = task.batches(shard), out / f"{shard:05d}"
+        label = f"{task.name} {shard + 1}/{shards.stop}"
+        shown = track(islice(batches, count), label, count, console=console, transient=True)
         pictures = (one for batch in shown for one in answered_pictures(task, batch, device))
-        stem = out / f"{shard:05d}"
         console.print(f"{stem}: {write_shard(stem, pictures)} pictures", highlight=False)

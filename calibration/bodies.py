@@ -5,9 +5,9 @@ import numpy.typing as npt
 
 from calibration.crops import FloatArray, Image
 from calibration.evaluate_detector import iou_table
-from calibration.evaluate_pose import Predict
+from calibration.evaluate_pose import Predict, person_window
 from calibration.scene_persons import looked_at
-from engines.skeleton import VISIBLE_CONFIDENCE
+from engines.skeleton import VISIBLE_CONFIDENCE, sure_of_body
 
 SURE_KEYPOINT = 0.6
 LEAST_KEYPOINTS = 8
@@ -43,3 +43,16 @@ def show_whole_bodies(picture: Image, boxes: FloatArray, teacher: Predict) -> np
     """In which of the boxes `[M, 4]` or wider the pose teacher sees shoulders, hips, knees and ankles: `bool [M]`."""
     seen = [looked_at(picture, box, teacher)[1][WHOLE_BODY, 2] >= VISIBLE_CONFIDENCE for box in boxes]
     return np.array([one.all() for one in seen], np.bool_)
+
+
+def confirmed(picture: Image, boxes: FloatArray, pose: Predict) -> FloatArray:
+    """The boxes `[M, 5]`, each as sure as detector and pose network together: both confidences' product.
+
+    That is how the live loop takes newcomers (`realtime.recognition`).
+    """
+    result = boxes.copy()
+    for row in result:
+        x1, y1, x2, y2 = row[:4].tolist()
+        window, _ = person_window(picture, (x1, y1, x2 - x1, y2 - y1))
+        row[4] *= sure_of_body(pose(window[None])[0].max((1, 2)).clip(0, 1), VISIBLE_CONFIDENCE)
+    return result

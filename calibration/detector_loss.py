@@ -196,8 +196,8 @@ def answers_of(teacher: Predictions) -> Answers:
 def teacher_losses(predictions: Predictions, teacher: Answers, reg_max: int) -> dict[str, Tensor]:
     """The same three terms with a teacher's answer of every cell in the place of persons and an assignment.
 
-    A cell's class target is the teacher's probability, 0 where the network cannot reach the sides of the teacher's
-    box; from `LEAST_TAUGHT` on its box counts as much as that.
+    A cell's class target is the teacher's probability, 0 where the network cannot reach the sides of a box that it
+    gives (from `LEAST_TAUGHT` on); that box counts as much as the probability.
 
     Args:
         predictions: of N pictures.
@@ -206,7 +206,7 @@ def teacher_losses(predictions: Predictions, teacher: Answers, reg_max: int) -> 
     """
     reached = teacher.sides.abs().amax(-1) < (reg_max - 1) * predictions.strides[:, 0]
     target = teacher.person * reached
-    weight = target * (target >= LEAST_TAUGHT)
+    weight = target * teacher.sides.any(-1)
     boxes = torch.cat([predictions.points - teacher.sides[..., :2], predictions.points + teacher.sides[..., 2:]], -1)
     classes = F.binary_cross_entropy_with_logits(predictions.person, target, reduction="none")
     losses = {"class_loss": CLASS_WEIGHT * classes.sum() / target.sum().clamp_min(1.0)}

@@ -19,10 +19,11 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from calibration.answered_task import AnsweredTask
 from calibration.answering import make_answered
 from calibration.augment import AUGMENTATIONS
 from calibration.crops import WINDOW_SIZE, CropSet
-from calibration.detector_task import AnsweredTask, DetectorTask
+from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
 from calibration.pose_task import PoseTask
 from calibration.report import print_detector_table, print_label_table, print_pose_table
@@ -154,7 +155,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--labelled", type=Path, nargs="*", default=[], metavar="STEM", help="also the fit to the labels of crop sets"
     )
-    evaluate.add_argument("--detector", type=Path, nargs="*", default=[], help="detectors: .safetensors, .onnx, .pt")
+    evaluate.add_argument(
+        "--detector",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="detectors: .safetensors, .onnx, .pt; with --pose also together with the first of those",
+    )
     evaluate.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     export = commands.add_parser("export", help="write a run's averaged weights, float16")
     export.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -206,6 +213,18 @@ def train(options: argparse.Namespace, console: Console) -> None:
     device = torch.device(options.device)
     task: AnsweredTask | DetectorTask | PoseTask
     if options.command == "detector" and options.answered:
+        if (
+            options.teacher
+            or options.more_scenes
+            or options.more_crops
+            or options.cutouts
+            or options.size != INPUT_SIZE
+        ):
+            raise BadInputError(
+                "--answered together with options of how pictures are made",
+                "answered pictures are made already",
+                "leave --teacher, --size, --more-scenes, --more-crops and --cutouts out",
+            )
         task = AnsweredTask(options.crops, options.answered, options.batch, options.seed, options.most_batches)
     elif options.command == "detector":
         task = detector_task(options)
@@ -271,7 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         labelled = {stem: CropSet(stem) for stem in options.labelled}
         print_pose_table(options.crops, options.pose, options.teacher, device, console)
         print_label_table(labelled, options.pose, options.teacher, device, console)
-        print_detector_table(options.crops, options.detector, options.teacher, device, console)
+        print_detector_table(
+            options.crops, options.detector, options.teacher, device, console, pose=next(iter(options.pose), None)
+        )
     elif options.command == "export":
         export(options.out, options.to, console)
     elif options.command == "answers":

@@ -5,7 +5,7 @@ Knows optimisers and files; what a batch is and how good a network is, the task 
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -161,7 +161,7 @@ class TaskBatches(Dataset[Any], Generic[Batch]):
             return error
 
 
-def batches_from(task: Task[Batch], epochs: range, loaders: int) -> Iterator[Batch]:
+def batches_from(task: Task[Batch], epochs: Iterable[int], loaders: int) -> Iterator[Batch]:
     """All batches of several epochs, in order, made ahead in other processes.
 
     Args:

@@ -156,8 +156,10 @@ class DetectorEvaluation:
         ]
         self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes]
 
-    def detections(self, network: Detector, device: torch.device, batch: int = 16) -> list[FloatArray]:
-        """Boxes `[M, 5]` in input px of each scene, suppressed, confidence >= the lowest of `THRESHOLDS`."""
+    def detections(
+        self, network: Detector, device: torch.device, batch: int = 16, least: float = THRESHOLDS[0]
+    ) -> list[FloatArray]:
+        """Boxes `[M, 5]` in input px of each scene, suppressed, of at least that confidence."""
         found = []
         for start in range(0, len(self.pictures), batch):
             image = scaled_rgb(torch.from_numpy(self.pictures[start : start + batch]).to(device))
@@ -166,7 +168,7 @@ class DetectorEvaluation:
                     network(image.contiguous(memory_format=torch.channels_last)), network.strides, network.reg_max
                 )
             rows = torch.cat([predictions.boxes, predictions.person.sigmoid()[..., None]], -1).cpu().numpy()
-            found += [suppressed(row[row[:, 4] >= THRESHOLDS[0]]) for row in rows]
+            found += [suppressed(row[row[:, 4] >= least]) for row in rows]
         return found
 
     def in_scene(self, number: int, boxes: FloatArray) -> FloatArray:
@@ -214,9 +216,12 @@ class DetectorEvaluation:
         found: list[FloatArray],
         most: float = FALSE_PERSONS,
         false: list[npt.NDArray[np.bool_]] | None = None,
+        least: float = THRESHOLDS[0],
     ) -> tuple[float, float]:
-        """The recall at the lowest confidence with fewer than `most` false persons an image, and that confidence."""
-        for threshold in np.arange(THRESHOLDS[0], 1, 0.01):
+        """The recall at the lowest confidence, from `least` on, with fewer than `most` false persons an image, and
+        that confidence.
+        """
+        for threshold in np.arange(least, 1, 0.01):
             recall, wrong = self.at_threshold(found, float(threshold), false)
             if wrong < most:
                 return recall, float(threshold)

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from calibration.bodies import hold_bodies, show_whole_bodies
+from calibration.bodies import confirmed, hold_bodies, show_whole_bodies
 from calibration.crops import CropSet, FloatArray
 from calibration.evaluate_detector import (
     FALSE_PERSONS,
@@ -29,11 +29,14 @@ from calibration.evaluate_pose import (
     onnx_predict,
     torch_predict,
 )
+from engines.graphs.detect import LEAST_CONFIDENCE, NEWCOMERS_SHARE
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 
 RESAMPLES = 100
+CONFIRMED = (0.1, 0.15, 0.2, 0.25, 0.3)
+"""Confidences of detector and pose network together."""
 NEAR_LABEL = (5, 10, 20)
 """px of the window."""
 
@@ -124,13 +127,19 @@ def deviation(share: float, count: int) -> float:
 
 
 def print_detector_table(
-    crops: Path, networks: Sequence[Path], teacher: Path | None, device: torch.device, console: Console
+    crops: Path,
+    networks: Sequence[Path],
+    teacher: Path | None,
+    device: torch.device,
+    console: Console,
+    pose: Path | None = None,
 ) -> None:
     """Recall of the teacher's whole persons and false persons an image, at several confidences.
 
     With a pose teacher, also the recall of those whose whole body it sees, where the others are covered, in crowds for
     the most part, and the false persons in which it sees no body: the detector's teacher overlooks people. A YOLOv5u
-    checkpoint has rows of its own for how it teaches (`TwiceSeen`).
+    checkpoint has rows of its own for how it teaches (`TwiceSeen`). With `pose` every detector also has rows for its
+    boxes of at least `NEWCOMERS_SHARE` of the least confidence, as sure as that pose network and it are together.
     """
     if not networks:
         return
@@ -144,23 +153,40 @@ def print_detector_table(
         headings += ["without a body", f"recall of {sum(int(one.sum()) for one in wanted[1])} whole bodies"]
     for heading in headings:
         table.add_column(heading)
-    for name, network in named_detectors(networks):
-        found = evaluation.detections(network.to(device).eval(), device)
+
+    def add_rows(name: str, found: list[FloatArray], thresholds: Sequence[float]) -> None:
         verdicts = [evaluation.unknown(found)]
         if judge:
             verdicts.append(without_body(evaluation, found, verdicts[0], judge))
         rows = []
         for verdict in verdicts:
-            confidence = evaluation.at_false_persons(found, false=verdict)[1]
+            confidence = evaluation.at_false_persons(found, false=verdict, least=thresholds[0])[1]
             rows.append((confidence, [f"under {FALSE_PERSONS}" if one is verdict else "" for one in verdicts]))
-        for threshold in THRESHOLDS:
+        for threshold in thresholds:
             rates = (evaluation.at_threshold(found, threshold, one)[1] for one in verdicts)
             rows.append((threshold, [f"{rate:.3f}" for rate in rates]))
         for threshold, cells in rows:
             recall, *others = (evaluation.at_threshold(found, threshold, verdicts[0], one)[0] for one in wanted)
             known = (f"{threshold:.2f}", f"{recall:.3f}", f"{deviation(recall, people):.3f}")
             table.add_row(name, *known, *cells, *(f"{other:.3f}" for other in others))
+
+    for name, network in named_detectors(networks):
+        network.to(device).eval()
+        add_rows(name, evaluation.detections(network, device), THRESHOLDS)
+        if pose is not None:
+            found = evaluation.detections(network, device, least=NEWCOMERS_SHARE * LEAST_CONFIDENCE)
+            together = confirmed_by(evaluation, found, pose_predict(pose, device))
+            add_rows(f"{name}, {pose.stem} sees a body", together, CONFIRMED)
     console.print(table)
+
+
+def confirmed_by(evaluation: DetectorEvaluation, found: list[FloatArray], pose: Predict) -> list[FloatArray]:
+    """The boxes `[M, 5]` of each scene, as sure as detector and pose network together (`calibration.bodies`)."""
+    result = []
+    for number, boxes in enumerate(found):
+        together = confirmed(evaluation.scenes[number].picture, evaluation.in_scene(number, boxes), pose)
+        result.append(np.concatenate([boxes[:, :4], together[:, 4:]], 1))
+    return result
 
 
 def without_body(

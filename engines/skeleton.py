@@ -32,6 +32,10 @@ MIRRORED_JOINT = (6, 5, 4, 3, 2, 1, 0, 13, 12, 11, 10, 9, 8, 7, 14)
 
 MIRRORED_KEYPOINT = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 
+LEAST_KEYPOINTS = 5
+"""Visible ones, from which on there is a body."""
+SUREST_KEYPOINTS = 8
+
 FACE_KEYPOINTS = (0, 1, 2, 3, 4)
 
 JOINT_SOURCES: tuple[tuple[int, ...], ...] = (
@@ -89,3 +93,14 @@ def mirror_joints(joints: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     mirrored = joints[..., list(MIRRORED_JOINT), :].copy()
     mirrored[..., 0] *= -1
     return mirrored
+
+
+def sure_of_body(confidences: npt.NDArray[np.float32], visible_confidence: float) -> float:
+    """How sure a pose network is that there is a body, 0..1: the mean of its eight surest keypoints.
+
+    Args:
+        confidences: `float32 [17]`, 0..1.
+        visible_confidence: where fewer than five have it, there is none.
+    """
+    seen = int((confidences >= visible_confidence).sum()) >= LEAST_KEYPOINTS
+    return float(np.sort(confidences)[-SUREST_KEYPOINTS:].mean()) if seen else 0.0

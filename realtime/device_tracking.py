@@ -38,7 +38,7 @@ class DeviceTracker:
     """Keeps the scored person while anchors pass from frame to frame on the device.
 
     They are kept for one second without being seen before another is chosen, and longer while another stands before
-    them.
+    them. A newcomer who is nobody (`realtime.recognition.is_somebody`) is not kept.
 
     Args:
         people: K.
@@ -128,12 +128,14 @@ class DeviceTracker:
             self._reset()
         self.crowd.forget(seconds)
         ids, unseen = self._owners(seconds, plan, boxes, picture)
-        captured = self._recognition.posed(seconds, ids, pose.joints, pose.next_boxes, picture)
-        self._on_device = [None if row in captured else number for row, number in enumerate(ids)]
+        captured, refused = self._recognition.posed(seconds, ids, boxes, pose, picture)
+        self._on_device = [None if row in captured | refused else number for row, number in enumerate(ids)]
         if self._locked is None and self._on_device[0] != plan.about:  # not whom it let go meanwhile
             self._locked = self._on_device[0]
+        if 0 in refused and self._locked in (None, ids[0]):
+            self._choose_another()
         self.followed = self._confidence if is_followed(boxes[0]) else None
-        self._confidence = float(pose.next_boxes[0, 4])
+        self._confidence = 0.0 if 0 in refused else float(pose.next_boxes[0, 4])
         posed = bool(pose.next_boxes[0].any())
         self._in_place = self._on_device[0] == self._locked and posed
         self._adrift = posed and self._locked is None is self._on_device[0]  # the device stays with what is nobody
@@ -143,6 +145,13 @@ class DeviceTracker:
         self.rows = self._rows(about)
         places = {number: row for row, number in enumerate(self._on_device) if number is not None}
         return [EMPTY if number is None else places.get(number, EMPTY) for number in self.rows]
+
+    def _choose_another(self) -> None:
+        """Stays with anyone in view who was not refused: in the device's row 0 is nobody, and would be again."""
+        in_view = [person for person in self.crowd.people if person.hidden_since is None]
+        others = [person.id for person in in_view if self._recognition.refused_at(person.box) == -np.inf]
+        self._locked = next(iter(others), None)
+        self._just_chosen = self._locked is not None
 
     def _owners(
         self, seconds: float, plan: DevicePlan, boxes: Floats, picture: Picture | None

@@ -19,6 +19,7 @@ from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
 from realtime.people import Crowd
 from realtime.pose import Target
+from realtime.recognition import is_somebody
 from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
@@ -177,7 +178,9 @@ def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:
         some[: len(boxes[first : first + people])] = boxes[first : first + people]
         if some.any():
             pose = chain.pose(picture, some, np.zeros((people, 17, 4), np.float32), 0.0)
-            found += [joints for joints, box in zip(pose.joints, pose.next_boxes, strict=True) if box.any()]
+            visible = chain.info.visible_confidence
+            looks = zip(some, pose.keypoints, pose.joints, strict=True)
+            found += [joints for box, keypoints, joints in looks if box.any() and is_somebody(box, keypoints, visible)]
     return found
 
 

@@ -54,6 +54,7 @@ class Person:
         met: when they were last before or behind another.
         signature: their clothes, once known.
         joints: float32 [15, 3] px as last looked at, and when; None before.
+        confirmed: the pose network has seen a body there.
         tall: px, their greatest height of late: less is seen of somebody who is covered, never more.
     """
 
@@ -67,6 +68,7 @@ class Person:
     signature: Floats | None = None
     joints: Floats | None = None
     joints_at: float = -np.inf
+    confirmed: bool = False
     motion: Motion = field(init=False)
     tall: float = field(init=False)
 
@@ -136,6 +138,10 @@ class Crowd:
     def alone(self, person: Person) -> bool:
         """Whether no other's body is before or behind this one's."""
         return all(apart(person.box, other.box) > NEAR_SHARE for other in self.others(person))
+
+    def uncovered(self, person: Person) -> bool:
+        """Whether nobody's body is before or behind this one's now."""
+        return all(apart(person.box, other.box) >= 0 for other in self.others(person))
 
     def strangers(self, person: Person) -> bool:
         """Whether somebody else's speed is not known yet."""
@@ -265,6 +271,10 @@ class Crowd:
         if seconds - person.hidden_since <= HIDDEN_SECONDS:
             person.seen = max(person.seen, seconds - 0.5 * KEPT_SECONDS)
         return True
+
+    def drop(self, person: Person) -> None:
+        """Forgets somebody at once."""
+        self.people = self.others(person)
 
     def forget(self, seconds: float) -> None:
         """Forgets whoever has not been seen for too long."""

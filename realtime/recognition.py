@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from engines.execution import PoseOutput
+from engines.skeleton import sure_of_body
 from realtime.frames import Picture
 from realtime.overlaps import apart, iou, middle_of
-from realtime.people import Crowd, Person
+from realtime.people import KEPT_SECONDS, Crowd, Person
 from realtime.signature import difference, signature, torso_of_box, torso_of_joints
 
 Floats = npt.NDArray[np.float32]
@@ -18,6 +20,23 @@ CAPTURED_DIFFERENCE = 0.12
 LOOK_SECONDS = 0.4
 """From one look at the clothes, or at the pose of somebody without a row, to the next."""
 ANYBODY = -1
+LEAST_NEWCOMER = 0.15
+"""Of a newcomer: the confidence of their box times the pose network's of a body in it. What a detector takes for a
+person the pose network often sees no body in; measured in docs/compact_models.md."""
+SAME_PLACE_IOU = 0.5
+"""Of two boxes, from which on what was refused in the one is what is found in the other."""
+
+
+def is_somebody(box: Floats, keypoints: Floats, visible_confidence: float) -> bool:
+    """Whether there is a body in a box, by the word of both networks.
+
+    Args:
+        box: float32 [5]; confidence 0 where the detector did not find it, and the pose network alone is asked.
+        keypoints: float32 [17, 3] in it.
+        visible_confidence: the least of a visible keypoint.
+    """
+    body = sure_of_body(keypoints[:, 2], visible_confidence)
+    return bool((box[4] or 1) * body >= LEAST_NEWCOMER)
 
 
 class Recognition:
@@ -31,6 +50,7 @@ class Recognition:
         self.crowd = Crowd()
         self._visible = visible_confidence
         self._matched: set[int] = set()
+        self._refused: list[tuple[Floats, float]] = []
         self._looked_at: dict[int, float] = {}
 
     def detected(
@@ -59,38 +79,56 @@ class Recognition:
         return owners, {person.id for person in missing if self.crowd.missed(person, seconds)}
 
     def posed(
-        self,
-        seconds: float,
-        rows: Sequence[int | None],
-        joints: Floats,
-        next_boxes: Floats,
-        picture: Picture | None,
-    ) -> set[int]:
-        """Takes the skeletons of a frame; gives the rows whose skeleton is on somebody else than their person.
+        self, seconds: float, rows: Sequence[int | None], boxes: Floats, pose: PoseOutput, picture: Picture | None
+    ) -> tuple[set[int], set[int]]:
+        """Takes the skeletons of a frame; gives the rows whose skeleton is on somebody else than their person, and
+        those of newcomers in whom there is no body.
+
+        The latter are forgotten, unless somebody is before or behind them and may cover them.
 
         Args:
             seconds: of the frame.
             rows: the id of who is in each.
-            joints: float32 [K, 15, 3] px.
-            next_boxes: float32 [K, 5] px, of the keypoints.
+            boxes: float32 [K, 5] px, where the pose network looked.
+            pose: what it said.
             picture: uint8 [H, W, 3], for the colours of clothes; None to go by places alone.
         """
-        captured = set()
+        captured, refused = set(), set()
+        self._refused = [one for one in self._refused if 0 <= seconds - one[1] <= KEPT_SECONDS]
         for row, number in enumerate(rows):
             person = self.crowd.get(number)
-            if person is None or not next_boxes[row].any():
+            if person is None or not boxes[row].any():
                 continue
-            torso = torso_of_joints(joints[row], self._visible)
+            if not person.confirmed and not is_somebody(boxes[row], pose.keypoints[row], self._visible):
+                refused.add(row)
+                self._refuse(person, seconds)
+                continue
+            if not pose.next_boxes[row].any():
+                continue
+            torso = torso_of_joints(pose.joints[row], self._visible)
             contested = self.crowd.contested(person)
             look = None
             if picture is not None and torso is not None and (contested or self._due(person.id, seconds)):
                 look = signature(picture, torso)
-            if contested and self._on_another(person, next_boxes[row], look):
+            if contested and self._on_another(person, pose.next_boxes[row], look):
                 captured.add(row)
             else:
-                self._follow(person, joints[row], next_boxes[row], look, seconds, contested)
+                person.confirmed = True
+                self._follow(person, pose.joints[row], pose.next_boxes[row], look, seconds, contested)
         self._matched = set()
-        return captured
+        return captured, refused
+
+    def _refuse(self, person: Person, seconds: float) -> None:
+        """There is no body where somebody was found."""
+        self._refused = [one for one in self._refused if iou(one[0], person.box) < SAME_PLACE_IOU]
+        self._refused.append((person.box, seconds))
+        if self.crowd.uncovered(person):
+            self.crowd.drop(person)
+
+    def refused_at(self, box: Floats) -> float:
+        """When nobody was where the box float32 [5] is, within the last second; -inf where that was not so."""
+        times = (when for other, when in self._refused if iou(box, other) >= SAME_PLACE_IOU)
+        return max(times, default=-np.inf)
 
     def _follow(
         self, person: Person, joints: Floats, box: Floats, look: Floats | None, seconds: float, contested: bool

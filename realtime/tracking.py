@@ -48,7 +48,7 @@ class Tracker:
     """Follows up to K people from frame to frame by their own keypoints, and says when the detector has to look again.
 
     Row 0 is kept for one second without being seen before another is chosen, and longer while another stands before
-    them.
+    them. A newcomer who is nobody (`realtime.recognition.is_somebody`) is not kept.
 
     Args:
         people: K.
@@ -125,19 +125,19 @@ class Tracker:
         self._since_detection = -1
         found = [box for box in detected if box.any()]
         owners, unseen = self._recognition.detected(self._last_seconds or 0.0, found, picture)
-        self._fill_rows([number for _, number in sorted(owners.items())])
+        order = sorted(owners, key=lambda index: (self._recognition.refused_at(found[index]), index))
+        self._fill_rows([owners[index] for index in order])
         return self._boxes_of_rows({number: found[index] for index, number in owners.items()}, unseen)
 
     def _fill_rows(self, found: Sequence[int]) -> None:
-        """Gives free rows to whoever has none, in the detector's order; row 0 first."""
+        """Gives free rows to whoever has none, in their order; row 0 to somebody who has another row already."""
+        known = [number for number in found if number in self.rows]
+        if self.rows[0] is None and known:
+            self._exchange(known[0])
         waiting = [number for number in found if number not in self.rows]
         for row in range(self.people):
             if self.rows[row] is None and waiting:
                 self.rows[row] = waiting.pop(0)
-        if self.rows[0] is None:  # somebody who has a row already is the next to be scored
-            others = [number for number in found if number in self.rows]
-            if others:
-                self._exchange(others[0])
 
     def _boxes_of_rows(self, placed: dict[int, Floats], unseen: set[int]) -> Floats:
         boxes = np.zeros_like(self.boxes)
@@ -156,7 +156,7 @@ class Tracker:
         self, seconds: float, pose: PoseOutput, boxes: Floats, picture: Picture | None = None
     ) -> tuple[PoseOutput, Floats]:
         """Takes what the pose engine said of the frame at `seconds`; gives it, and the boxes, without skeletons that
-        are on somebody else than their row's person.
+        are on somebody else than their row's person, and without newcomers in whom there is no body.
 
         Args:
             seconds: of the frame.
@@ -168,12 +168,15 @@ class Tracker:
         next_boxes, state, boxes = pose.next_boxes.copy(), pose.state.copy(), boxes.copy()
         if not boxes[0].any() and self.locked is not None and self.locked.hidden_since is None:
             self.hidden = False
-        for row in self._recognition.posed(seconds, self.rows, pose.joints, next_boxes, picture):
+        captured, refused = self._recognition.posed(seconds, self.rows, boxes, pose, picture)
+        for row in captured | refused:
             next_boxes[row] = boxes[row] = state[row] = 0
-            self.hidden = self.hidden or row == 0
+        for row in refused:
+            self.rows[row] = None
+        self.hidden = self.hidden or 0 in captured
         self.boxes = next_boxes
         self.state = state if self.smoothing else np.zeros_like(state)
-        if (next_boxes == pose.next_boxes).all():
+        if not captured and not refused:
             return pose, boxes
         return replace(pose, next_boxes=next_boxes, state=state), boxes
 

@@ -14,6 +14,11 @@ SUPPRESSION_ROUNDS = 16
 SUPPRESSION_IOU = 0.6
 LEAST_CONFIDENCE = 0.25
 """Where a detector has none of its own."""
+NEWCOMERS_SHARE = 0.6
+"""Of the least confidence, that is enough while nobody is followed: a doubtful box disturbs nobody then, and the pose
+network has its say about newcomers (`realtime.recognition.LEAST_NEWCOMER`)."""
+DOUBTFUL_RANK = 1e-4
+"""What the order of such a box is multiplied with: whoever is not doubtful comes first, however small."""
 LEAST_ANCHOR_IOU = 0.2
 
 
@@ -59,7 +64,8 @@ class Suppression(nn.Module):
 class DetectPost(nn.Module):
     """`box_logits` [1, 4*bins, N], `class_logits` [1, N] and `anchor` [5] -> `boxes` float32 [K, 5] in frame px.
 
-    Without an anchor (zeros): by confidence x sqrt(area), nearest the middle on ties. With one: row 0 is the detection
+    Without an anchor (zeros): by confidence x sqrt(area), nearest the middle on ties; after all others also those of
+    less than the least confidence (`NEWCOMERS_SHARE` of it). With one: row 0 is the detection
     of highest IoU with it if that is at least 0.2; the rest as before. A doubtful detection that is but a piece of a
     sure anchor, an arm or the legs, does not replace its bounds. Where there is no detection, an anchor of any
     confidence is followed: it is row 0 itself, with confidence 0, which no detection has. One of confidence 0 leaves
@@ -104,13 +110,16 @@ class DetectPost(nn.Module):
     def forward(self, box_logits: Tensor, class_logits: Tensor, anchor: Tensor) -> Tensor:
         """See the class."""
         boxes, confidence = self.candidates(box_logits[0], class_logits[0])
-        confidence = confidence * self.suppression(boxes, (confidence >= self.least_confidence).float())
+        anchored = (area(anchor[None]) > 0).float()  # [1]
+        least = self.least_confidence * (anchored + NEWCOMERS_SHARE * (1 - anchored))
+        confidence = confidence * self.suppression(boxes, (confidence >= least).float())
         boxes = torch.minimum(((boxes - self.offset) / self.scale).clamp(min=0), self.limit)
         rows = torch.cat([boxes, confidence[:, None]], 1)
         order = confidence * area(boxes).sqrt()
         distance = torch.linalg.vector_norm((boxes[:, :2] + boxes[:, 2:]) * 0.5 - self.middle, dim=1)
         order = order * (1 - 1e-4 * distance / torch.linalg.vector_norm(self.middle))
-        return self.with_anchor(rows, order, anchor)
+        order = order * torch.where(confidence >= self.least_confidence, 1.0, DOUBTFUL_RANK)
+        return self.with_anchor(rows, order, anchor, anchored)
 
     def candidates(self, box_logits: Tensor, class_logits: Tensor) -> tuple[Tensor, Tensor]:
         """The 64 most confident cells, in falling order: boxes [64, 4] in px of the network's picture, confidence."""
@@ -120,8 +129,8 @@ class DetectPost(nn.Module):
         points = torch.index_select(self.points, 0, cells)
         return torch.cat([points - sides[:, :2], points + sides[:, 2:]], 1), logits.sigmoid()
 
-    def with_anchor(self, rows: Tensor, order: Tensor, anchor: Tensor) -> Tensor:
-        """The K rows to report, the anchored person first if there is an anchor."""
+    def with_anchor(self, rows: Tensor, order: Tensor, anchor: Tensor, anchored: Tensor) -> Tensor:
+        """The K rows to report, the anchored person first if there is an anchor (`anchored` [1] is 1, else 0)."""
         shared = intersection(rows, anchor[None])[:, 0]
         iou = shared / (area(rows) + area(anchor[None]) - shared).clamp(min=1e-6) * (order > 0).float()
         best_iou, best = torch.topk(iou, 1)
@@ -133,7 +142,6 @@ class DetectPost(nn.Module):
         piece = doubtful * (torch.index_select(shared, 0, best) < PIECE_SHARE * area(anchor[None])).float()
         bounds = torch.cat([anchor[:4], found[0, 4:]])[None]
         first = (bounds * piece + found * (1 - piece)) * matched + followed * (1 - matched)
-        anchored = (area(anchor[None]) > 0).float()  # [1]
         is_first = (self.positions == best.float()).float() * matched * anchored
         rank, chosen = torch.topk(order * (1 - is_first), self.people)
         others = torch.index_select(rows, 0, chosen) * (rank > 0).float()[:, None]

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from engines.geometry import HEATMAP_HEIGHT, HEATMAP_WIDTH, LEAST_FALL
 from engines.graphs.sampling import crop_window
-from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES, MIRRORED_KEYPOINT
+from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES, LEAST_KEYPOINTS, MIRRORED_KEYPOINT
 
-LEAST_KEYPOINTS = 5
 MIN_CUTOFF_HZ = 1.0
 SPEED_CUTOFF_HZ = 3.0
 CUTOFF_PER_SPEED = 20.0
@@ -30,7 +29,7 @@ seen from the side both have a hill at both places, and any noise says which is 
 LEAST_APART = 0.1
 """Of the person's longer side: partners nearer to each other than this may change places."""
 NEAR_PARTNER = 0.3
-"""Of the way between the partners: who is this near to the other's place has jumped there, or has stayed in its own."""
+"""Of the way between the partners: a keypoint has jumped to a place, or has stayed in its own, when it is this near."""
 FRAMED_PART = 0.5
 """Of the least confidence of a visible keypoint: from there on it counts for where to look next. Arms that were unsure
 for one frame would else lie outside the next window, and stay unseen."""
@@ -85,9 +84,8 @@ class PosePost(nn.Module):
     Smoothing is the One Euro filter (Casiez et al. 2012) on each keypoint, its speed measured in person heights a
     second, less what noise alone makes of a body at rest. A keypoint that seems to move faster than a body can, or
     that takes its partner's place while the partner stays or takes its own, is followed slowly, and its speed is not
-    believed. The filter starts anew for a keypoint that was not visible, and for
-    a row whose box does not overlap its last keypoints, or most of whose keypoints seem to move so fast. A state of
-    zeros therefore switches it off.
+    believed. The filter starts anew for a keypoint that was not visible, and for a row whose box does not overlap its
+    last keypoints, or most of whose keypoints seem to move so fast. A state of zeros therefore switches it off.
     """
 
     def __init__(self, visible_confidence: float, partners: tuple[int, ...] = MIRRORED_KEYPOINT) -> None:
@@ -133,16 +131,16 @@ class PosePost(nn.Module):
         smoothed = last + (raw - last) * factor
         return smoothed * goes_on + raw * (1 - goes_on), speed * goes_on
 
-    def at_partners_place(self, raw: Tensor, last: Tensor, known: Tensor, least_apart: Tensor) -> Tensor:
+    def at_partners_place(self, raw: Tensor, last: Tensor, goes_on: Tensor, least_apart: Tensor) -> Tensor:
         """Which keypoints [K, 17, 1] seem to have jumped to where their partner is: 1, or 0.
 
         Args:
             raw: [K, 17, 2] px.
             last: where they were, [K, 17, 2] px.
-            known: which of those count, [K, 17, 1], 1 or 0.
+            goes_on: which of those the filter goes on from, [K, 17, 1], 1 or 0.
             least_apart: px between partners from which on that is told, [K, 1, 1].
         """
-        others_raw, others_last, others_known = (self.pick(one, self.partners) for one in (raw, last, known))
+        others_raw, others_last, others_go_on = (self.pick(one, self.partners) for one in (raw, last, goes_on))
         apart: Tensor = torch.linalg.vector_norm(last - others_last, dim=-1, keepdim=True)
 
         def near(first: Tensor, second: Tensor) -> Tensor:
@@ -150,7 +148,7 @@ class PosePost(nn.Module):
             return (way <= NEAR_PARTNER * apart).float()
 
         others = torch.maximum(near(others_raw, others_last), near(others_raw, last))
-        told = (apart > least_apart).float() * known * others_known
+        told = (apart > least_apart).float() * goes_on * others_go_on
         swapped: Tensor = near(raw, others_last) * others * told
         return swapped
 

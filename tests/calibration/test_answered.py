@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from calibration.answered import AnsweredPicture, AnsweredSet, recoded, write_shard
+from calibration.answered_task import AnsweredTask
 from calibration.answering import make_answered
+from calibration.detector_lessons import asked, batch_of
 from calibration.detector_loss import LEAST_TAUGHT, joined
-from calibration.detector_task import AnsweredTask, DetectorTask, asked
+from calibration.detector_task import DetectorTask
 from calibration.distill import main
 from engines.errors import BadInputError
 from engines.networks.yolov5_compact import STRIDES, YoloCompact
@@ -53,7 +56,7 @@ def test_what_is_read_is_what_the_teacher_says_of_the_picture(folder: Path, tiny
     batch = task.batch(1, 0)
     for index in range(4):
         one = pictures[8 + index]
-        assert np.array_equal(one.picture, recoded(batch.pictures[index].numpy()))
+        assert np.array_equal(one.picture, recoded(batch.pictures[index].numpy())[1])
         assert np.array_equal(one.boxes, batch.boxes[index][batch.present[index]].numpy())
         with torch.autocast("cpu", torch.bfloat16):
             answers = asked(task.teacher, torch.from_numpy(one.picture)[None], CPU)
@@ -90,11 +93,13 @@ def test_in_a_mirror_every_cells_box_is_the_mirrored_box(folder: Path) -> None:
 def test_the_losses_are_those_of_a_teacher_who_is_asked_now(folder: Path, tiny_crops: Path, teacher: Path) -> None:
     answered = AnsweredTask(tiny_crops, [folder], batch_size=8, seed=1)
     live = DetectorTask(tiny_crops, batch_size=8, teacher=teacher)
-    batch, network = answered.batch(0, 0), answered.network().eval()
-    assert batch.answers is not None
+    batch, network = batch_of(answered.pictures[4:12]), answered.network().eval()
+    assert batch.answers is not None and len(batch) == 8
     before, now = answered.losses(network, batch, CPU), live.losses(network, batch, CPU)
+    alone = DetectorTask(tiny_crops, batch_size=8).losses(network, replace(batch, answers=None), CPU)
     for name, value in now.items():
-        assert before[name].item() == pytest.approx(value.item(), rel=0.03)
+        assert before[name].item() == pytest.approx(value.item(), rel=0.01)
+    assert alone["class_loss"].item() != pytest.approx(now["class_loss"].item(), rel=0.1), "the answers count"
     other = AnsweredTask(tiny_crops, [folder], batch_size=8, seed=1)
     assert torch.equal(other.batch(0, 1).pictures, answered.batch(0, 1).pictures)
     assert not torch.equal(answered.batch(1, 1).pictures, answered.batch(0, 1).pictures)
@@ -119,7 +124,10 @@ def test_more_shards_leave_those_that_are_there(tmp_path: Path, tiny_crops: Path
     "words, said",
     [
         (["answers", "--shards", "1", "--out", "OUT"], "no --teacher"),
-        (["answers", "--shards", "3", "--out", "MADE", "--teacher", "TEACHER"], "other settings"),
+        (["answers", "--shards", "3", "--out", "MADE", "--teacher", "TEACHER", "--batch", "4"], "other settings"),
+        (["answers", "--shards", "1", "--out", "OUT", "--teacher", "TEACHER", "--batch", "99"], "a batch takes 99"),
+        (["detector", "--epochs", "1", "--out", "OUT", "--answered", "MADE", "--teacher", "TEACHER"], "made already"),
+        (["detector", "--epochs", "1", "--out", "OUT", "--answered", "MADE", "SMALL"], "of another size"),
         (["detector", "--epochs", "1", "--out", "OUT", "--answered", "EMPTY"], "has no answered pictures"),
     ],
 )
@@ -132,7 +140,16 @@ def test_what_cannot_be_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    places = {"OUT": tmp_path / "out", "MADE": folder, "TEACHER": teacher, "EMPTY": tmp_path / "empty"}
+    small = DetectorTask(tiny_crops, batch_size=4, size=(160, 96), most_batches=1, teacher=teacher)
+    if "SMALL" in words:
+        make_answered(small, tmp_path / "small", range(1), CPU, 0, QUIET)
+    places = {
+        "SMALL": tmp_path / "small",
+        "OUT": tmp_path / "out",
+        "MADE": folder,
+        "TEACHER": teacher,
+        "EMPTY": tmp_path / "empty",
+    }
     assert main([str(places.get(word, word)) for word in words] + ["--crops", str(tiny_crops)]) == 2
     assert said in capsys.readouterr().err
 
@@ -140,7 +157,7 @@ def test_what_cannot_be_is_said(
 def test_a_broken_write_leaves_no_shard(tmp_path: Path, folder: Path) -> None:
     def broken():  # type: ignore[no-untyped-def]
         one = AnsweredSet([folder])[0]
-        yield one.picture, one
+        yield recoded(one.picture)[0], one
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,10 +9,11 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
+from calibration.detector_lessons import TEACHER_SHARE
 from calibration.detector_loss import answers_of, joined, teacher_losses
-from calibration.detector_task import TEACHER_SHARE, DetectorTask, teacher_of
-from calibration.evaluate_detector import THRESHOLDS, Levels, TwiceSeen, scaled_rgb
-from calibration.report import named_detectors, print_detector_table
+from calibration.detector_task import DetectorTask, teacher_of
+from calibration.evaluate_detector import THRESHOLDS, DetectorEvaluation, Levels, TwiceSeen, scaled_rgb
+from calibration.report import CONFIRMED, named_detectors, print_detector_table
 from engines.download import file_sha256
 from engines.errors import BadInputError, EngineError
 from engines.networks.yolov5_compact import YoloCompact
@@ -148,6 +149,33 @@ def test_the_table_says_of_bodies_only_what_a_pose_teacher_judged(
     table = console.export_text()
     assert table.count("own safetensors") == len(THRESHOLDS) + (2 if judged else 1)
     assert ("recall of 0 whole bodies" in table) == ("without a body" in table) == judged
+
+
+def test_the_table_has_rows_for_persons_in_whom_a_pose_network_sees_a_body(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_crops: Path
+) -> None:
+    """The detector finds every drawn person and a chair; the pose network sees a body in the persons alone."""
+    evaluation, chair = DetectorEvaluation(tiny_crops), np.array([[250, 150, 300, 190, 0.8]], np.float32)
+    found = [np.concatenate([boxes, chair]) for boxes in evaluation.teacher]
+
+    def sees_bodies(picture: np.ndarray, boxes: np.ndarray, pose: object) -> np.ndarray:
+        result = boxes.copy()
+        result[boxes[:, 1] > 150, 4] = 0
+        return result
+
+    monkeypatch.setattr("calibration.report.confirmed", sees_bodies)
+    monkeypatch.setattr("calibration.report.pose_predict", lambda path, device: None)
+    monkeypatch.setattr(DetectorEvaluation, "detections", lambda *_, **__: found)
+    own = tmp_path / "own.safetensors"
+    save_file(YoloCompact().state_dict(), own)
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_detector_table(tiny_crops, [own], None, torch.device("cpu"), console, pose=Path("small.safetensors"))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in console.export_text().splitlines()]
+    alone = [row[1:5] for row in rows if row and row[0] == "own safetensors"]
+    together = [row[1:5] for row in rows if row and row[0] == "own safetensors, small sees a body"]
+    assert alone[1] == ["0.20", "1.000", "0.000", "1.000"]
+    assert together[0] == ["0.10", "1.000", "0.000", "under 0.05"]
+    assert together[1:] == [[f"{confidence:.2f}", "1.000", "0.000", "0.000"] for confidence in CONFIRMED]
 
 
 def test_a_teacher_has_its_share_of_the_loss_and_is_recorded(tiny_crops: Path, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from calibration.bodies import hold_bodies, show_whole_bodies
+from calibration.bodies import confirmed, hold_bodies, show_whole_bodies
+from calibration.detector_lessons import padded
 from calibration.detector_loss import assigned, ciou, detector_losses, joined
-from calibration.detector_task import DetectorTask, padded
+from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings
 from calibration.evaluate_detector import DetectorEvaluation, iou_table, suppressed, whole_persons
 from calibration.evaluate_pose import Predict
@@ -278,3 +279,21 @@ def test_recall_can_be_of_some_of_the_persons(tiny_crops: Path) -> None:
     some = [whole & (index > 0) for index, whole in enumerate(evaluation.whole)]
     assert evaluation.at_threshold(found, 0.5)[0] == 0.75
     assert evaluation.at_threshold(found, 0.5, wanted=some)[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("visible", "confidence", "expected"), [(17, 0.8, 0.8), (8, 0.6, 0.6), (6, 0.8, 0.8 * 6 / 8), (4, 0.9, 0.0)]
+)
+def test_a_box_is_as_sure_as_its_eight_surest_keypoints_make_it(
+    visible: int, confidence: float, expected: float
+) -> None:
+    def predict(windows: np.ndarray) -> np.ndarray:
+        assert windows.shape == (1, 256, 192, 3)
+        maps = np.zeros((1, 17, 64, 48), np.float32)
+        maps[0, :visible, 20, 20] = confidence
+        return maps
+
+    picture, boxes = np.zeros((300, 300, 3), np.uint8), np.array([[100, 50, 190, 170, 0.5]], np.float32)
+    result = confirmed(picture, boxes, predict)
+    assert result[0].tolist() == pytest.approx([100, 50, 190, 170, 0.5 * expected])
+    assert boxes[0, 4] == 0.5 and confirmed(picture, boxes[:0], predict).shape == (0, 5)

@@ -250,12 +250,13 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
     sides = (weights * np.arange(BINS)[None, :, None]).sum(1) / weights.sum(1) * cells[best, 2]
     x, y = cells[best, 0], cells[best, 1]
     boxes = np.stack([x - sides[0], y - sides[1], x + sides[2], y + sides[3]], 1)
-    kept = greedy(boxes, confidence >= 0.25)
+    kept = greedy(boxes, confidence >= (0.25 if anchor[:4].any() else 0.15))
     boxes = (boxes - [0, 6, 0, 6]) * 4
     boxes = np.clip(boxes[kept], 0, [FRAME[1], FRAME[0]] * 2)
     rows = np.concatenate([boxes, confidence[kept, None]], 1)
     area = (rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1])
-    rows = rows[np.argsort(-rows[:, 4] * np.sqrt(area), kind="stable")]
+    doubtful = rows[:, 4] < 0.25
+    rows = rows[np.lexsort((-rows[:, 4] * np.sqrt(area), doubtful))]
     rows = rows[(rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])]
     if anchor.any():
         iou = overlap(np.concatenate([anchor[None, :4], rows[:, :4]]))[0, 1:]
@@ -295,7 +296,7 @@ def test_random_logits_give_the_rows_of_the_contract(
 
 SMALL_SURE = (100, 100, 160, 200, 0.95)
 LARGE_UNSURE = (300, 100, 600, 600, 0.4)
-MEDIUM = (900, 200, 1020, 440, 0.7)
+MEDIUM, MEDIUM_LOW = (900, 200, 1020, 440, 0.7), (500, 200, 620, 440, 0.4)
 
 
 def test_people_are_ordered_by_confidence_times_root_of_area(posts: dict[int, onnxruntime.InferenceSession]) -> None:
@@ -314,16 +315,27 @@ def test_of_two_like_people_the_one_nearest_the_middle_is_first(
 
 @pytest.mark.parametrize("people", [1, 3])
 def test_nobody_gives_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSession], people: int) -> None:
-    unsure = (300, 100, 600, 600, 0.24)
-    for anchor in (NOBODY, np.array([300, 100, 600, 600, 0], np.float32)):
+    for anchor, confidence in ((NOBODY, 0.14), (np.array([300, 100, 600, 600, 0], np.float32), 0.24)):
         assert_rows(detected(posts[people], anchor=anchor), *[None] * people)
+        unsure = (300, 100, 600, 600, confidence)
         assert_rows(detected(posts[people], unsure, anchor=anchor), *[None] * people)
 
 
+def test_less_confidence_is_enough_while_nobody_is_followed(posts: dict[int, onnxruntime.InferenceSession]) -> None:
+    doubtful = (900, 200, 1020, 440, 0.16)
+    assert_rows(detected(posts[3], doubtful), doubtful, None, None)
+    small = (100, 100, 120, 140, 0.26)
+    assert_rows(detected(posts[3], doubtful, small, MEDIUM_LOW), MEDIUM_LOW, small, doubtful)
+    followed = np.array([*LARGE_UNSURE[:4], 0.8], np.float32)
+    assert_rows(detected(posts[3], doubtful, LARGE_UNSURE, anchor=followed), LARGE_UNSURE, None, None)
+
+
 def test_a_detector_may_set_its_own_least_confidence() -> None:
-    post = opened(FRAME, IMAGE, 1, least=0.5)
-    assert_rows(detected(post, LARGE_UNSURE), None)
-    assert_rows(detected(post, LARGE_UNSURE, MEDIUM), MEDIUM)
+    post, anchor = opened(FRAME, IMAGE, 1, least=0.5), np.array([*MEDIUM[:4], 0], np.float32)
+    assert_rows(detected(post, LARGE_UNSURE, anchor=np.array([*LARGE_UNSURE[:4], 0], np.float32)), None)
+    assert_rows(detected(post, LARGE_UNSURE, MEDIUM, anchor=anchor), MEDIUM)
+    assert_rows(detected(post, (*LARGE_UNSURE[:4], 0.29)), None)
+    assert_rows(detected(post, LARGE_UNSURE), LARGE_UNSURE)
 
 
 def test_fewer_people_than_rows_leave_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSession]) -> None:

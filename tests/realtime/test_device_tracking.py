@@ -381,3 +381,29 @@ def test_the_lock_is_on_the_same_person_after_a_crossing(way: str, front: int, p
     assert near[0] == 0 and 1 not in near
     assert len(near) > frames // 2 and play.on[-1] is not None
     assert any(play.hidden) or front == 0
+
+
+CHAIR = body(600)
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_what_is_no_body_gives_way_to_somebody(people: int) -> None:
+    """The device takes the likeliest box, in which there is nobody, until the host says whom to stay with."""
+    play = Play(people=people)
+    for _ in range(12):
+        play.frame(ANNA, found=[CHAIR, ANNA])
+    assert play.on[:2] == [None, None] if people == 1 else [300, 300], (
+        "the second row is Anna's from the first frame on"
+    )
+    assert play.on[2:] == [300] * 9
+    assert [plan.override is None for plan in play.plans[-3:]] == [True] * 3
+
+
+def test_what_is_no_body_is_nobody() -> None:
+    play = Play(people=1)
+    for _ in range(5):
+        play.frame(found=[CHAIR])
+    assert play.about == [None] * 4 and not any(play.hidden) and not play.tracker.crowd.people
+    for _ in range(3):
+        play.frame(ANNA)
+    assert play.on[-1] == 300

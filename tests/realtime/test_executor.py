@@ -236,6 +236,9 @@ def test_a_picture_without_a_person_has_no_pose() -> None:
     picture = np.zeros((height, width, 3), np.uint8)
     assert list(find_pose(FakeChain(detections=[NOBODY]), picture)) == []
     assert list(find_pose(FakeChain(confidence=0.1), picture)) == []
+    doubtful = [[(100, 20, 200, 170, 0.3)]]
+    assert list(find_pose(FakeChain(detections=doubtful, confidence=0.45), picture)) == []
+    assert len(find_pose(FakeChain(detections=doubtful, confidence=0.55), picture)) == 1
 
 
 def test_a_target_matched_in_the_mirror_is_drawn_mirrored_inside_its_own_picture() -> None:

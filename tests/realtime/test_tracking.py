@@ -33,10 +33,11 @@ def saw(tracker: Tracker, seconds: float, found: Floats, detected: bool = False)
 
 
 def pose_of(found: Floats) -> PoseOutput:
-    """Keypoints whose bounds are `found`, of whom no joint is sure."""
+    """Keypoints whose bounds are `found`, as sure as those; of whom no joint is sure."""
     count = len(found)
     shapes = (count, 17, 3), (count, 15, 3)
     keypoints, joints = (np.zeros(shape, np.float32) for shape in shapes)
+    keypoints[..., 2] = found[:, 4:]
     return PoseOutput(keypoints, joints, found, np.ones((count, 17, 4), np.float32))
 
 
@@ -194,6 +195,97 @@ def test_another_person_does_not_take_the_row_of_the_one_who_is_scored() -> None
     saw(tracker, 0.04, boxes(None, BERT))
     tracker.plan(0.08)
     assert tracker.boxes_after_detection(boxes(None, BERT))[:, 0].tolist() == [0, 210]
+
+
+CHAIR, TABLE = (300, 20, 400, 170), (500, 20, 600, 170)
+
+
+def scored(tracker: Tracker, *frames: Floats, bodies: float = 0.9) -> list[float]:
+    """Where row 0 looks in each frame, x px; the detector finds the boxes, the pose network no body at chair, table."""
+    places = []
+    for frame, found in enumerate(frames):
+        tracker.plan(frame / 25)
+        looked = tracker.boxes_after_detection(found)
+        seen = looked * ~np.isin(looked[:, :1], (CHAIR[0], TABLE[0]))
+        seen[:, 4] = bodies * (seen[:, 2] > 0)
+        tracker.update(frame / 25, pose_of(seen), looked)
+        places.append(float(looked[0, 0]))
+    return places
+
+
+@pytest.mark.parametrize("people", [1, 2, 3])
+def test_what_is_no_body_gives_way_to_somebody(people: int) -> None:
+    tracker = Tracker(people)
+    assert scored(tracker, *[boxes(CHAIR, ANNA)] * 4) == [CHAIR[0], ANNA[0], ANNA[0], ANNA[0]]
+    assert tracker.locked is not None and tracker.locked.box.tolist() == list(ANNA)
+
+
+def test_a_chair_right_behind_somebody_gives_way_too() -> None:
+    """Nobody is forgotten who may be covered, but a row is not kept for them."""
+    behind = (*CHAIR[:1], 20, 340, 170)
+    somebody = (320, 20, 400, 170)
+    tracker = Tracker(1)
+    assert scored(tracker, *[boxes(behind, somebody)] * 3) == [CHAIR[0], 320, 320]
+
+
+def test_what_is_no_body_is_nobody_and_is_looked_at_again() -> None:
+    tracker = Tracker(2)
+    assert scored(tracker, *[boxes(CHAIR, None)] * 3) == [CHAIR[0]] * 3
+    assert tracker.locked is None and not tracker.crowd.people and not tracker.hidden
+    tracker.plan(1)
+    pose, looked = tracker.update(1, pose_of(boxes(None, None)), tracker.boxes_after_detection(boxes(CHAIR, None)))
+    assert not looked.any() and not pose.next_boxes.any()
+
+
+def test_of_several_that_were_refused_the_one_longest_ago_is_looked_at_first() -> None:
+    tracker = Tracker(1)
+    found = boxes(CHAIR, TABLE)
+    assert scored(tracker, *[found] * 4) == [CHAIR[0], TABLE[0], CHAIR[0], TABLE[0]]
+    assert scored(Tracker(1), *[found] * 4, bodies=0) == [CHAIR[0], TABLE[0]] * 2
+
+
+def test_a_place_where_nobody_was_a_second_ago_is_like_any_other() -> None:
+    tracker = Tracker(1)
+    scored(tracker, boxes(CHAIR))
+    for seconds, first in ((0.9, TABLE), (2.0, CHAIR)):
+        tracker.plan(seconds)
+        assert tracker.boxes_after_detection(boxes(CHAIR, TABLE))[0, 0] == first[0]
+        tracker.update(seconds, pose_of(boxes(None)), boxes(first))
+
+
+@pytest.mark.parametrize(("box", "body", "somebody"), [(0.3, 0.45, False), (0.3, 0.55, True), (0.16, 0.95, True)])
+def test_a_newcomer_is_somebody_by_the_word_of_both_networks(box: float, body: float, somebody: bool) -> None:
+    tracker = Tracker(1)
+    scored(tracker, boxes(ANNA, confidence=box), bodies=body)
+    assert (tracker.locked is not None) == somebody == bool(tracker.boxes.any())
+
+
+@pytest.mark.parametrize("smoothing", [True, False])
+def test_who_was_somebody_stays_somebody_however_unsure(smoothing: bool) -> None:
+    tracker = Tracker(1, smoothing=smoothing)
+    scored(tracker, boxes(ANNA))
+    for frame in range(1, 5):
+        tracker.plan(frame / 25)
+        saw(tracker, frame / 25, boxes(ANNA, confidence=0.31), detected=frame % 2 == 0)
+        assert tracker.boxes.any() and tracker.locked is not None
+
+
+def test_somebody_where_nobody_was_is_somebody() -> None:
+    tracker = Tracker(1)
+    scored(tracker, boxes(CHAIR))
+    tracker.plan(0.04)
+    saw(tracker, 0.04, boxes(CHAIR), detected=True)
+    assert tracker.locked is not None and tracker.locked.box.tolist() == list(CHAIR)
+
+
+def test_a_newcomer_without_keypoints_before_another_stays_known() -> None:
+    """They may be covered, and are needed to say who is who."""
+    beside = (160, 20, 220, 170)
+    tracker = Tracker(2)
+    tracker.plan(0)
+    tracker.update(0, pose_of(boxes(ANNA, None)), tracker.boxes_after_detection(boxes(ANNA, beside)))
+    assert [person.box.tolist() for person in tracker.crowd.people] == [list(ANNA), list(beside)]
+    assert tracker.rows == [tracker.crowd.people[0].id, None]
 
 
 def test_the_time_between_frames_is_their_own_and_never_negative() -> None:
