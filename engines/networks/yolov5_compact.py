@@ -32,8 +32,8 @@ class YoloConfig:
         reg_max: bins of each side's distance, in strides: sides reach (reg_max - 1) * stride px from the cell.
     """
 
-    widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 256)
-    depths: tuple[int, int, int, int] = (1, 2, 3, 1)
+    widths: tuple[int, int, int, int, int] = (16, 32, 96, 128, 256)
+    depths: tuple[int, int, int, int] = (1, 3, 4, 1)
     head_width: int = 64
     reg_max: int = 8
 
