@@ -73,6 +73,17 @@ def window_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def add_making_options(command: argparse.ArgumentParser, batch: int) -> None:
+    """Where pictures come from, where the outcome goes, and how it is worked on."""
+    command.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with the pictures")
+    command.add_argument("--out", type=Path, required=True, help="folder of the run, or of the answered pictures")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--batch", type=int, default=batch)
+    command.add_argument("--threads", type=int, default=0, help="CPU threads of the networks; 0: all")
+    command.add_argument("--loaders", type=count, default=1, help="processes that make batches; 0: this one")
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+
 def add_scene_options(command: argparse.ArgumentParser) -> None:
     """Of which scenes the detector's pictures are made, and who looks at them too."""
     command.add_argument("--size", type=scene_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
@@ -108,8 +119,7 @@ def parser() -> argparse.ArgumentParser:
     commands = result.add_subparsers(dest="command", required=True)
     for name in ("pose", "detector"):
         train = commands.add_parser(name, help=f"train the compact {name} network")
-        train.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with the pictures")
-        train.add_argument("--out", type=Path, required=True, help="folder of the run")
+        add_making_options(train, batch=32)
         train.add_argument("--epochs", type=int, required=True, help="in all, those before a --resume included")
         train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
         train.add_argument(
@@ -117,16 +127,11 @@ def parser() -> argparse.ArgumentParser:
             type=Path,
             help="begin with these weights (.safetensors, .pth), or with those of a smaller network of the kind",
         )
-        train.add_argument("--seed", type=int, default=0)
-        train.add_argument("--batch", type=int, default=32)
         train.add_argument("--learning-rate", type=float, default=2e-3)
         train.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
         train.add_argument("--decay", type=float, default=0.3, help="last part of the run with a falling learning rate")
         train.add_argument("--average", type=float, default=0.998, help="of the weights' moving average, a step")
         train.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
-        train.add_argument("--threads", type=int, default=0, help="CPU threads of the network; 0: all")
-        train.add_argument("--loaders", type=count, default=1, help="processes that make batches; 0: this one")
-        train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         if name == "detector":
             add_scene_options(train)
             train.add_argument(
@@ -138,14 +143,8 @@ def parser() -> argparse.ArgumentParser:
             train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
         add_people_options(train)
     answers = commands.add_parser("answers", help="make pictures for the detector, with a teacher's answers")
-    answers.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with the pictures")
-    answers.add_argument("--out", type=Path, required=True, help="folder of the answered pictures")
+    add_making_options(answers, batch=48)
     answers.add_argument("--shards", type=count, required=True, help="in all; those that are there stay")
-    answers.add_argument("--seed", type=int, default=0)
-    answers.add_argument("--batch", type=int, default=48)
-    answers.add_argument("--threads", type=int, default=0, help="CPU threads of the teacher; 0: all")
-    answers.add_argument("--loaders", type=count, default=1, help="processes that make pictures; 0: this one")
-    answers.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add_scene_options(answers)
     add_people_options(answers)
     evaluate = commands.add_parser("evaluate", help="tables of networks against the teacher and human labels")

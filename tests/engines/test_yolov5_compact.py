@@ -20,12 +20,13 @@ def test_each_level_gives_distances_and_one_class() -> None:
         assert person.shape == (1, 1, 192 // stride, 320 // stride)
 
 
-def test_its_cost_stays_under_two_fifths_of_a_giga_mac() -> None:
+def test_its_cost_stays_under_half_a_giga_mac() -> None:
+    """Which takes 4.5 of the 5 CPU-ms that a look may cost (docs/compact_models.md)."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         YoloCompact().eval()(IMAGE)
-    assert counter.get_total_flops() / 2e9 < 0.4
+    assert counter.get_total_flops() / 2e9 < 0.5
 
 
 def test_onnx_agrees_with_torch(tmp_path: Path) -> None:
