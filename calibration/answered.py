@@ -4,19 +4,19 @@ To ask a YOLOv5u that looks twice costs more than a step of the network that it 
 `.tar` of JPEGs and a `.npz` beside it, and `made.json`, which says what they were made from.
 """
 
-import io
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from calibration.crops import FloatArray, Image, TarPictures
+from calibration.scenes import add_bytes
 from engines.errors import BadInputError
 
 QUALITY = 95
@@ -93,9 +93,7 @@ def write_shard(stem: Path, pictures: Iterable[tuple[bytes, AnsweredPicture]]) -
     parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in ("boxes", "ignored", "person", "cells", "sides")}
     with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
         for number, (jpeg, one) in enumerate(pictures):
-            member = tarfile.TarInfo(f"{number:05d}.jpg")
-            member.size = len(jpeg)
-            tar.addfile(member, io.BytesIO(jpeg))
+            add_bytes(tar, f"{number:05d}.jpg", jpeg)
             told = np.flatnonzero(one.sides.any(1))
             parts["boxes"].append(one.boxes)
             parts["ignored"].append(one.ignored)
@@ -139,7 +137,7 @@ class Shard:
         return AnsweredPicture(picture, self._part("boxes", index), self._part("ignored", index), person, sides)
 
 
-class AnsweredSet(Sequence[AnsweredPicture]):
+class AnsweredSet:
     """All pictures of several folders.
 
     Args:
@@ -178,14 +176,6 @@ class AnsweredSet(Sequence[AnsweredPicture]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> AnsweredPicture: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[AnsweredPicture]: ...
-
-    def __getitem__(self, index: int | slice) -> AnsweredPicture | list[AnsweredPicture]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> AnsweredPicture:
         shard, place = self._places[index]
         return shard.picture(place)

@@ -1,6 +1,6 @@
 """What learning the compact detector is, wherever its pictures come from. Knows batches and losses, no files."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,21 +66,6 @@ def batch_of(samples: Sequence[SceneSample | AnsweredPicture]) -> SceneBatch:
     return SceneBatch(pictures, boxes, present, ignored, answers)
 
 
-def losses_of(network: YoloCompact, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
-    """Class, box and distance terms: of the labelled boxes, and of a teacher's answers where the batch has them."""
-    image = scaled_rgb(batch.pictures.to(device)).contiguous(memory_format=torch.channels_last)
-    levels = network(image)
-    with torch.autocast(device.type, enabled=False):
-        predictions = joined(levels, network.strides, network.reg_max)
-        boxes, present, ignored = (value.to(device) for value in (batch.boxes, batch.present, batch.ignored))
-        labelled = detector_losses(predictions, boxes, present, ignored, network.reg_max)
-        if batch.answers is None:
-            return labelled
-        answers = Answers(batch.answers.person.to(device), batch.answers.sides.to(device))
-        theirs = teacher_losses(predictions, answers, network.reg_max)
-        return {name: torch.lerp(labelled[name], theirs[name], TEACHER_SHARE) for name in labelled}
-
-
 @torch.no_grad()
 def asked(teacher: Detector, pictures: Tensor, device: torch.device) -> Answers:
     """What a teacher says of pictures `uint8 [B, h, w, 3]`; in bfloat16 where the caller's autocast says so."""
@@ -101,7 +86,7 @@ class DetectorLessons:
     """
 
     name = "detector"
-    pictures: Sequence[object]
+    pictures: Sized
     """All there are to draw from."""
 
     def __init__(self, crops: Path, batch_size: int, seed: int, most_batches: int | None) -> None:
@@ -126,7 +111,17 @@ class DetectorLessons:
     def losses(self, network: nn.Module, batch: SceneBatch, device: torch.device) -> dict[str, Tensor]:
         """Class, box and distance terms: of the labelled boxes, and of a teacher's answers where there are any."""
         assert isinstance(network, YoloCompact)
-        return losses_of(network, batch, device)
+        image = scaled_rgb(batch.pictures.to(device)).contiguous(memory_format=torch.channels_last)
+        levels = network(image)
+        with torch.autocast(device.type, enabled=False):
+            predictions = joined(levels, network.strides, network.reg_max)
+            boxes, present, ignored = (value.to(device) for value in (batch.boxes, batch.present, batch.ignored))
+            labelled = detector_losses(predictions, boxes, present, ignored, network.reg_max)
+            if batch.answers is None:
+                return labelled
+            answers = Answers(batch.answers.person.to(device), batch.answers.sides.to(device))
+            theirs = teacher_losses(predictions, answers, network.reg_max)
+            return {name: torch.lerp(labelled[name], theirs[name], TEACHER_SHARE) for name in labelled}
 
     def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Recall and false persons on the held-back scenes."""

@@ -172,9 +172,9 @@ def print_detector_table(
 
     for name, network in named_detectors(networks):
         network.to(device).eval()
-        add_rows(name, evaluation.detections(network, device), THRESHOLDS)
+        found = evaluation.detections(network, device, least=NEWCOMERS_SHARE * LEAST_CONFIDENCE)
+        add_rows(name, found, THRESHOLDS)
         if pose is not None:
-            found = evaluation.detections(network, device, least=NEWCOMERS_SHARE * LEAST_CONFIDENCE)
             together = confirmed_by(evaluation, found, pose_predict(pose, device))
             add_rows(f"{name}, {pose.stem} sees a body", together, CONFIRMED)
     console.print(table)

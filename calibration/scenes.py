@@ -98,7 +98,11 @@ def add_jpeg(tar: tarfile.TarFile, name: str, picture: Image, quality: int) -> t
 
 def add_picture(tar: tarfile.TarFile, name: str, picture: Image, settings: Sequence[int] = ()) -> tuple[int, int]:
     """Adds a picture to an archive in the format of the name's suffix, as `add_jpeg` does."""
-    data = cv2.imencode(Path(name).suffix, picture, settings)[1].tobytes()
+    return add_bytes(tar, name, cv2.imencode(Path(name).suffix, picture, settings)[1].tobytes())
+
+
+def add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> tuple[int, int]:
+    """Adds a file to an archive; gives where its bytes begin and how many they are."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     start = tar.offset + tarfile.BLOCKSIZE

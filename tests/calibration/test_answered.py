@@ -93,7 +93,7 @@ def test_in_a_mirror_every_cells_box_is_the_mirrored_box(folder: Path) -> None:
 def test_the_losses_are_those_of_a_teacher_who_is_asked_now(folder: Path, tiny_crops: Path, teacher: Path) -> None:
     answered = AnsweredTask(tiny_crops, [folder], batch_size=8, seed=1)
     live = DetectorTask(tiny_crops, batch_size=8, teacher=teacher)
-    batch, network = batch_of(answered.pictures[4:12]), answered.network().eval()
+    batch, network = batch_of([answered.pictures[index] for index in range(4, 12)]), answered.network().eval()
     assert batch.answers is not None and len(batch) == 8
     before, now = answered.losses(network, batch, CPU), live.losses(network, batch, CPU)
     alone = DetectorTask(tiny_crops, batch_size=8).losses(network, replace(batch, answers=None), CPU)
