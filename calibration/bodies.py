@@ -4,10 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.crops import FloatArray, Image
-from calibration.evaluate_detector import iou_table
-from calibration.evaluate_pose import Predict, person_window
+from calibration.evaluate_detector import iou_table, suppressed
+from calibration.evaluate_pose import Predict, decode, person_window
 from calibration.scene_persons import looked_at
-from engines.skeleton import VISIBLE_CONFIDENCE, sure_of_body
+from engines.bodies import body_box, same_skeleton, sure_of_somebody
+from engines.skeleton import VISIBLE_CONFIDENCE
 
 SURE_KEYPOINT = 0.6
 LEAST_KEYPOINTS = 8
@@ -46,13 +47,30 @@ def show_whole_bodies(picture: Image, boxes: FloatArray, teacher: Predict) -> np
 
 
 def confirmed(picture: Image, boxes: FloatArray, pose: Predict) -> FloatArray:
-    """The boxes `[M, 5]`, each as sure as detector and pose network together: both confidences' product.
+    """Who is in a picture by the word of both networks: where, how sure, and nobody twice (`engines.bodies`).
 
     That is how the live loop takes newcomers (`realtime.recognition`).
+
+    Args:
+        picture: `uint8 [H, W, 3]`, BGR.
+        boxes: `float32 [M, 5]`, the detector's.
+        pose: windows to heatmaps.
+
+    Returns:
+        `float32 [N, 5]`, the surest first.
     """
-    result = boxes.copy()
-    for row in result:
-        x1, y1, x2, y2 = row[:4].tolist()
-        window, _ = person_window(picture, (x1, y1, x2 - x1, y2 - y1))
-        row[4] *= sure_of_body(pose(window[None])[0].max((1, 2)).clip(0, 1), VISIBLE_CONFIDENCE)
-    return result
+    seen = []
+    for box in boxes:
+        x1, y1, x2, y2 = box[:4].tolist()
+        window, to_picture = person_window(picture, (x1, y1, x2 - x1, y2 - y1))
+        keypoints = decode(pose(window[None]))[0]
+        keypoints[:, :2] = keypoints[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
+        keypoints[:, 2] = keypoints[:, 2].clip(0, 1)
+        seen.append((sure_of_somebody(box, keypoints), body_box(box, keypoints), keypoints))
+    people: list[FloatArray] = []
+    skeletons: list[FloatArray] = []
+    for sure, place, keypoints in sorted(seen, key=lambda one: -one[0]):
+        if not any(same_skeleton(keypoints, other) for other in skeletons):
+            people.append(np.array([*place, sure], np.float32))
+            skeletons.append(keypoints)
+    return suppressed(np.array(people, np.float32).reshape(-1, 5))

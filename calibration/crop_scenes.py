@@ -48,18 +48,24 @@ def own_box(crops: CropSet, index: int) -> FloatArray:
 
 
 @torch.inference_mode()
-def detections(teacher: YoloCompact | Levels, picture: Image, size: tuple[int, int] = TEACHER_SIZE) -> FloatArray:
+def detections(
+    teacher: YoloCompact | Levels,
+    picture: Image,
+    size: tuple[int, int] = TEACHER_SIZE,
+    least: float = DOUBTFUL_CONFIDENCE,
+) -> FloatArray:
     """The teacher's persons in a picture `uint8 [h, w, 3]`: `float32 [M, 5]`, px, suppressed.
 
     Args:
         teacher: the detector.
         picture: BGR.
         size: height and width that the teacher looks at, px.
+        least: confidence.
     """
     image = scaled_rgb(torch.from_numpy(letterbox(picture, size)[None]))
     found = joined(teacher(image), teacher.strides, teacher.reg_max)
     rows = torch.cat([found.boxes[0], found.person[0].sigmoid()[:, None]], 1).numpy()
-    rows = suppressed(rows[rows[:, 4] >= DOUBTFUL_CONFIDENCE])
+    rows = suppressed(rows[rows[:, 4] >= least])
     fit = fit_letterbox((picture.shape[0], picture.shape[1]), size)
     rows[:, :4] = (rows[:, :4] - [fit.left, fit.top] * 2) / fit.scale
     limits = np.array([picture.shape[1], picture.shape[0]] * 2, np.float32)

@@ -178,6 +178,13 @@ class DetectorEvaluation:
         moved[:, :4] = (boxes[:, :4] - np.tile(offset, 2)) / scale
         return moved
 
+    def in_input(self, number: int, boxes: FloatArray) -> FloatArray:
+        """Boxes `[M, 4]` or wider, px of the scene, as px of the detector's input."""
+        scale, offset = self.fits[number]
+        moved = boxes.copy()
+        moved[:, :4] = boxes[:, :4] * scale + np.tile(offset, 2)
+        return moved
+
     def unknown(self, found: list[FloatArray]) -> list[npt.NDArray[np.bool_]]:
         """Which boxes of each scene no teacher box above 0.1, however doubtful, overlaps by 0.5: `bool [M]` each."""
         known = [

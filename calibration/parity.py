@@ -22,12 +22,12 @@ from rich.table import Table
 from engines.errors import BadInputError, EngineError
 from engines.execution import Targets
 from engines.exits import documented_exits
+from engines.geometry import iou
 from engines.host_sampling import letterbox
 from engines.manifest import Parity, write_manifest
 from realtime.executor import Chain
 from realtime.frames import MonotonicClock, Picture
 from realtime.opening import open_chain
-from realtime.overlaps import iou
 from realtime.pipeline import BAR_GREY
 from realtime.sources import opened_source
 

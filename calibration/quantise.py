@@ -12,7 +12,6 @@ was made from. The command prints what a picture costs in both forms; `calibrati
 """
 
 import argparse
-import hashlib
 import importlib
 import os
 import sys
@@ -35,7 +34,7 @@ from engines.download import file_sha256
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
-from engines.graphs.parts import export_part
+from engines.graphs.parts import export_part, layout_sha256
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
 from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
@@ -120,8 +119,7 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
             extra_options={"CalibMovingAverage": True},
         )
         result = onnx.load(small)
-    graph_sha256 = hashlib.sha256(model.SerializeToString()).hexdigest()
-    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256, MADE_FROM_GRAPH: graph_sha256})
+    onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256, MADE_FROM_GRAPH: layout_sha256(model)})
     partial = out.with_suffix(".part")
     partial.write_bytes(result.SerializeToString(deterministic=True))
     partial.replace(out)

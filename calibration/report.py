@@ -35,7 +35,7 @@ from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 
 RESAMPLES = 100
-CONFIRMED = (0.1, 0.15, 0.2, 0.25, 0.3)
+CONFIRMED = (0.15, 0.2, 0.23, 0.25, 0.3)
 """Confidences of detector and pose network together."""
 NEAR_LABEL = (5, 10, 20)
 """px of the window."""
@@ -181,12 +181,12 @@ def print_detector_table(
 
 
 def confirmed_by(evaluation: DetectorEvaluation, found: list[FloatArray], pose: Predict) -> list[FloatArray]:
-    """The boxes `[M, 5]` of each scene, as sure as detector and pose network together (`calibration.bodies`)."""
-    result = []
-    for number, boxes in enumerate(found):
-        together = confirmed(evaluation.scenes[number].picture, evaluation.in_scene(number, boxes), pose)
-        result.append(np.concatenate([boxes[:, :4], together[:, 4:]], 1))
-    return result
+    """Who is in each scene, `[M, 5]`, by the word of detector and pose network together (`calibration.bodies`)."""
+    scenes = [(evaluation.scenes[number].picture, number, boxes) for number, boxes in enumerate(found)]
+    return [
+        evaluation.in_input(number, confirmed(picture, evaluation.in_scene(number, boxes), pose))
+        for picture, number, boxes in scenes
+    ]
 
 
 def without_body(

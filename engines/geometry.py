@@ -52,3 +52,16 @@ def top_of_parabola(
     """
     inside = (cell > 0) & (cell < cells - 1)
     return np.asarray(inside * 0.5 * (before - after) / np.maximum(before + after, LEAST_FALL), np.float32)
+
+
+def shared_area(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
+    """What lies in both of two boxes float32 [4+], px."""
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
+    return float(np.prod(np.clip(high - low, 0, None)))
+
+
+def iou(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
+    """Intersection over union of two boxes float32 [4+]."""
+    shared = shared_area(first, second)
+    areas = (float(np.prod(np.clip(box[2:4] - box[:2], 0, None))) for box in (first, second))
+    return shared / max(sum(areas) - shared, 1e-6)

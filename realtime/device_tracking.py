@@ -159,7 +159,7 @@ class DeviceTracker:
         """Who is in each of the device's K rows, and who is behind another."""
         if not plan.detect:  # the device looked where the people of its last frame were
             return [number if boxes[row].any() else None for row, number in enumerate(self._on_device)], set()
-        places = [index for index, box in enumerate(boxes) if box[4] > 0]
+        places = self._recognition.believed(boxes)
         owners, unseen = self._recognition.detected(seconds, [boxes[index] for index in places], picture)
         by_place = {places[index]: number for index, number in owners.items()}
         ids = [by_place.get(row) for row in range(self._people)]

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from engines.bodies import same_skeleton
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
@@ -170,18 +171,20 @@ class CpuExecutor:
 
 def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:
     """The joints float32 [15, 3] of everybody in one fitted picture uint8 [H, W, 3], the likeliest subject first."""
-    people = chain.info.people
+    people, visible = chain.info.people, chain.info.visible_confidence
     boxes = chain.detect(picture, np.zeros(4, np.float32))
-    found: list[Floats] = []
+    found: list[tuple[Floats, Floats]] = []
     for first in range(0, len(boxes), people):
         some = np.zeros((people, 5), np.float32)
         some[: len(boxes[first : first + people])] = boxes[first : first + people]
-        if some.any():
-            pose = chain.pose(picture, some, np.zeros((people, 17, 4), np.float32), 0.0)
-            visible = chain.info.visible_confidence
-            looks = zip(some, pose.keypoints, pose.joints, strict=True)
-            found += [joints for box, keypoints, joints in looks if box.any() and is_somebody(box, keypoints, visible)]
-    return found
+        if not some.any():
+            continue
+        pose = chain.pose(picture, some, np.zeros((people, 17, 4), np.float32), 0.0)
+        for box, keypoints, joints in zip(some, pose.keypoints, pose.joints, strict=True):
+            twice = any(same_skeleton(keypoints, other) for other, _ in found)
+            if box.any() and is_somebody(box, keypoints, visible) and not twice:
+                found.append((keypoints, joints))
+    return [joints for _, joints in found]
 
 
 class Rows(Protocol):

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from engines.geometry import shared_area
+
 Floats = npt.NDArray[np.float32]
 
 BODY_SHARE = 0.3
@@ -79,16 +81,3 @@ def shared_share(first: Floats, second: Floats, axis: int) -> float:
     shared = min(first[axis + 2], second[axis + 2]) - max(first[axis], second[axis])
     shorter = min(first[axis + 2] - first[axis], second[axis + 2] - second[axis])
     return float(np.clip(shared / max(float(shorter), 1.0), 0, 1))
-
-
-def shared_area(first: Floats, second: Floats) -> float:
-    """What lies in both of two boxes float32 [4+], px."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:4], second[2:4])
-    return float(np.prod(np.clip(high - low, 0, None)))
-
-
-def iou(first: Floats, second: Floats) -> float:
-    """Intersection over union of two boxes float32 [4+]."""
-    shared = shared_area(first, second)
-    areas = (float(np.prod(np.clip(box[2:4] - box[:2], 0, None))) for box in (first, second))
-    return shared / max(sum(areas) - shared, 1e-6)

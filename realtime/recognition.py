@@ -1,14 +1,15 @@
 """Who is in each box and under each skeleton of a frame, by places and clothes. Knows no network, row or schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from engines.bodies import body_box, same_skeleton, sure_of_somebody
 from engines.execution import PoseOutput
-from engines.skeleton import sure_of_body
+from engines.geometry import iou
 from realtime.frames import Picture
-from realtime.overlaps import apart, iou, middle_of
+from realtime.overlaps import apart, middle_of
 from realtime.people import KEPT_SECONDS, Crowd, Person
 from realtime.signature import difference, signature, torso_of_box, torso_of_joints
 
@@ -20,23 +21,18 @@ CAPTURED_DIFFERENCE = 0.12
 LOOK_SECONDS = 0.4
 """From one look at the clothes, or at the pose of somebody without a row, to the next."""
 ANYBODY = -1
-LEAST_NEWCOMER = 0.15
-"""Of a newcomer: the confidence of their box times the pose network's of a body in it. What a detector takes for a
+LEAST_NEWCOMER = 0.23
+"""Of a newcomer, how sure both networks are together (`engines.bodies.sure_of_somebody`). What a detector takes for a
 person the pose network often sees no body in; measured in docs/compact_models.md."""
+LEAST_BESIDE = 0.15
+"""The confidence of a box that counts while somebody is known or surely found: less may be but a part of them."""
 SAME_PLACE_IOU = 0.5
 """Of two boxes, from which on what was refused in the one is what is found in the other."""
 
 
 def is_somebody(box: Floats, keypoints: Floats, visible_confidence: float) -> bool:
-    """Whether there is a body in a box, by the word of both networks.
-
-    Args:
-        box: float32 [5]; confidence 0 where the detector did not find it, and the pose network alone is asked.
-        keypoints: float32 [17, 3] in it.
-        visible_confidence: the least of a visible keypoint.
-    """
-    body = sure_of_body(keypoints[:, 2], visible_confidence)
-    return bool((box[4] or 1) * body >= LEAST_NEWCOMER)
+    """Whether there is a body in a box, by the word of both networks; see `engines.bodies.sure_of_somebody`."""
+    return sure_of_somebody(box, keypoints, visible_confidence) >= LEAST_NEWCOMER
 
 
 class Recognition:
@@ -52,6 +48,17 @@ class Recognition:
         self._matched: set[int] = set()
         self._refused: list[tuple[Floats, float]] = []
         self._looked_at: dict[int, float] = {}
+
+    def believed(self, boxes: Iterable[Floats]) -> list[int]:
+        """Which of the detector's boxes float32 [5] count: the sure ones; any, where those are none and nobody known.
+
+        A row of confidence 0 is no box.
+        """
+        confidences = [float(box[4]) for box in boxes]
+        sure = [index for index, confidence in enumerate(confidences) if confidence >= LEAST_BESIDE]
+        if sure or self.crowd.people:
+            return sure
+        return [index for index, confidence in enumerate(confidences) if confidence > 0]
 
     def detected(
         self, seconds: float, found: Sequence[Floats], picture: Picture | None
@@ -82,7 +89,7 @@ class Recognition:
         self, seconds: float, rows: Sequence[int | None], boxes: Floats, pose: PoseOutput, picture: Picture | None
     ) -> tuple[set[int], set[int]]:
         """Takes the skeletons of a frame; gives the rows whose skeleton is on somebody else than their person, and
-        those of newcomers in whom there is no body.
+        those of newcomers in whom there is no body, or whose skeleton is that of somebody known.
 
         The latter are forgotten, unless somebody is before or behind them and may cover them.
 
@@ -99,7 +106,7 @@ class Recognition:
             person = self.crowd.get(number)
             if person is None or not boxes[row].any():
                 continue
-            if not person.confirmed and not is_somebody(boxes[row], pose.keypoints[row], self._visible):
+            if not person.confirmed and not self._is_new(row, rows, boxes, pose):
                 refused.add(row)
                 self._refuse(person, seconds)
                 continue
@@ -114,9 +121,24 @@ class Recognition:
                 captured.add(row)
             else:
                 person.confirmed = True
-                self._follow(person, pose.joints[row], pose.next_boxes[row], look, seconds, contested)
+                place = pose.next_boxes[row].copy()
+                if person.id in self._matched:
+                    place[:4] = body_box(boxes[row], pose.keypoints[row], self._visible)
+                self._follow(person, pose.joints[row], place, look, seconds, contested)
         self._matched = set()
         return captured, refused
+
+    def _is_new(self, row: int, rows: Sequence[int | None], boxes: Floats, pose: PoseOutput) -> bool:
+        """Whether there is a body where a newcomer was found, and not that of somebody who has another row."""
+        known = [other for other, number in enumerate(rows) if other != row and self._is_known(number)]
+        skeleton = pose.keypoints[row]
+        twice = any(same_skeleton(skeleton, pose.keypoints[other]) for other in known if boxes[other].any())
+        return is_somebody(boxes[row], skeleton, self._visible) and not twice
+
+    def _is_known(self, number: int | None) -> bool:
+        """Whether that is the id of somebody in whom the pose network has seen a body."""
+        person = self.crowd.get(number)
+        return person is not None and person.confirmed
 
     def _refuse(self, person: Person, seconds: float) -> None:
         """There is no body where somebody was found."""

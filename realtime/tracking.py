@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.execution import PoseOutput
-from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE
+from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE, shared_area
 from realtime.frames import Picture
-from realtime.overlaps import shared_area
 from realtime.people import KEPT_SECONDS, Crowd, Person
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, LOOK_SECONDS, Recognition
 
@@ -123,7 +122,7 @@ class Tracker:
             picture: uint8 [H, W, 3], for the colours of clothes; None to go by places alone.
         """
         self._since_detection = -1
-        found = [box for box in detected if box.any()]
+        found = [detected[index] for index in self._recognition.believed(detected)]
         owners, unseen = self._recognition.detected(self._last_seconds or 0.0, found, picture)
         order = sorted(owners, key=lambda index: (self._recognition.refused_at(found[index]), index))
         self._fill_rows([owners[index] for index in order])

@@ -1,6 +1,5 @@
 """The engines that ship: made from the committed weights, small, and enough for the demo without the build step."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from engines.download import file_sha256
 from engines.errors import EngineError
 from engines.execution import CpuChain, read_chain
 from engines.graphs.chain import torch_pose_network
+from engines.graphs.parts import layout_sha256
 from engines.host_sampling import letterbox
 from engines.int8 import INT8_POSE
 from engines.manifest import check_files, read_manifest
@@ -49,8 +49,8 @@ def test_the_engines_belong_to_the_committed_weights(kind: str) -> None:
 def test_the_int8_pose_network_belongs_to_the_committed_weights() -> None:
     mend = "run python -m calibration.quantise pose, then make quickstart"
     assert made_from(OWN_INT8_POSE) == file_sha256(OWN_WEIGHTS["pose"]), f"other weights: {mend}"
-    graph = torch_pose_network(load_pose_network(OWN_WEIGHTS["pose"]), 1).SerializeToString()
-    assert made_from(OWN_INT8_POSE, MADE_FROM_GRAPH) == hashlib.sha256(graph).hexdigest(), f"another network: {mend}"
+    graph = torch_pose_network(load_pose_network(OWN_WEIGHTS["pose"]), 1)
+    assert made_from(OWN_INT8_POSE, MADE_FROM_GRAPH) == layout_sha256(graph), f"another network: {mend}"
     manifest = read_manifest(QUICKSTART / f"{INT8_POSE}.json")
     assert manifest.weights_sha256 == file_sha256(OWN_INT8_POSE), MEND
     assert (manifest.licence, manifest.precision) == (OWN_LICENCE, "int8")

@@ -14,7 +14,7 @@ SUPPRESSION_ROUNDS = 16
 SUPPRESSION_IOU = 0.6
 LEAST_CONFIDENCE = 0.25
 """Where a detector has none of its own."""
-NEWCOMERS_SHARE = 0.6
+NEWCOMERS_SHARE = 0.32
 """Of the least confidence, that is enough while nobody is followed: a doubtful box disturbs nobody then, and the pose
 network has its say about newcomers (`realtime.recognition.LEAST_NEWCOMER`)."""
 DOUBTFUL_RANK = 1e-4

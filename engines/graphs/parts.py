@@ -3,6 +3,7 @@
 A graph is a chain of parts (sampling, normalisation, network, post-processing). The network alone is ever float16.
 """
 
+import hashlib
 import io
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,21 @@ def export_part(
             dynamo=False,
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+def layout_sha256(model: ModelProto) -> str:
+    """SHA-256 of a graph without the values of its real numbers: the same wherever the same module is exported.
+
+    Where batch norms are folded into weights, the last bits depend on the instructions that a CPU has.
+    """
+    layout = ModelProto()
+    layout.CopyFrom(model)
+    inner = (attribute.t for node in layout.graph.node for attribute in node.attribute if attribute.HasField("t"))
+    for tensor in (*layout.graph.initializer, *inner):
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.ClearField("raw_data")
+            tensor.ClearField("float_data")
+    return hashlib.sha256(layout.SerializeToString(deterministic=True)).hexdigest()
 
 
 def join(parts: Mapping[str, ModelProto], outputs: Sequence[str]) -> ModelProto:

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from engines.bodies import FRAMED_PART
 from engines.geometry import HEATMAP_HEIGHT, HEATMAP_WIDTH, LEAST_FALL
 from engines.graphs.sampling import crop_window
 from engines.skeleton import FACE_KEYPOINTS, JOINT_SOURCES, LEAST_KEYPOINTS, MIRRORED_KEYPOINT
@@ -30,9 +31,6 @@ LEAST_APART = 0.1
 """Of the person's longer side: partners nearer to each other than this may change places."""
 NEAR_PARTNER = 0.3
 """Of the way between the partners: a keypoint has jumped to a place, or has stayed in its own, when it is this near."""
-FRAMED_PART = 0.5
-"""Of the least confidence of a visible keypoint: from there on it counts for where to look next. Arms that were unsure
-for one frame would else lie outside the next window, and stay unseen."""
 LEAST_SECONDS = 1e-3
 FAR = 1e6
 

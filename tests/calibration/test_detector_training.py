@@ -281,19 +281,38 @@ def test_recall_can_be_of_some_of_the_persons(tiny_crops: Path) -> None:
     assert evaluation.at_threshold(found, 0.5, wanted=some)[0] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("visible", "confidence", "expected"), [(17, 0.8, 0.8), (8, 0.6, 0.6), (6, 0.8, 0.8 * 6 / 8), (4, 0.9, 0.0)]
-)
-def test_a_box_is_as_sure_as_its_eight_surest_keypoints_make_it(
-    visible: int, confidence: float, expected: float
-) -> None:
-    def predict(windows: np.ndarray) -> np.ndarray:
-        assert windows.shape == (1, 256, 192, 3)
-        maps = np.zeros((1, 17, 64, 48), np.float32)
-        maps[0, :visible, 20, 20] = confidence
-        return maps
+SEEN = np.array([[100, 50, 190, 170, 0.81], [100, 50, 190, 110, 0.5], [300, 50, 390, 170, 0.6]], np.float32)
+"""A body, a half of it, and something else."""
 
-    picture, boxes = np.zeros((300, 300, 3), np.uint8), np.array([[100, 50, 190, 170, 0.5]], np.float32)
-    result = confirmed(picture, boxes, predict)
-    assert result[0].tolist() == pytest.approx([100, 50, 190, 170, 0.5 * expected])
-    assert boxes[0, 4] == 0.5 and confirmed(picture, boxes[:0], predict).shape == (0, 5)
+
+def one_body(windows: np.ndarray) -> np.ndarray:
+    """A pose network that sees one body in windows that begin black, however they lie, and none in others."""
+    maps = np.zeros((len(windows), 17, 64, 48), np.float32)
+    for number, window in enumerate(windows):
+        rows, columns = np.nonzero(window[..., 0] > 128)
+        if len(rows):
+            top, bottom, left, right = rows.min() // 4, rows.max() // 4, columns.min() // 4, columns.max() // 4
+            maps[number, ::2, top, left] = maps[number, 1::2, bottom, right] = 0.9
+    return maps
+
+
+def test_who_is_there_is_told_by_both_networks_and_only_once() -> None:
+    picture = np.zeros((300, 500, 3), np.uint8)
+    picture[60:160, 120:170] = 255
+    boxes = SEEN.copy()
+    people = confirmed(picture, boxes, one_body)
+    sure = people[people[:, 4] > 0]
+    assert len(sure) == 1 and np.array_equal(boxes, SEEN)
+    framed = np.array([120 - 8, 60 - 12, 170 + 8, 160 + 8])
+    assert sure[0, :4] == pytest.approx((SEEN[0, :4] + framed) / 2, abs=3)
+    overlap = iou_table(SEEN[:1], framed[None].astype(np.float32))[0, 0]
+    assert sure[0, 4] == pytest.approx(0.9 * 0.9 * overlap**0.25, abs=0.02)
+    assert confirmed(picture, boxes[:0], one_body).shape == (0, 5)
+
+
+def test_boxes_lead_from_the_detectors_input_to_the_scene_and_back(tiny_crops: Path) -> None:
+    evaluation = DetectorEvaluation(tiny_crops)
+    for number, teacher in enumerate(evaluation.teacher):
+        there = evaluation.in_scene(number, teacher)
+        assert there == pytest.approx(evaluation.scenes[number].boxes, abs=1e-3)
+        assert evaluation.in_input(number, there) == pytest.approx(teacher, abs=1e-3)

@@ -250,7 +250,7 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
     sides = (weights * np.arange(BINS)[None, :, None]).sum(1) / weights.sum(1) * cells[best, 2]
     x, y = cells[best, 0], cells[best, 1]
     boxes = np.stack([x - sides[0], y - sides[1], x + sides[2], y + sides[3]], 1)
-    kept = greedy(boxes, confidence >= (0.25 if anchor[:4].any() else 0.15))
+    kept = greedy(boxes, confidence >= (0.25 if anchor[:4].any() else 0.08))
     boxes = (boxes - [0, 6, 0, 6]) * 4
     boxes = np.clip(boxes[kept], 0, [FRAME[1], FRAME[0]] * 2)
     rows = np.concatenate([boxes, confidence[kept, None]], 1)
@@ -315,14 +315,14 @@ def test_of_two_like_people_the_one_nearest_the_middle_is_first(
 
 @pytest.mark.parametrize("people", [1, 3])
 def test_nobody_gives_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSession], people: int) -> None:
-    for anchor, confidence in ((NOBODY, 0.14), (np.array([300, 100, 600, 600, 0], np.float32), 0.24)):
+    for anchor, confidence in ((NOBODY, 0.07), (np.array([300, 100, 600, 600, 0], np.float32), 0.24)):
         assert_rows(detected(posts[people], anchor=anchor), *[None] * people)
         unsure = (300, 100, 600, 600, confidence)
         assert_rows(detected(posts[people], unsure, anchor=anchor), *[None] * people)
 
 
 def test_less_confidence_is_enough_while_nobody_is_followed(posts: dict[int, onnxruntime.InferenceSession]) -> None:
-    doubtful = (900, 200, 1020, 440, 0.16)
+    doubtful = (900, 200, 1020, 440, 0.09)
     assert_rows(detected(posts[3], doubtful), doubtful, None, None)
     small = (100, 100, 120, 140, 0.26)
     assert_rows(detected(posts[3], doubtful, small, MEDIUM_LOW), MEDIUM_LOW, small, doubtful)
@@ -334,7 +334,7 @@ def test_a_detector_may_set_its_own_least_confidence() -> None:
     post, anchor = opened(FRAME, IMAGE, 1, least=0.5), np.array([*MEDIUM[:4], 0], np.float32)
     assert_rows(detected(post, LARGE_UNSURE, anchor=np.array([*LARGE_UNSURE[:4], 0], np.float32)), None)
     assert_rows(detected(post, LARGE_UNSURE, MEDIUM, anchor=anchor), MEDIUM)
-    assert_rows(detected(post, (*LARGE_UNSURE[:4], 0.29)), None)
+    assert_rows(detected(post, (*LARGE_UNSURE[:4], 0.15)), None)
     assert_rows(detected(post, LARGE_UNSURE), LARGE_UNSURE)
 
 

@@ -10,7 +10,16 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from engines.errors import EXIT_ENGINE, EngineError
-from engines.graphs.parts import NETWORK, audit_types, export_part, join, save_sharing_weights, tensor_types, to_float16
+from engines.graphs.parts import (
+    NETWORK,
+    audit_types,
+    export_part,
+    join,
+    layout_sha256,
+    save_sharing_weights,
+    tensor_types,
+    to_float16,
+)
 from engines.onnx_runtime import onnxruntime
 from tests.fixtures import open_graph, run
 
@@ -229,3 +238,13 @@ def test_large_weights_lie_once_in_their_file_and_small_ones_in_the_graph(tmp_pa
                    if tensor.data_location == TensorProto.EXTERNAL]  # fmt: skip
         assert len(outside) == 1 and list(outside[0].dims) == list(weight.shape)
         onnx.checker.check_model(str(path))
+
+
+def test_a_layout_is_the_same_whatever_the_weights_and_another_for_another_graph() -> None:
+    inputs = {"x": torch.zeros(1, 3, 8, 8)}
+    torch.manual_seed(0)
+    first, same = (export_part(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), inputs, ["y"]) for _ in range(2))
+    assert first != same and layout_sha256(first) == layout_sha256(same)
+    for other in (nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid())):
+        assert layout_sha256(export_part(other, inputs, ["y"])) != layout_sha256(first)
+    assert first.graph.initializer[0].raw_data, "the graph itself keeps its weights"

@@ -36,6 +36,9 @@ WALKS: dict[str, tuple[tuple[float, float], tuple[float, float], int]] = {
     "follows and overtakes": ((180, 480), (13, 4), 70),
 }
 
+LEAST_CONFIDENCE = 0.15
+"""Of the box that somebody is cut out of."""
+
 
 @dataclass(frozen=True)
 class CutOut:
@@ -109,9 +112,10 @@ def cut_out(
             continue
         frame = letterbox(image.astype(np.uint8), (HEIGHT, WIDTH), grey=0)
         boxes = chain.detect(frame, np.zeros(4, np.float32))
+        boxes = boxes[boxes[:, 4] >= LEAST_CONFIDENCE]
         if left_half is not None:
             boxes = boxes[((boxes[:, 0] + boxes[:, 2]) / 2 < WIDTH / 2) == left_half]
-        if len(boxes) and boxes[person].any():
+        if len(boxes) > person:
             pictures.append(cut(frame, chain, boxes[person], height))
     return CutOut(tuple(pictures))
 

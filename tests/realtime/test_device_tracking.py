@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from engines.execution import PoseOutput
+from engines.geometry import iou
 from engines.skeleton import joints_from_keypoints
 from realtime.device_tracking import EMPTY, DevicePlan, DeviceTracker
-from realtime.overlaps import iou
 from realtime.tracking import Tracker
 from tests.realtime.fakes import bounds, standing
 

@@ -147,7 +147,8 @@ def test_the_detector_is_told_whom_to_stay_with() -> None:
     chain = FakeChain()
     results(chain, 3, detect_every=1)
     assert not chain.anchors[0].any()
-    assert chain.anchors[1].tolist() == pytest.approx([100 + 10, 20 + 4.5, 200 - 10, 170 - 3], abs=0.01)
+    body = [110 - 0.08 * 142.5, 24.5 - 0.12 * 142.5, 190 + 0.08 * 142.5, 167 + 0.08 * 142.5]  # around the keypoints
+    assert chain.anchors[1].tolist() == pytest.approx(np.mean([ANNA[:4], body], 0).tolist(), abs=0.01)
 
 
 def test_the_keypoints_lead_to_the_next_frame_where_the_detector_rests() -> None:
@@ -237,8 +238,15 @@ def test_a_picture_without_a_person_has_no_pose() -> None:
     assert list(find_pose(FakeChain(detections=[NOBODY]), picture)) == []
     assert list(find_pose(FakeChain(confidence=0.1), picture)) == []
     doubtful = [[(100, 20, 200, 170, 0.3)]]
-    assert list(find_pose(FakeChain(detections=doubtful, confidence=0.45), picture)) == []
-    assert len(find_pose(FakeChain(detections=doubtful, confidence=0.55), picture)) == 1
+    assert list(find_pose(FakeChain(detections=doubtful, confidence=0.35), picture)) == []
+    assert len(find_pose(FakeChain(detections=doubtful, confidence=0.6), picture)) == 1
+
+
+def test_who_was_found_twice_is_one_person() -> None:
+    width, height = FRAME_SIZE
+    again = (*ANNA[:2], ANNA[2] + 4, ANNA[3] + 4, 0.5)
+    found = find_pose(FakeChain(3, detections=[[ANNA, again, BERT]]), np.zeros((height, width, 3), np.uint8))
+    assert [joints.tolist() for joints in found] == [standing_joints(box).tolist() for box in (ANNA, BERT)]
 
 
 def test_a_target_matched_in_the_mirror_is_drawn_mirrored_inside_its_own_picture() -> None:

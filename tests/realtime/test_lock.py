@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from engines.execution import PoseOutput
+from engines.geometry import iou
 from engines.skeleton import joints_from_keypoints
-from realtime.overlaps import apart, iou, may_hide
+from realtime.overlaps import apart, may_hide
 from realtime.recognition import Recognition
 from realtime.signature import difference, signature, torso_of_box
 from realtime.stories import best_pairs

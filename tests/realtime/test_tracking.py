@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engines.bodies import MARGINS
 from engines.execution import PoseOutput
-from realtime.overlaps import iou
+from engines.geometry import iou
 from realtime.recognition import LEAST_TRACK_CONFIDENCE
 from realtime.tracking import DETECT_EVERY_AUTO, Tracker
 
@@ -33,10 +34,15 @@ def saw(tracker: Tracker, seconds: float, found: Floats, detected: bool = False)
 
 
 def pose_of(found: Floats) -> PoseOutput:
-    """Keypoints whose bounds are `found`, as sure as those; of whom no joint is sure."""
+    """Keypoints of bodies that fill `found`, as sure as those; of whom no joint is sure."""
     count = len(found)
     shapes = (count, 17, 3), (count, 15, 3)
     keypoints, joints = (np.zeros(shape, np.float32) for shape in shapes)
+    side, above, below = MARGINS
+    width, height = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
+    longer = np.maximum(height / (1 + above + below), width / (1 + 2 * side))[:, None, None]
+    keypoints[:, ::2, :2] = found[:, None, :2] + longer * np.array((side, above))
+    keypoints[:, 1::2, :2] = found[:, None, 2:4] - longer * np.array((side, below))
     keypoints[..., 2] = found[:, 4:]
     return PoseOutput(keypoints, joints, found, np.ones((count, 17, 4), np.float32))
 
@@ -253,11 +259,50 @@ def test_a_place_where_nobody_was_a_second_ago_is_like_any_other() -> None:
         tracker.update(seconds, pose_of(boxes(None)), boxes(first))
 
 
-@pytest.mark.parametrize(("box", "body", "somebody"), [(0.3, 0.45, False), (0.3, 0.55, True), (0.16, 0.95, True)])
+@pytest.mark.parametrize(
+    ("box", "body", "somebody"), [(0.3, 0.35, False), (0.3, 0.6, True), (0.1, 0.95, True), (0.1, 0.6, False)]
+)
 def test_a_newcomer_is_somebody_by_the_word_of_both_networks(box: float, body: float, somebody: bool) -> None:
     tracker = Tracker(1)
     scored(tracker, boxes(ANNA, confidence=box), bodies=body)
     assert (tracker.locked is not None) == somebody == bool(tracker.boxes.any())
+
+
+def test_a_doubtful_box_counts_only_where_there_is_nobody_else() -> None:
+    doubtful = (*BERT, 0.1)
+    for before, found, counts in (
+        (None, boxes(doubtful), [BERT[0]]),
+        (None, boxes(ANNA, doubtful), [ANNA[0]]),
+        (ANNA, boxes(doubtful), [ANNA[0]]),
+        (ANNA, boxes(ANNA, (*BERT, 0.16)), [ANNA[0], BERT[0]]),
+    ):
+        tracker = Tracker(2)
+        tracker.plan(0)
+        if before is not None:
+            saw(tracker, 0, boxes(before, None), detected=True)
+        tracker.plan(0.04)
+        tracker.boxes_after_detection(found)
+        assert [person.box[0] for person in tracker.crowd.people] == pytest.approx(counts)
+
+
+def test_a_newcomer_with_the_skeleton_of_another_is_the_other_found_twice() -> None:
+    """Their legs were found as somebody of their own."""
+    tracker, legs = Tracker(2), (*ANNA[:1], ANNA[1] + 80, *ANNA[2:])
+    tracker.plan(0)
+    saw(tracker, 0, boxes(ANNA), detected=True)
+    anna = tracker.rows[0]
+    tracker.plan(0.04)
+    looked = boxes(ANNA, legs)
+    tracker.rows[1] = tracker.crowd._newcomer(looked[1], 0.04)
+    pose, kept = tracker.update(0.04, pose_of(boxes(ANNA, ANNA)), looked)
+    assert tracker.rows == [anna, None] and not kept[1].any() and not pose.next_boxes[1].any()
+
+
+def test_where_the_detector_looked_a_person_is_by_the_word_of_both_networks() -> None:
+    tracker, trunk = Tracker(1), (*ANNA[:3], (ANNA[1] + ANNA[3]) // 2)
+    tracker.plan(0)
+    tracker.update(0, pose_of(boxes(ANNA)), tracker.boxes_after_detection(boxes(trunk)))
+    assert tracker.locked is not None and trunk[3] + 10 < tracker.locked.box[3] < ANNA[3]
 
 
 @pytest.mark.parametrize("smoothing", [True, False])
