@@ -39,7 +39,7 @@ NETWORK_INPUT = "network_image"
 OUTPUTS = {"detect": ["box_logits", "class_logits"], "pose": ["heatmaps"]}
 STRIDES = (8, 16, 32)
 CANDIDATES, MOST_OVERLAP = 64, 0.6
-LEAST_CONFIDENCE, LEAST_OF_NEWCOMERS = 0.25, 0.15
+LEAST_CONFIDENCE, LEAST_OF_NEWCOMERS = 0.25, 0.08
 """As the detect graph has them; without an anchor the boxes between the two come after all others."""
 MEAN, DEVIATION = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
 

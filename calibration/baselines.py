@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.datasets.poseset import Floats
+from engines.bodies import BODY_AREA_SHARE
 from engines.skeleton import BONES
 
 Distances = npt.NDArray[np.float64]
@@ -26,9 +27,6 @@ ANGLES = (
 
 COCO_SIGMAS = np.array([89, 87, 107, 107, 107, 87, 89, 62, 72, 79, 79, 79, 72, 62, 50]) / 1000
 """COCO's per-keypoint constants for our joints; pelvis takes the hips', neck the shoulders', head about the face's."""
-
-BODY_AREA_SHARE = 0.53
-"""The share of its bounding box that COCO's evaluation gives a person without a mask."""
 
 
 @dataclasses.dataclass(frozen=True)

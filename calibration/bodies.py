@@ -49,7 +49,8 @@ def show_whole_bodies(picture: Image, boxes: FloatArray, teacher: Predict) -> np
 def confirmed(picture: Image, boxes: FloatArray, pose: Predict) -> FloatArray:
     """Who is in a picture by the word of both networks: where, how sure, and nobody twice (`engines.bodies`).
 
-    That is how the live loop takes newcomers (`realtime.recognition`).
+    The live loop asks the same of newcomers (`realtime.recognition`), one row after the other, and leaves out doubtful
+    boxes where somebody is known.
 
     Args:
         picture: `uint8 [H, W, 3]`, BGR.
@@ -70,7 +71,7 @@ def confirmed(picture: Image, boxes: FloatArray, pose: Predict) -> FloatArray:
     people: list[FloatArray] = []
     skeletons: list[FloatArray] = []
     for sure, place, keypoints in sorted(seen, key=lambda one: -one[0]):
-        if not any(same_skeleton(keypoints, other) for other in skeletons):
+        if sure and not any(same_skeleton(keypoints, other) for other in skeletons):
             people.append(np.array([*place, sure], np.float32))
             skeletons.append(keypoints)
     return suppressed(np.array(people, np.float32).reshape(-1, 5))

@@ -3,10 +3,10 @@
 python -m calibration.false_persons --teacher TINYPOSE.onnx --out runs/false_persons \
     --scenes runs/thing_scenes runs/crop_scenes ../shared/crops/scenes_train
 
-Every box that the detector gives, however doubtful, beside whoever is labelled, in which the pose teacher is not sure
-of a body either. The crops are written as `calibration.scene_persons` writes people, with no keypoint on the picture:
-in `calibration.distill pose --more-crops` the network learns from them that nothing is to be seen. The live loop asks
-it about every newcomer.
+The surest boxes that the detector gives beside whoever is labelled, from 0.03 on, unless the pose teacher is sure of a
+body that fills them. The crops are written as `calibration.scene_persons` writes people, with no keypoint on the
+picture: in `calibration.distill pose --more-crops` the network learns from them that nothing is to be seen. The live
+loop asks it about every newcomer.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def shared_part(boxes: FloatArray, people: FloatArray) -> FloatArray:
 def false_persons(
     scenes: Iterable[Scene], detector: YoloCompact | Levels, teacher: Predict, most: int = MOST_IN_SCENE
 ) -> Iterator[PersonCrop]:
-    """What the detector finds beside the people of scenes, `most` of each, where the teacher sees no body."""
+    """What the detector finds beside the people of scenes, of the surest `most` of each those without a body."""
     for scene in scenes:
         size = scene.picture.shape[:2]
         found = detections(detector, scene.picture, (INPUT_SIZE[1], INPUT_SIZE[0]), LEAST_CONFIDENCE)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     detector = detector_of(given.detector)
     found = list(false_persons(scenes, detector.eval(), onnx_predict(given.teacher)))
     write_crops(found, given.out)
-    Console().print(f"{given.out}.tar: {len(found)} of {count} pictures", highlight=False, soft_wrap=True)
+    Console().print(f"{given.out}.tar: {len(found)} crops of {count} pictures", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -35,7 +35,7 @@ from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 
 RESAMPLES = 100
-CONFIRMED = (0.15, 0.2, 0.23, 0.25, 0.3)
+CONFIRMED = (0.1, 0.15, 0.18, 0.2, 0.25)
 """Confidences of detector and pose network together."""
 NEAR_LABEL = (5, 10, 20)
 """px of the window."""
@@ -138,8 +138,8 @@ def print_detector_table(
 
     With a pose teacher, also the recall of those whose whole body it sees, where the others are covered, in crowds for
     the most part, and the false persons in which it sees no body: the detector's teacher overlooks people. A YOLOv5u
-    checkpoint has rows of its own for how it teaches (`TwiceSeen`). With `pose` every detector also has rows for its
-    boxes of at least `NEWCOMERS_SHARE` of the least confidence, as sure as that pose network and it are together.
+    checkpoint has rows of its own for how it teaches (`TwiceSeen`). With `pose` every detector also has rows for who
+    is there by its word and that pose network's together, from boxes of `NEWCOMERS_SHARE` of the least confidence on.
     """
     if not networks:
         return
@@ -182,11 +182,11 @@ def print_detector_table(
 
 def confirmed_by(evaluation: DetectorEvaluation, found: list[FloatArray], pose: Predict) -> list[FloatArray]:
     """Who is in each scene, `[M, 5]`, by the word of detector and pose network together (`calibration.bodies`)."""
-    scenes = [(evaluation.scenes[number].picture, number, boxes) for number, boxes in enumerate(found)]
-    return [
-        evaluation.in_input(number, confirmed(picture, evaluation.in_scene(number, boxes), pose))
-        for picture, number, boxes in scenes
-    ]
+    result = []
+    for number, boxes in enumerate(found):
+        people = confirmed(evaluation.scenes[number].picture, evaluation.in_scene(number, boxes), pose)
+        result.append(evaluation.in_input(number, people))
+    return result
 
 
 def without_body(

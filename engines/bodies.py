@@ -14,18 +14,19 @@ FRAMED_PART = 0.5
 """Of the least confidence of a visible keypoint: from there on it counts for where a body is, and where to look next.
 Arms that were unsure for one frame would else lie outside the next window, and stay unseen."""
 LEAST_FRAMED = 4
+"""Such keypoints, from which on their bounds say something of a body."""
 MARGINS = (0.08, 0.12, 0.08)
 """How far a body reaches beyond its keypoints: to either side, above and below, in parts of the longer side of their
 bounds. Near the medians for the boxes that a detector gives of people (0.07, 0.10, 0.12)."""
 SAME_SKELETON = 0.5
 """The keypoint similarity of two skeletons from which on they are of one body, found twice."""
-FALLOFF = np.array(
+COCO_SIGMAS = np.array(
     [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
      0.089], np.float32
 )  # fmt: skip
 """COCO's sigmas of the 17 keypoints: how far apart, in parts of the root of a person's area, two people label one."""
-BODY_PART = 0.53
-"""Of a box, that a body covers; COCO's keypoint similarity is told with the body's area."""
+BODY_AREA_SHARE = 0.53
+"""The share of its bounding box that COCO's evaluation gives a person without a mask."""
 
 
 def box_of_keypoints(keypoints: Floats, visible_confidence: float = VISIBLE_CONFIDENCE) -> Floats | None:
@@ -68,20 +69,20 @@ def sure_of_somebody(box: Floats, keypoints: Floats, visible_confidence: float =
     """
     body, framed = sure_of_body(keypoints[:, 2], visible_confidence), box_of_keypoints(keypoints, visible_confidence)
     if framed is None or not box[4]:
-        return body
+        return body  # 0 where nothing is framed
     return float(body * box[4] ** 0.5 * iou(box, framed) ** 0.25)
 
 
-def same_skeleton(first: Floats, second: Floats) -> bool:
+def same_skeleton(first: Floats, second: Floats, visible_confidence: float = VISIBLE_CONFIDENCE) -> bool:
     """Whether two skeletons `float32 [17, 3]` are of one body: COCO's keypoint similarity, for the smaller of both.
 
-    Each keypoint counts as much as the less sure of the two.
+    Each keypoint counts as much as the less sure of the two; a skeleton without a box (`box_of_keypoints`) is nobody's.
     """
-    boxes = [box_of_keypoints(keypoints) for keypoints in (first, second)]
+    boxes = [box_of_keypoints(keypoints, visible_confidence) for keypoints in (first, second)]
     areas = [float(np.prod(box[2:] - box[:2])) for box in boxes if box is not None]
     weights = np.minimum(first[:, 2], second[:, 2])
     if len(areas) < 2 or not weights.any():
         return False
     apart = ((first[:, :2] - second[:, :2]) ** 2).sum(1)
-    alike = np.exp(-apart / (2 * max(BODY_PART * min(areas), 1.0) * (2 * FALLOFF) ** 2))
+    alike = np.exp(-apart / (2 * max(BODY_AREA_SHARE * min(areas), 1.0) * (2 * COCO_SIGMAS) ** 2))
     return float((alike * weights).sum()) >= SAME_SKELETON * float(weights.sum())

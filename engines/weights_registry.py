@@ -106,7 +106,7 @@ OWN_INT8_POSE = OWN_WEIGHTS["pose"].with_name("pose_compact_int8.onnx")
 MADE_FROM = "weights_sha256"
 """The field of an int8 network's metadata that holds the SHA-256 of the weights file it was made from."""
 MADE_FROM_GRAPH = "graph_sha256"
-"""The `layout_sha256` of the float32 graph it was made from, which changes with the network's code too."""
+"""The `layout_sha256` of the float32 graph it was made from, which changes with the network's layers too."""
 OWN_LICENCE = "Apache-2.0"
 
 SUFFIX_RUNS_CODE: Mapping[str, bool] = {".pt": True, ".pth": False, ".onnx": False, ".safetensors": False}

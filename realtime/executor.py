@@ -181,8 +181,9 @@ def find_pose(chain: Chain, picture: Picture) -> Sequence[Floats]:
             continue
         pose = chain.pose(picture, some, np.zeros((people, 17, 4), np.float32), 0.0)
         for box, keypoints, joints in zip(some, pose.keypoints, pose.joints, strict=True):
-            twice = any(same_skeleton(keypoints, other) for other, _ in found)
-            if box.any() and is_somebody(box, keypoints, visible) and not twice:
+            if not box.any() or not is_somebody(box, keypoints, visible):
+                continue
+            if not any(same_skeleton(keypoints, other, visible) for other, _ in found):
                 found.append((keypoints, joints))
     return [joints for _, joints in found]
 

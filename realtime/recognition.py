@@ -1,6 +1,6 @@
 """Who is in each box and under each skeleton of a frame, by places and clothes. Knows no network, row or schedule."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ CAPTURED_DIFFERENCE = 0.12
 LOOK_SECONDS = 0.4
 """From one look at the clothes, or at the pose of somebody without a row, to the next."""
 ANYBODY = -1
-LEAST_NEWCOMER = 0.23
+LEAST_NEWCOMER = 0.18
 """Of a newcomer, how sure both networks are together (`engines.bodies.sure_of_somebody`). What a detector takes for a
 person the pose network often sees no body in; measured in docs/compact_models.md."""
 LEAST_BESIDE = 0.15
-"""The confidence of a box that counts while somebody is known or surely found: less may be but a part of them."""
+"""The confidence of a box that counts while somebody is known or surely found: less may be but a part of them. Six
+tenths of what the shipped detect graphs want of a box while somebody is followed."""
 SAME_PLACE_IOU = 0.5
 """Of two boxes, from which on what was refused in the one is what is found in the other."""
 
@@ -49,14 +50,14 @@ class Recognition:
         self._refused: list[tuple[Floats, float]] = []
         self._looked_at: dict[int, float] = {}
 
-    def believed(self, boxes: Iterable[Floats]) -> list[int]:
-        """Which of the detector's boxes float32 [5] count: the sure ones; any, where those are none and nobody known.
+    def believed(self, boxes: Sequence[Floats] | Floats) -> list[int]:
+        """Which of the detector's boxes float32 [5] count: the sure ones; any, where nobody is known.
 
-        A row of confidence 0 is no box.
+        A sure one that was refused lately hides no other. A row of confidence 0 is no box.
         """
         confidences = [float(box[4]) for box in boxes]
         sure = [index for index, confidence in enumerate(confidences) if confidence >= LEAST_BESIDE]
-        if sure or self.crowd.people:
+        if self.crowd.people or any(self.refused_at(boxes[index]) == -np.inf for index in sure):
             return sure
         return [index for index, confidence in enumerate(confidences) if confidence > 0]
 
@@ -91,7 +92,8 @@ class Recognition:
         """Takes the skeletons of a frame; gives the rows whose skeleton is on somebody else than their person, and
         those of newcomers in whom there is no body, or whose skeleton is that of somebody known.
 
-        The latter are forgotten, unless somebody is before or behind them and may cover them.
+        Whose skeleton is another's was found twice, and is forgotten. So are those without a body, unless somebody is
+        before or behind them and may cover them.
 
         Args:
             seconds: of the frame.
@@ -100,16 +102,20 @@ class Recognition:
             pose: what it said.
             picture: uint8 [H, W, 3], for the colours of clothes; None to go by places alone.
         """
-        captured, refused = set(), set()
+        captured: set[int] = set()
+        refused: set[int] = set()
         self._refused = [one for one in self._refused if 0 <= seconds - one[1] <= KEPT_SECONDS]
         for row, number in enumerate(rows):
             person = self.crowd.get(number)
             if person is None or not boxes[row].any():
                 continue
-            if not person.confirmed and not self._is_new(row, rows, boxes, pose):
-                refused.add(row)
-                self._refuse(person, seconds)
-                continue
+            if not person.confirmed:
+                theirs = [other for other in range(len(rows)) if other not in (row, *captured)]
+                twice = any(self._on_known(pose.keypoints[row], rows[other], pose.keypoints[other]) for other in theirs)
+                if twice or not is_somebody(boxes[row], pose.keypoints[row], self._visible):
+                    refused.add(row)
+                    self._refuse(person, seconds, twice=twice)
+                    continue
             if not pose.next_boxes[row].any():
                 continue
             torso = torso_of_joints(pose.joints[row], self._visible)
@@ -128,23 +134,16 @@ class Recognition:
         self._matched = set()
         return captured, refused
 
-    def _is_new(self, row: int, rows: Sequence[int | None], boxes: Floats, pose: PoseOutput) -> bool:
-        """Whether there is a body where a newcomer was found, and not that of somebody who has another row."""
-        known = [other for other, number in enumerate(rows) if other != row and self._is_known(number)]
-        skeleton = pose.keypoints[row]
-        twice = any(same_skeleton(skeleton, pose.keypoints[other]) for other in known if boxes[other].any())
-        return is_somebody(boxes[row], skeleton, self._visible) and not twice
-
-    def _is_known(self, number: int | None) -> bool:
-        """Whether that is the id of somebody in whom the pose network has seen a body."""
+    def _on_known(self, skeleton: Floats, number: int | None, other: Floats) -> bool:
+        """Whether a skeleton float32 [17, 3] is the `other`, that of the person of that id, whose body was seen."""
         person = self.crowd.get(number)
-        return person is not None and person.confirmed
+        return person is not None and person.confirmed and same_skeleton(skeleton, other, self._visible)
 
-    def _refuse(self, person: Person, seconds: float) -> None:
-        """There is no body where somebody was found."""
+    def _refuse(self, person: Person, seconds: float, *, twice: bool) -> None:
+        """There is no body where somebody was found, or another's that was found `twice`."""
         self._refused = [one for one in self._refused if iou(one[0], person.box) < SAME_PLACE_IOU]
         self._refused.append((person.box, seconds))
-        if self.crowd.uncovered(person):
+        if twice or self.crowd.uncovered(person):
             self.crowd.drop(person)
 
     def refused_at(self, box: Floats) -> float:

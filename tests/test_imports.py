@@ -12,7 +12,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 LIVE_ENGINES = (
-    "errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "onnx_runtime", "options", "skeleton",
+    "bodies", "errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "onnx_runtime", "options",
+    "skeleton",
 )  # fmt: skip
 """The modules of `engines` that the live loop uses."""
 

@@ -17,8 +17,11 @@ LEAST_CONFIDENCE = 0.25
 NEWCOMERS_SHARE = 0.32
 """Of the least confidence, that is enough while nobody is followed: a doubtful box disturbs nobody then, and the pose
 network has its say about newcomers (`realtime.recognition.LEAST_NEWCOMER`)."""
+BESIDE_SHARE = 0.6
+"""Of the least confidence, that the host wants of a box beside somebody (`realtime.recognition.LEAST_BESIDE`)."""
 DOUBTFUL_RANK = 1e-4
-"""What the order of such a box is multiplied with: whoever is not doubtful comes first, however small."""
+"""What the order of a box below the least confidence is multiplied with, and once more of one below `BESIDE_SHARE` of
+it: whoever is surer comes first, however small."""
 LEAST_ANCHOR_IOU = 0.2
 
 
@@ -65,7 +68,7 @@ class DetectPost(nn.Module):
     """`box_logits` [1, 4*bins, N], `class_logits` [1, N] and `anchor` [5] -> `boxes` float32 [K, 5] in frame px.
 
     Without an anchor (zeros): by confidence x sqrt(area), nearest the middle on ties; after all others also those of
-    less than the least confidence (`NEWCOMERS_SHARE` of it). With one: row 0 is the detection
+    less than the least confidence (`NEWCOMERS_SHARE` of it), the least sure last. With one: row 0 is the detection
     of highest IoU with it if that is at least 0.2; the rest as before. A doubtful detection that is but a piece of a
     sure anchor, an arm or the legs, does not replace its bounds. Where there is no detection, an anchor of any
     confidence is followed: it is row 0 itself, with confidence 0, which no detection has. One of confidence 0 leaves
@@ -118,7 +121,8 @@ class DetectPost(nn.Module):
         order = confidence * area(boxes).sqrt()
         distance = torch.linalg.vector_norm((boxes[:, :2] + boxes[:, 2:]) * 0.5 - self.middle, dim=1)
         order = order * (1 - 1e-4 * distance / torch.linalg.vector_norm(self.middle))
-        order = order * torch.where(confidence >= self.least_confidence, 1.0, DOUBTFUL_RANK)
+        for share in (1.0, BESIDE_SHARE):
+            order = order * torch.where(confidence >= share * self.least_confidence, 1.0, DOUBTFUL_RANK)
         return self.with_anchor(rows, order, anchor, anchored)
 
     def candidates(self, box_logits: Tensor, class_logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,15 +47,16 @@ def export_part(
 
 
 def layout_sha256(model: ModelProto) -> str:
-    """SHA-256 of a graph without the values of its real numbers: the same wherever the same module is exported.
+    """SHA-256 of a float32 graph without the values of its arrays: the same wherever the same module is exported.
 
-    Where batch norms are folded into weights, the last bits depend on the instructions that a CPU has.
+    Where batch norms are folded into weights, the last bits depend on the instructions that a CPU has. Single numbers
+    stay.
     """
     layout = ModelProto()
     layout.CopyFrom(model)
     inner = (attribute.t for node in layout.graph.node for attribute in node.attribute if attribute.HasField("t"))
     for tensor in (*layout.graph.initializer, *inner):
-        if tensor.data_type == TensorProto.FLOAT:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) > 1:
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")
     return hashlib.sha256(layout.SerializeToString(deterministic=True)).hexdigest()

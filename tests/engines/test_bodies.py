@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from engines.bodies import Floats, body_box, box_of_keypoints, same_skeleton, sure_of_somebody
+from engines.geometry import iou
 
 STANDING = np.array(
     [(50, 10), (47, 8), (53, 8), (44, 10), (56, 10), (38, 30), (62, 30), (32, 55), (68, 55), (30, 78), (70, 78),
@@ -52,11 +53,11 @@ def test_a_box_that_holds_the_trunk_alone_is_moved_half_way_to_the_body() -> Non
 
 
 def test_both_networks_have_their_say() -> None:
-    sure = sure_of_somebody(box(0.81), skeleton())
-    assert sure == pytest.approx(0.9 * 0.9, abs=0.08)
-    assert sure_of_somebody(box(0.2), skeleton()) < sure
-    assert sure_of_somebody(box(0.81), skeleton(confidence=0.5)) < sure
-    assert sure_of_somebody(box(0.81, (0, 80, 0, 0)), skeleton()) < 0.9 * sure  # a half of the body
+    framed = box_of_keypoints(skeleton())
+    assert framed is not None
+    for found, body in ((box(0.81), 0.9), (box(0.2), 0.9), (box(0.81), 0.5), (box(0.81, (0, 80, 0, 0)), 0.9)):
+        sure = sure_of_somebody(found, skeleton(confidence=body))
+        assert sure == pytest.approx(body * found[4] ** 0.5 * iou(found, framed) ** 0.25, rel=1e-5)
     assert sure_of_somebody(box(0.81, (500, 0, 500, 0)), skeleton()) == 0
 
 
@@ -89,3 +90,5 @@ def test_keypoints_that_either_does_not_see_do_not_count() -> None:
     assert same_skeleton(skeleton(), skeleton(elsewhere, sure))
     assert not same_skeleton(skeleton(), skeleton(elsewhere + np.array((300, 0), np.float32), sure))
     assert not same_skeleton(skeleton(), skeleton(confidence=0))
+    assert not same_skeleton(skeleton(confidence=0.14), skeleton())
+    assert same_skeleton(skeleton(confidence=0.14), skeleton(), visible_confidence=0.2)

@@ -255,7 +255,7 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
     boxes = np.clip(boxes[kept], 0, [FRAME[1], FRAME[0]] * 2)
     rows = np.concatenate([boxes, confidence[kept, None]], 1)
     area = (rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1])
-    doubtful = rows[:, 4] < 0.25
+    doubtful = (rows[:, 4] < 0.25) * 1 + (rows[:, 4] < 0.15)
     rows = rows[np.lexsort((-rows[:, 4] * np.sqrt(area), doubtful))]
     rows = rows[(rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])]
     if anchor.any():
@@ -324,8 +324,9 @@ def test_nobody_gives_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSessio
 def test_less_confidence_is_enough_while_nobody_is_followed(posts: dict[int, onnxruntime.InferenceSession]) -> None:
     doubtful = (900, 200, 1020, 440, 0.09)
     assert_rows(detected(posts[3], doubtful), doubtful, None, None)
-    small = (100, 100, 120, 140, 0.26)
+    small, unsure = (100, 100, 120, 140, 0.26), (1000, 100, 1040, 180, 0.16)
     assert_rows(detected(posts[3], doubtful, small, MEDIUM_LOW), MEDIUM_LOW, small, doubtful)
+    assert_rows(detected(posts[3], doubtful, unsure, small), small, unsure, doubtful)
     followed = np.array([*LARGE_UNSURE[:4], 0.8], np.float32)
     assert_rows(detected(posts[3], doubtful, LARGE_UNSURE, anchor=followed), LARGE_UNSURE, None, None)
 

@@ -407,3 +407,32 @@ def test_what_is_no_body_is_nobody() -> None:
     for _ in range(3):
         play.frame(ANNA)
     assert play.on[-1] == 300
+
+
+def test_a_doubtful_box_counts_only_where_there_is_nobody_else() -> None:
+    play, doubtful = Play(people=2), body(600, 0.1)
+    for frame in range(5):
+        play.frame(body(600), found=[] if frame else [doubtful])  # with an anchor the graph wants more
+    assert play.on == [600] * 4
+    play = Play(people=2)
+    for _ in range(5):
+        play.frame(ANNA, body(600), found=[ANNA, doubtful])
+    assert play.on[-1] == 300 and len(play.tracker.crowd.people) == 1
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_who_was_found_twice_is_one_person(people: int) -> None:
+    play, trunk = Play(people=people), np.array([260, 100, 340, 230, 0.6], np.float32)
+    for frame in range(8):
+        play.frame(ANNA, found=[ANNA, trunk] if frame else [ANNA])
+        if people == 2:
+            assert len([person for person in play.tracker.crowd.people if person.confirmed]) <= 1
+    assert play.on[1:] == [300] * 6
+
+
+def test_a_newcomer_who_is_found_twice_gives_way_to_the_one_who_is_known() -> None:
+    """The device takes the trunk for the likeliest, in whom the other row's skeleton is."""
+    play, trunk = Play(people=2), np.array([270, 110, 370, 280, 0.9], np.float32)
+    for _ in range(8):
+        play.frame(ANNA, found=[trunk, ANNA])
+    assert play.on[-1] == 300 and len([one for one in play.tracker.crowd.people if one.confirmed]) == 1

@@ -238,7 +238,7 @@ def test_a_picture_without_a_person_has_no_pose() -> None:
     assert list(find_pose(FakeChain(detections=[NOBODY]), picture)) == []
     assert list(find_pose(FakeChain(confidence=0.1), picture)) == []
     doubtful = [[(100, 20, 200, 170, 0.3)]]
-    assert list(find_pose(FakeChain(detections=doubtful, confidence=0.35), picture)) == []
+    assert list(find_pose(FakeChain(detections=doubtful, confidence=0.31), picture)) == []
     assert len(find_pose(FakeChain(detections=doubtful, confidence=0.6), picture)) == 1
 
 

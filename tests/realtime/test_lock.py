@@ -327,3 +327,23 @@ def test_who_sits_down_slowly_stays_who_they_are() -> None:
         top = 100 + 6.0 * index  # 1.8 heights in 1.3 s
         detected(tracker, index, (400, top, 500, 500, 0.9))
         assert len(tracker.crowd.people) == 1
+
+
+def test_a_newcomer_in_front_is_somebody_though_the_skeleton_of_who_is_behind_is_on_them() -> None:
+    recognition = Recognition(0.3)
+    behind, front = (np.array([x - 50, 100, x + 50, 400, 0.9], np.float32) for x in (300, 360))
+
+    def pose(*skeletons: Floats) -> PoseOutput:
+        keypoints = np.stack([standing(box[:4], 0.9) for box in skeletons])
+        boxes = np.stack([bounds(one) for one in keypoints])
+        return PoseOutput(
+            keypoints, joints_from_keypoints(keypoints), boxes, np.zeros((len(keypoints), 17, 4), np.float32)
+        )
+
+    owners, _ = recognition.detected(0, [behind], None)
+    assert recognition.posed(0, [owners[0]], behind[None], pose(behind), None) == (set(), set())
+    owners, _ = recognition.detected(0.04, [behind, front], None)
+    rows = [owners[0], owners[1]]
+    assert recognition.posed(0.04, rows, np.stack([behind, front]), pose(front, front), None) == ({0}, set())
+    newcomer = recognition.crowd.get(rows[1])
+    assert newcomer is not None and newcomer.confirmed

@@ -260,7 +260,7 @@ def test_a_place_where_nobody_was_a_second_ago_is_like_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "body", "somebody"), [(0.3, 0.35, False), (0.3, 0.6, True), (0.1, 0.95, True), (0.1, 0.6, False)]
+    ("box", "body", "somebody"), [(0.3, 0.31, False), (0.3, 0.45, True), (0.1, 0.8, True), (0.1, 0.5, False)]
 )
 def test_a_newcomer_is_somebody_by_the_word_of_both_networks(box: float, body: float, somebody: bool) -> None:
     tracker = Tracker(1)
@@ -285,17 +285,26 @@ def test_a_doubtful_box_counts_only_where_there_is_nobody_else() -> None:
         assert [person.box[0] for person in tracker.crowd.people] == pytest.approx(counts)
 
 
-def test_a_newcomer_with_the_skeleton_of_another_is_the_other_found_twice() -> None:
-    """Their legs were found as somebody of their own."""
-    tracker, legs = Tracker(2), (*ANNA[:1], ANNA[1] + 80, *ANNA[2:])
-    tracker.plan(0)
-    saw(tracker, 0, boxes(ANNA), detected=True)
+def test_a_newcomer_with_the_skeleton_of_another_is_the_other_found_twice_and_is_forgotten() -> None:
+    """Their legs are found as somebody of their own."""
+    tracker, legs = Tracker(2), (ANNA[0], ANNA[1] + 80, *ANNA[2:])
+    saw(tracker, 0, boxes(ANNA, None), detected=True)
     anna = tracker.rows[0]
+    for frame in range(1, 9):
+        tracker.plan(frame / 25)
+        looked = tracker.boxes_after_detection(boxes(ANNA, legs))
+        assert looked[1].any() or frame > 1, "the legs are looked into"
+        pose, kept = tracker.update(frame / 25, pose_of(boxes(ANNA, ANNA if looked[1].any() else None)), looked)
+        assert tracker.rows == [anna, None] and not kept[1].any() and not pose.next_boxes[1].any()
+        assert [person.id for person in tracker.crowd.people] == [anna]
+
+
+def test_a_newcomer_beside_another_is_somebody() -> None:
+    tracker = Tracker(2)
+    saw(tracker, 0, boxes(ANNA, None), detected=True)
     tracker.plan(0.04)
-    looked = boxes(ANNA, legs)
-    tracker.rows[1] = tracker.crowd._newcomer(looked[1], 0.04)
-    pose, kept = tracker.update(0.04, pose_of(boxes(ANNA, ANNA)), looked)
-    assert tracker.rows == [anna, None] and not kept[1].any() and not pose.next_boxes[1].any()
+    saw(tracker, 0.04, boxes(ANNA, BERT), detected=True)
+    assert None not in tracker.rows and all(person.confirmed for person in tracker.crowd.people)
 
 
 def test_where_the_detector_looked_a_person_is_by_the_word_of_both_networks() -> None:
