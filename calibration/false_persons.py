@@ -31,13 +31,14 @@ from calibration.scene_persons import PersonCrop, looked_at, write_crops
 from calibration.scenes import INPUT_SIZE, Scene, SceneSet
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
+from engines.weights_registry import OWN_WEIGHTS
 
 LEAST_CONFIDENCE = 0.03
 MOST_SHARED = 0.2
 """Of a box's area, with somebody who is labelled."""
 LEAST_HEIGHT_PX = 24
 MOST_IN_SCENE = 3
-DETECTOR = Path("calibration/runs/detector_compact.safetensors")
+"""Boxes of a scene that are looked into, the surest ones."""
 
 
 def shared_part(boxes: FloatArray, people: FloatArray) -> FloatArray:
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Looks through scenes. Returns the exit code."""
     options = argparse.ArgumentParser(prog="python -m calibration.false_persons", description=__doc__.splitlines()[0])
     options.add_argument("--scenes", type=Path, nargs="+", metavar="STEM", required=True, help="sets, without suffix")
-    options.add_argument("--detector", type=Path, default=DETECTOR, help="whose mistakes are wanted")
+    options.add_argument("--detector", type=Path, default=OWN_WEIGHTS["detector"], help="whose mistakes are wanted")
     options.add_argument("--teacher", type=Path, required=True, help="ONNX pose network, [N,3,256,192] to heatmaps")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .npz, without suffix")
     given = options.parse_args(arguments)
