@@ -147,13 +147,11 @@ class DeviceTracker:
         return [EMPTY if number is None else places.get(number, EMPTY) for number in self.rows]
 
     def _choose_another(self) -> None:
-        """Stays with somebody known, or else anyone in view who was not refused: in the device's row 0 is nobody, and
-        would be again.
-        """
+        """Stays with anyone in view, known or not refused: in the device's row 0 is nobody, and would be again."""
         in_view = [person for person in self.crowd.people if person.hidden_since is None]
-        known = [person.id for person in in_view if person.confirmed]
-        others = [person.id for person in in_view if self._recognition.refused_at(person.box) == -np.inf]
-        self._locked = next(iter([*known, *others]), None)
+        refused_at = self._recognition.refused_at
+        others = [person.id for person in in_view if person.confirmed or refused_at(person.box) == -np.inf]
+        self._locked = next(iter(others), None)
         self._just_chosen = self._locked is not None
 
     def _owners(

@@ -285,6 +285,11 @@ def test_a_doubtful_box_counts_only_where_there_is_nobody_else() -> None:
         assert [person.box[0] for person in tracker.crowd.people] == pytest.approx(counts)
 
 
+def test_what_was_refused_hides_no_doubtful_box() -> None:
+    found = boxes((*CHAIR, 0.5), (*BERT, 0.1))
+    assert scored(Tracker(1), *[found] * 4) == [CHAIR[0], *[BERT[0]] * 3]
+
+
 def test_a_newcomer_with_the_skeleton_of_another_is_the_other_found_twice_and_is_forgotten() -> None:
     """Their legs are found as somebody of their own."""
     tracker, legs = Tracker(2), (ANNA[0], ANNA[1] + 80, *ANNA[2:])
