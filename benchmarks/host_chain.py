@@ -22,6 +22,7 @@ import onnx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from engines.bodies import BESIDE_SHARE, LEAST_CONFIDENCE, NEWCOMERS_SHARE
 from engines.errors import PosemirrorError
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.geometry import CROP_PADDING, HEATMAP_HEIGHT, HEATMAP_WIDTH, Size, fit_letterbox, top_of_parabola
@@ -39,8 +40,8 @@ NETWORK_INPUT = "network_image"
 OUTPUTS = {"detect": ["box_logits", "class_logits"], "pose": ["heatmaps"]}
 STRIDES = (8, 16, 32)
 CANDIDATES, MOST_OVERLAP = 64, 0.6
-LEAST_CONFIDENCE, LEAST_OF_NEWCOMERS = 0.25, 0.08
-"""As the detect graph has them; without an anchor the boxes between the two come after all others."""
+LEVELS_OF_CONFIDENCE = [LEAST_CONFIDENCE * share for share in (1, BESIDE_SHARE)]
+"""Boxes below the first come after all others, those below the second last, as in the graph without an anchor."""
 MEAN, DEVIATION = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
 
 
@@ -106,7 +107,7 @@ class HostChain:
         away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - (width / 2, height / 2), axis=1)
         order = confidence * np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], 1))
         order *= 1 - 1e-4 * away / np.hypot(width / 2, height / 2)
-        best = np.lexsort((-order, confidence < LEAST_CONFIDENCE))[:MOST_PEOPLE]
+        best = np.lexsort((-order, sum(confidence < level for level in LEVELS_OF_CONFIDENCE)))[:MOST_PEOPLE]
         rows = np.zeros((MOST_PEOPLE, 5), np.float32)
         rows[: len(best), :4], rows[: len(best), 4] = boxes[best], confidence[best]
         return rows
@@ -138,7 +139,7 @@ def suppressed(boxes: Floats, confidence: Floats) -> list[int]:
     """Greedy suppression of boxes [N, 4] in falling order: the indices that stay."""
     areas = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), 1)
     kept: list[int] = []
-    for index in range(int((confidence >= LEAST_OF_NEWCOMERS).sum())):
+    for index in range(int((confidence >= NEWCOMERS_SHARE * LEAST_CONFIDENCE).sum())):
         low, high = np.maximum(boxes[kept, :2], boxes[index, :2]), np.minimum(boxes[kept, 2:], boxes[index, 2:])
         shared = np.prod(np.clip(high - low, 0, None), 1)
         if not (shared > MOST_OVERLAP * (areas[kept] + areas[index] - shared)).any():

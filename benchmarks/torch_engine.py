@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from benchmarks.host_chain import NETWORK_INPUT, OUTPUTS
 from engines import device as protocol
+from engines.bodies import LEAST_CONFIDENCE
 from engines.contract import contract
 from engines.cuda_device import CudaDevice, CudaStream
 from engines.device_chain import DeviceChain
 from engines.errors import EngineError
 from engines.execution import ChainInfo
 from engines.geometry import Size
-from engines.graphs.detect import LEAST_CONFIDENCE, DetectPost
+from engines.graphs.detect import DetectPost
 from engines.graphs.encode import Encode
 from engines.graphs.pose import PosePost
 from engines.graphs.sampling import (

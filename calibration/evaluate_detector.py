@@ -33,11 +33,17 @@ def scaled_rgb(pictures: Tensor) -> Tensor:
     return pictures.flip(-1).permute(0, 3, 1, 2).float() / 255
 
 
-def iou_table(first: FloatArray, second: FloatArray) -> FloatArray:
-    """IoU of every box `[M, 4]` with every box `[K, 4]`: `[M, K]`."""
+def overlap_table(first: FloatArray, second: FloatArray) -> FloatArray:
+    """The area that every box `[M, 4]` shares with every box `[K, 4]`, px^2: `[M, K]`."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:4], second[None, :, 2:4])
-    overlap = np.clip(high - low, 0, None).prod(-1)
+    overlap: FloatArray = np.clip(high - low, 0, None).prod(-1)
+    return overlap
+
+
+def iou_table(first: FloatArray, second: FloatArray) -> FloatArray:
+    """IoU of every box `[M, 4]` with every box `[K, 4]`: `[M, K]`."""
+    overlap = overlap_table(first, second)
     areas = [(boxes[:, 2:4] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
     table: FloatArray = overlap / np.maximum(areas[0][:, None] + areas[1][None] - overlap, 1e-6)
     return table
@@ -150,10 +156,7 @@ class DetectorEvaluation:
         fitted = [letterboxed(scene.picture) for scene in self.scenes]
         self.pictures = np.stack([picture for picture, _, _ in fitted])
         self.fits = [(scale, offset) for _, scale, offset in fitted]
-        self.teacher = [
-            np.concatenate([scene.boxes[:, :4] * scale + np.tile(offset, 2), scene.boxes[:, 4:]], 1).astype(np.float32)
-            for scene, (_, scale, offset) in zip(self.scenes, fitted, strict=True)
-        ]
+        self.teacher = [self.in_input(number, scene.boxes) for number, scene in enumerate(self.scenes)]
         self.whole = [whole_persons(scene.boxes, *scene.picture.shape[:2]) for scene in self.scenes]
 
     def detections(

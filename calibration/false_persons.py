@@ -25,9 +25,9 @@ from calibration.bodies import holds_body
 from calibration.crop_scenes import detections
 from calibration.crops import FloatArray
 from calibration.detector_task import LEFT_OUT
-from calibration.evaluate_detector import Levels, detector_of
+from calibration.evaluate_detector import Levels, detector_of, overlap_table
 from calibration.evaluate_pose import Predict, onnx_predict
-from calibration.scene_persons import PersonCrop, looked_at, write_crops
+from calibration.scene_persons import PersonCrop, cropped, write_crops
 from calibration.scenes import INPUT_SIZE, Scene, SceneSet
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
@@ -43,10 +43,8 @@ MOST_IN_SCENE = 3
 
 def shared_part(boxes: FloatArray, people: FloatArray) -> FloatArray:
     """How much of each box `[M, 4+]` lies in one of the boxes of people `[P, 4+]`, at most: `float32 [M]`, 0..1."""
-    low = np.maximum(boxes[:, None, :2], people[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:4], people[None, :, 2:4])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    parts = shared / np.maximum((boxes[:, 2:4] - boxes[:, :2]).prod(-1), 1e-6)[:, None]
+    areas = (boxes[:, 2:4] - boxes[:, :2]).prod(-1)
+    parts = overlap_table(boxes, people) / np.maximum(areas, 1e-6)[:, None]
     return np.asarray(parts.max(1, initial=0), np.float32)
 
 
@@ -62,7 +60,7 @@ def false_persons(
         for box in found[alone & large][:most]:
             if holds_body(scene.picture, box, teacher):
                 continue
-            picture, _, affine = looked_at(scene.picture, box, teacher)
+            picture, affine = cropped(scene.picture, box)
             nothing: npt.NDArray[np.bool_] = np.zeros(17, np.bool_)
             keypoints = np.zeros((17, 3), np.float32)
             yield PersonCrop(picture, keypoints, nothing, affine, box, (size[0], size[1]), scene.source, scene.image)

@@ -29,7 +29,7 @@ from calibration.evaluate_pose import (
     onnx_predict,
     torch_predict,
 )
-from engines.graphs.detect import LEAST_CONFIDENCE, NEWCOMERS_SHARE
+from engines.bodies import LEAST_CONFIDENCE, NEWCOMERS_SHARE
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict

@@ -87,14 +87,19 @@ def labelled(window: Image, teacher: Predict) -> FloatArray:
     return keypoints
 
 
+def cropped(picture: Image, box: FloatArray) -> tuple[Image, FloatArray]:
+    """The crop around a box of a picture, `uint8 [320, 240, 3]`, and its `crop_affine`."""
+    affine = crop_affine(box)
+    return np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE, flags=cv2.INTER_LINEAR), np.uint8), affine
+
+
 def looked_at(picture: Image, box: FloatArray, teacher: Predict) -> tuple[Image, FloatArray, npt.NDArray[np.float32]]:
     """The crop around a box of a picture, the teacher's keypoints in it, and how it was cut.
 
     Returns:
         `uint8 [320, 240, 3]`; `float32 [17, 3]`, px of the crop; `float32 [2, 3]`, picture px to crop px.
     """
-    affine = crop_affine(box)
-    crop = np.asarray(cv2.warpAffine(picture, affine, CROP_SIZE, flags=cv2.INTER_LINEAR), np.uint8)
+    crop, affine = cropped(picture, box)
     (left, top), (width, height) = WINDOW_OFFSET, WINDOW_SIZE
     found = labelled(crop[top : top + height, left : left + width], teacher)
     found[:, :2] += WINDOW_OFFSET

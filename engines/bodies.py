@@ -10,6 +10,13 @@ from engines.skeleton import VISIBLE_CONFIDENCE, sure_of_body
 
 Floats = npt.NDArray[np.float32]
 
+LEAST_CONFIDENCE = 0.25
+"""Of a detector's box while somebody is followed, where the detector has none of its own."""
+NEWCOMERS_SHARE = 0.32
+"""Of the least confidence, that is enough while nobody is followed: a doubtful box disturbs nobody then, and the pose
+network has its say about newcomers (`realtime.recognition.LEAST_NEWCOMER`)."""
+BESIDE_SHARE = 0.6
+"""Of the least confidence, that the host wants of a box beside somebody (`realtime.recognition.LEAST_BESIDE`)."""
 FRAMED_PART = 0.5
 """Of the least confidence of a visible keypoint: from there on it counts for where a body is, and where to look next.
 Arms that were unsure for one frame would else lie outside the next window, and stay unseen."""

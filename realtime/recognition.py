@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from engines.bodies import body_box, same_skeleton, sure_of_somebody
+from engines.bodies import BESIDE_SHARE, LEAST_CONFIDENCE, body_box, same_skeleton, sure_of_somebody
 from engines.execution import PoseOutput
 from engines.geometry import iou
 from realtime.frames import Picture
@@ -24,9 +24,8 @@ ANYBODY = -1
 LEAST_NEWCOMER = 0.18
 """Of a newcomer, how sure both networks are together (`engines.bodies.sure_of_somebody`). What a detector takes for a
 person the pose network often sees no body in; measured in docs/compact_models.md."""
-LEAST_BESIDE = 0.15
-"""The confidence of a box that counts while somebody is known or surely found: less may be but a part of them. Six
-tenths of what the shipped detect graphs want of a box while somebody is followed."""
+LEAST_BESIDE = BESIDE_SHARE * LEAST_CONFIDENCE
+"""The confidence of a box that counts while somebody is known or surely found: less may be but a part of them."""
 SAME_PLACE_IOU = 0.5
 """Of two boxes, from which on what was refused in the one is what is found in the other."""
 

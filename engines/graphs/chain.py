@@ -10,8 +10,9 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
+from engines.bodies import LEAST_CONFIDENCE
 from engines.geometry import CROP_HEIGHT, CROP_WIDTH, HEATMAP_HEIGHT, HEATMAP_WIDTH, Size
-from engines.graphs.detect import LEAST_CONFIDENCE, DetectPost
+from engines.graphs.detect import DetectPost
 from engines.graphs.encode import Encode
 from engines.graphs.parts import NETWORK, audit_types, export_part, join, to_float16
 from engines.graphs.pose import PosePost

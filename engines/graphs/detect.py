@@ -7,18 +7,12 @@ the left, top, right and bottom side, and one logit for "person" (YOLOv5u's conv
 import torch
 from torch import Tensor, nn
 
+from engines.bodies import BESIDE_SHARE, LEAST_CONFIDENCE, NEWCOMERS_SHARE
 from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE, Size, fit_letterbox
 
 CANDIDATES = 64
 SUPPRESSION_ROUNDS = 16
 SUPPRESSION_IOU = 0.6
-LEAST_CONFIDENCE = 0.25
-"""Where a detector has none of its own."""
-NEWCOMERS_SHARE = 0.32
-"""Of the least confidence, that is enough while nobody is followed: a doubtful box disturbs nobody then, and the pose
-network has its say about newcomers (`realtime.recognition.LEAST_NEWCOMER`)."""
-BESIDE_SHARE = 0.6
-"""Of the least confidence, that the host wants of a box beside somebody (`realtime.recognition.LEAST_BESIDE`)."""
 DOUBTFUL_RANK = 1e-4
 """What the order of a box below the least confidence is multiplied with, and once more of one below `BESIDE_SHARE` of
 it: whoever is surer comes first, however small."""
