@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from benchmarks.host_chain import NETWORK_INPUT, OUTPUTS
 from engines import device as protocol
-from engines.bodies import LEAST_CONFIDENCE
 from engines.contract import contract
 from engines.cuda_device import CudaDevice, CudaStream
 from engines.device_chain import DeviceChain
@@ -50,11 +49,10 @@ class Detect(nn.Module):
     def __init__(self, network: nn.Module, frame_size: Size, image_size: Size, people: int, *, half: bool) -> None:
         super().__init__()
         self.dtype = torch.float16 if half else torch.float32
-        least = float(getattr(network, "least_confidence", LEAST_CONFIDENCE))
         bins, strides = int(network.bins), tuple(network.strides)  # type: ignore[arg-type]
         self.before = nn.Sequential(LetterboxSampling(frame_size, image_size), Normalise())
         self.network = network.to(dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.post = DetectPost(frame_size, image_size, people, bins=bins, strides=strides, least_confidence=least)
+        self.post = DetectPost(frame_size, image_size, people, bins=bins, strides=strides)
 
     def forward(self, frame: Tensor, anchor: Tensor) -> tuple[Tensor]:
         """See the class."""

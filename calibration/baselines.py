@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.datasets.poseset import Floats
-from engines.bodies import BODY_AREA_SHARE
-from engines.skeleton import BONES
+from engines.bodies import BODY_AREA_SHARE, COCO_SIGMAS
+from engines.skeleton import BONES, JOINT_SOURCES
 
 Distances = npt.NDArray[np.float64]
 Features = npt.NDArray[np.number[Any]]
@@ -25,8 +25,10 @@ ANGLES = (
 )  # fmt: skip
 """Joint angles (end, corner, end): knees, hips, elbows, shoulders, neck and waist."""
 
-COCO_SIGMAS = np.array([89, 87, 107, 107, 107, 87, 89, 62, 72, 79, 79, 79, 72, 62, 50]) / 1000
-"""COCO's per-keypoint constants for our joints; pelvis takes the hips', neck the shoulders', head about the face's."""
+HEAD_SIGMA = 0.05
+JOINT_SIGMAS = np.array([*(COCO_SIGMAS[list(keypoints)].mean() for keypoints in JOINT_SOURCES[:-1]), HEAD_SIGMA])
+"""COCO's sigmas for our joints: those of the keypoints that each is the mean of. The head's, of eyes, ears or nose
+alone, is about twice theirs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class KeypointSimilarity:
     def pairs(self, first: Floats, second: Floats) -> Distances:
         """The distance of each pair of poses: `float64 [N]`."""
         squared = (((_box_normalised(first) - _box_normalised(second)) / 2) ** 2).sum(-1).astype(float)
-        distance: Distances = 1 - np.exp(-squared / (2 * BODY_AREA_SHARE * (2 * COCO_SIGMAS) ** 2)).mean(-1)
+        distance: Distances = 1 - np.exp(-squared / (2 * BODY_AREA_SHARE * (2 * JOINT_SIGMAS) ** 2)).mean(-1)
         return distance
 
     def matrix(self, xy: Floats) -> Distances:

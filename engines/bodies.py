@@ -11,7 +11,7 @@ from engines.skeleton import VISIBLE_CONFIDENCE, sure_of_body
 Floats = npt.NDArray[np.float32]
 
 LEAST_CONFIDENCE = 0.25
-"""Of a detector's box while somebody is followed, where the detector has none of its own."""
+"""Of a detector's box while somebody is followed. See the false persons an image in docs/compact_models.md."""
 NEWCOMERS_SHARE = 0.32
 """Of the least confidence, that is enough while nobody is followed: a doubtful box disturbs nobody then, and the pose
 network has its say about newcomers (`realtime.recognition.LEAST_NEWCOMER`)."""

@@ -115,23 +115,28 @@ class Recognition:
                     refused.add(row)
                     self._refuse(person, seconds, twice=twice)
                     continue
-            if not pose.next_boxes[row].any():
-                continue
-            torso = torso_of_joints(pose.joints[row], self._visible)
-            contested = self.crowd.contested(person)
-            look = None
-            if picture is not None and torso is not None and (contested or self._due(person.id, seconds)):
-                look = signature(picture, torso)
-            if contested and self._on_another(person, pose.next_boxes[row], look):
+            if pose.next_boxes[row].any() and not self._seen(person, seconds, row, boxes[row], pose, picture):
                 captured.add(row)
-            else:
-                person.confirmed = True
-                place = pose.next_boxes[row].copy()
-                if person.id in self._matched:
-                    place[:4] = body_box(boxes[row], pose.keypoints[row], self._visible)
-                self._follow(person, pose.joints[row], place, look, seconds, contested)
         self._matched = set()
         return captured, refused
+
+    def _seen(
+        self, person: Person, seconds: float, row: int, box: Floats, pose: PoseOutput, picture: Picture | None
+    ) -> bool:
+        """Takes a person's skeleton, found in `box`; False, and nothing is taken, where it is on somebody else."""
+        torso = torso_of_joints(pose.joints[row], self._visible)
+        contested = self.crowd.contested(person)
+        look = None
+        if picture is not None and torso is not None and (contested or self._due(person.id, seconds)):
+            look = signature(picture, torso)
+        if contested and self._on_another(person, pose.next_boxes[row], look):
+            return False
+        person.confirmed = True
+        place = pose.next_boxes[row].copy()
+        if person.id in self._matched:
+            place[:4] = body_box(box, pose.keypoints[row], self._visible)
+        self._follow(person, pose.joints[row], place, look, seconds, contested)
+        return True
 
     def _on_known(self, skeleton: Floats, number: int | None, other: Floats) -> bool:
         """Whether a skeleton float32 [17, 3] is the `other`, that of the person of that id, whose body was seen."""

@@ -10,7 +10,6 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from engines.bodies import LEAST_CONFIDENCE
 from engines.geometry import CROP_HEIGHT, CROP_WIDTH, HEATMAP_HEIGHT, HEATMAP_WIDTH, Size
 from engines.graphs.detect import DetectPost
 from engines.graphs.encode import Encode
@@ -59,8 +58,7 @@ def detect_graphs(detector: nn.Module, frame_size: Size, image_size: Size, peopl
     with torch.no_grad():
         box_logits, class_logits = detector(network_image)
     bins, strides = int(detector.bins), tuple(detector.strides)  # type: ignore[arg-type]
-    least = float(getattr(detector, "least_confidence", LEAST_CONFIDENCE))
-    post = DetectPost(frame_size, image_size, people, bins=bins, strides=strides, least_confidence=least)
+    post = DetectPost(frame_size, image_size, people, bins=bins, strides=strides)
     sampling = {
         "sample": export_part(
             LetterboxSampling(frame_size, image_size), {"frame": empty_frame(frame_size)}, ["picture"]

@@ -14,7 +14,7 @@ CANDIDATES = 64
 SUPPRESSION_ROUNDS = 16
 SUPPRESSION_IOU = 0.6
 DOUBTFUL_RANK = 1e-4
-"""What the order of a box below the least confidence is multiplied with, and once more of one below `BESIDE_SHARE` of
+"""What the order of a box below `LEAST_CONFIDENCE` is multiplied with, and once more of one below `BESIDE_SHARE` of
 it: whoever is surer comes first, however small."""
 LEAST_ANCHOR_IOU = 0.2
 
@@ -62,7 +62,7 @@ class DetectPost(nn.Module):
     """`box_logits` [1, 4*bins, N], `class_logits` [1, N] and `anchor` [5] -> `boxes` float32 [K, 5] in frame px.
 
     Without an anchor (zeros): by confidence x sqrt(area), nearest the middle on ties; after all others also those of
-    less than the least confidence (`NEWCOMERS_SHARE` of it), the least sure last. With one: row 0 is the detection
+    less than `LEAST_CONFIDENCE` (`NEWCOMERS_SHARE` of it), the least sure last. With one: row 0 is the detection
     of highest IoU with it if that is at least 0.2; the rest as before. A doubtful detection that is but a piece of a
     sure anchor, an arm or the legs, does not replace its bounds. Where there is no detection, an anchor of any
     confidence is followed: it is row 0 itself, with confidence 0, which no detection has. One of confidence 0 leaves
@@ -86,10 +86,9 @@ class DetectPost(nn.Module):
         *,
         bins: int,
         strides: tuple[int, ...],
-        least_confidence: float = LEAST_CONFIDENCE,
     ) -> None:
         super().__init__()
-        self.people, self.bin_count, self.least_confidence = people, bins, least_confidence
+        self.people, self.bin_count = people, bins
         height, width = frame_size
         fit = fit_letterbox(frame_size, image_size)
         # both axes share one scale, but each is rounded to whole px: map back by what was really drawn
@@ -108,7 +107,7 @@ class DetectPost(nn.Module):
         """See the class."""
         boxes, confidence = self.candidates(box_logits[0], class_logits[0])
         anchored = (area(anchor[None]) > 0).float()  # [1]
-        least = self.least_confidence * (anchored + NEWCOMERS_SHARE * (1 - anchored))
+        least = LEAST_CONFIDENCE * (anchored + NEWCOMERS_SHARE * (1 - anchored))
         confidence = confidence * self.suppression(boxes, (confidence >= least).float())
         boxes = torch.minimum(((boxes - self.offset) / self.scale).clamp(min=0), self.limit)
         rows = torch.cat([boxes, confidence[:, None]], 1)
@@ -116,7 +115,7 @@ class DetectPost(nn.Module):
         distance = torch.linalg.vector_norm((boxes[:, :2] + boxes[:, 2:]) * 0.5 - self.middle, dim=1)
         order = order * (1 - 1e-4 * distance / torch.linalg.vector_norm(self.middle))
         for share in (1.0, BESIDE_SHARE):
-            order = order * torch.where(confidence >= share * self.least_confidence, 1.0, DOUBTFUL_RANK)
+            order = order * torch.where(confidence >= share * LEAST_CONFIDENCE, 1.0, DOUBTFUL_RANK)
         return self.with_anchor(rows, order, anchor, anchored)
 
     def candidates(self, box_logits: Tensor, class_logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,6 @@ STRIDES = (8, 16, 32)
 """Input px between the cells of the three levels."""
 LONGEST_PX = 320
 """Longest side of the picture it was trained on."""
-LEAST_CONFIDENCE = 0.25
-"""From which on a detection is a person. See the false persons an image in docs/compact_models.md."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,6 @@ class FlatYoloCompact(nn.Module):
         super().__init__()
         self.network = network
         self.bins, self.strides, self.longest_px = network.reg_max, network.strides, LONGEST_PX
-        self.least_confidence = LEAST_CONFIDENCE
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""

@@ -133,14 +133,14 @@ def test_suppression_follows_a_chain_of_one_box_more_than_its_rounds(
 # ---- the whole of it
 
 
-def opened(frame_size: Size, image_size: Size, people: int, least: float = 0.25) -> onnxruntime.InferenceSession:
+def opened(frame_size: Size, image_size: Size, people: int) -> onnxruntime.InferenceSession:
     cells = sum(image_size[0] // stride * (image_size[1] // stride) for stride in STRIDES)
     inputs: dict[str, Tensor] = {
         "box_logits": torch.randn(1, 4 * BINS, cells),
         "class_logits": torch.randn(1, cells),
         "anchor": torch.zeros(5),
     }
-    post = DetectPost(frame_size, image_size, people, bins=BINS, strides=STRIDES, least_confidence=least)
+    post = DetectPost(frame_size, image_size, people, bins=BINS, strides=STRIDES)
     return open_graph(export_part(post, inputs, ["boxes"]))
 
 
@@ -329,14 +329,6 @@ def test_less_confidence_is_enough_while_nobody_is_followed(posts: dict[int, onn
     assert_rows(detected(posts[3], doubtful, unsure, small), small, unsure, doubtful)
     followed = np.array([*LARGE_UNSURE[:4], 0.8], np.float32)
     assert_rows(detected(posts[3], doubtful, LARGE_UNSURE, anchor=followed), LARGE_UNSURE, None, None)
-
-
-def test_a_detector_may_set_its_own_least_confidence() -> None:
-    post, anchor = opened(FRAME, IMAGE, 1, least=0.5), np.array([*MEDIUM[:4], 0], np.float32)
-    assert_rows(detected(post, LARGE_UNSURE, anchor=np.array([*LARGE_UNSURE[:4], 0], np.float32)), None)
-    assert_rows(detected(post, LARGE_UNSURE, MEDIUM, anchor=anchor), MEDIUM)
-    assert_rows(detected(post, (*LARGE_UNSURE[:4], 0.15)), None)
-    assert_rows(detected(post, LARGE_UNSURE), LARGE_UNSURE)
 
 
 def test_fewer_people_than_rows_leave_rows_of_zeros(posts: dict[int, onnxruntime.InferenceSession]) -> None:
