@@ -80,7 +80,26 @@ MILD_AUGMENTATION = Augmentation(
     scale=(0.8, 1.25), shift=0.08, cut=0.25, half_body=0.1, occluders=0.15, neighbour=0.1, degrade=0.1, colour=0.2
 )
 """For short runs: what there is time to learn is the pose, not every disturbance."""
-AUGMENTATIONS = {"none": NO_AUGMENTATION, "mild": MILD_AUGMENTATION, "strong": Augmentation()}
+LIGHT_AUGMENTATION = Augmentation(
+    scale=(0.9, 1.12),
+    shift=0.04,
+    rotation_degrees=15.0,
+    cut=0.1,
+    half_body=0.05,
+    occluders=0.05,
+    neighbour=0.05,
+    moved=0.2,
+    company=0.2,
+    degrade=0.05,
+    colour=0.15,
+)
+"""For the end of a run: mostly people as a detector gives them, whom `MILD_AUGMENTATION` shows too seldom."""
+AUGMENTATIONS = {
+    "none": NO_AUGMENTATION,
+    "light": LIGHT_AUGMENTATION,
+    "mild": MILD_AUGMENTATION,
+    "strong": Augmentation(),
+}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from calibration.crops import WINDOW_OFFSET, WINDOW_SIZE, CropSet, FloatArray, Image, tar_pictures
 from engines.download import file_sha256
+from engines.errors import EngineError
 from engines.geometry import top_of_parabola
 from engines.graphs.sampling import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageInput, Normalise
 from engines.skeleton import VISIBLE_CONFIDENCE
@@ -73,11 +74,22 @@ def torch_predict(network: nn.Module, device: torch.device, size: tuple[int, int
 
 
 def onnx_predict(model: Path, threads: int = 1) -> Predict:
-    """Runs an ONNX pose network of the contract [N, 3, 256, 192] -> [N, 17, 64, 48] on windows."""
+    """Runs an ONNX pose network of the contract [N, 3, 256, 192] -> [N, 17, 64, 48] on windows.
+
+    Raises:
+        EngineError: no such file, or another network.
+    """
     from engines.onnx_runtime import cpu_session
 
     session = cpu_session(model, threads)
-    name = session.get_inputs()[0].name
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    if [value.shape[1:] for value in tensors] != [[3, WINDOW_SIZE[1], WINDOW_SIZE[0]], [17, 64, 48]]:
+        raise EngineError(
+            f"{model} has the tensors {', '.join(f'{value.name} {value.shape}' for value in tensors)}",
+            "a pose network takes [N, 3, 256, 192] and gives heatmaps [N, 17, 64, 48]",
+            "name another file",
+        )
+    name = tensors[0].name
 
     def predict(windows: npt.NDArray[np.uint8]) -> FloatArray:
         rows = normalised(torch.from_numpy(windows)).numpy()

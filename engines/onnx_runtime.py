@@ -8,6 +8,8 @@ nothing leaves the machine unasked, so the whole project imports `onnxruntime` f
 import os
 from pathlib import Path
 
+from engines.errors import EngineError
+
 _FORBIDDEN = "ORT_DISABLE_TELEMETRY"
 _before = os.environ.get(_FORBIDDEN)
 os.environ[_FORBIDDEN] = "1"
@@ -24,7 +26,15 @@ __all__ = ["cpu_session", "onnxruntime"]
 
 
 def cpu_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A network on the CPU, on so many threads, with all else as ONNX Runtime has it; the live loop has its own way."""
+    """A network on the CPU, on so many threads, with all else as ONNX Runtime has it; the live loop has its own way.
+
+    Raises:
+        EngineError: no such file, or none that ONNX Runtime can open.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for every status, with no common base
+        fault = f"cannot be opened by ONNX Runtime ({type(error).__name__})" if model.is_file() else "is no file"
+        raise EngineError(f"{model} {fault}", "a complete ONNX graph is needed", "name another file") from error

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from calibration.crops import WINDOW_OFFSET, CropSet
+from calibration.distill import main
 from calibration.evaluate_pose import (
     PoseEvaluation,
     decode,
@@ -16,6 +17,8 @@ from calibration.evaluate_pose import (
 )
 from calibration.pose_task import TARGET_SIGMA, closeness, place_loss
 from calibration.report import bootstrap_deviation
+from engines.errors import EXIT_ENGINE
+from engines.graphs.parts import export_part
 from tests.calibration.tiny_set import FIGURE
 
 
@@ -123,6 +126,19 @@ def test_distances_from_the_labels_are_of_sure_joints_on_the_picture(tiny_crops:
     assert len(label_distances(crops, predict)) == counted[:, 0].sum()
     shown = iter(order)
     assert len(label_distances(crops, predict, most=2)) == counted[order[:2], 0].sum()
+
+
+def test_a_graph_that_is_no_pose_network_is_refused_in_one_sentence(
+    tiny_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, broken = tmp_path / "other.onnx", tmp_path / "broken.onnx"
+    graph = export_part(torch.nn.Conv2d(3, 16, 4, 4), {"image": torch.zeros(1, 3, 256, 192)}, ["heatmaps"])
+    other.write_bytes(graph.SerializeToString())
+    broken.write_bytes(b"no graph")
+    faults = {tmp_path / "none.onnx": "is no file", other: "[1, 16, 64, 48]", broken: "cannot be opened"}
+    for path, said in faults.items():
+        assert main(["evaluate", "--crops", str(tiny_crops), "--pose", str(path), "--device", "cpu"]) == EXIT_ENGINE
+        assert said in capsys.readouterr().err
 
 
 def test_only_whole_upright_people_stand() -> None:
