@@ -45,9 +45,14 @@ def check_benchmark(arguments: argparse.Namespace) -> None:
             )  # fmt: skip
 
 
+def benchmark_files(results: Path) -> list[Path]:
+    """Where a benchmark's figures and its picture are written: beside the results file."""
+    return [results.with_suffix(f".benchmark{ending}") for ending in (".json", ".png")]
+
+
 def write_benchmark(benchmark: Benchmark, results: Path) -> list[Path]:
-    """Writes the figures as JSON and the distribution as a picture beside the results file; gives both paths."""
-    figures, picture = results.with_suffix(".benchmark.json"), results.with_suffix(".png")
+    """Writes the figures as JSON and the distribution as a picture to `benchmark_files`; gives both paths."""
+    figures, picture = benchmark_files(results)
     explained = dict(line.split(": ", 1) for line in benchmark.explained().splitlines())
     content = {"frames": benchmark.counted, "warm_up": benchmark.warm_up, **benchmark.figures(), "explained": explained}
     figures.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -2,15 +2,17 @@
 
 import argparse
 import contextlib
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
 from realtime.benchmark import Benchmark, require_within
-from realtime.benchmark_run import check_benchmark, chosen_source, write_benchmark
+from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
 from realtime.displays import Outputs
@@ -32,7 +34,7 @@ from realtime.pose import parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
-from realtime.routine import Routine, single
+from realtime.routine import Routine, single, target_files
 from realtime.session import Statistics, run_session
 from realtime.sinks import codec_of, display_problem, require_writable
 from realtime.sound import Sound
@@ -181,15 +183,17 @@ def open_task(arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str]
 
 def check_outputs(arguments: argparse.Namespace) -> None:
     """Refuses outputs that cannot be written, or would overwrite another file of the run."""
-    taken = [arguments.source, *filter(None, (arguments.target, arguments.routine, arguments.replay))]
+    taken = inputs_of(arguments)
     outputs = {
         "--record": arguments.record, "--record-skeleton": arguments.record_skeleton, "--results": arguments.results,
         "--capture-target": arguments.capture_target,
     }  # fmt: skip
-    for option, path in outputs.items():
-        if path is not None:
-            require_writable(path, option, apart_from=taken)
-            taken.append(path)
+    written = [(option, path) for option, path in outputs.items() if path is not None]
+    if arguments.benchmark and arguments.results:
+        written += [("--results with --benchmark:", path) for path in benchmark_files(arguments.results)]
+    for option, path in written:
+        require_writable(path, option, apart_from=taken)
+        taken.append(path)
     check_benchmark(arguments)
     for option in ("--record", "--record-skeleton"):
         if (video := outputs[option]) is not None:
@@ -198,6 +202,14 @@ def check_outputs(arguments: argparse.Namespace) -> None:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
         )
+
+
+def inputs_of(arguments: argparse.Namespace) -> list[str | Path]:
+    """Every file that a command line reads, and pictures that `--source` matches."""
+    files = (arguments.target, arguments.routine, arguments.replay, arguments.settings)
+    named = [arguments.source, *(path for path in files if path)]
+    matched = glob.glob(arguments.source)  # noqa: PTH207 (absolute patterns too)
+    return [*named, *matched, *(target_files(arguments.routine) if arguments.routine else ())]
 
 
 def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Outputs:

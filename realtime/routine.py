@@ -103,6 +103,16 @@ def read_routine(path: Path, open_target: Callable[[Path], Target]) -> Routine:
     return Routine(title(entry["name"], f"{source}: name"), tuple(steps), int(count))
 
 
+def target_files(path: Path) -> list[Path]:
+    """The files of a routine's targets, as far as it can be read; what is wrong with it `read_routine` says."""
+    try:
+        poses = items(fields(read_json(path), "")["poses"], "")
+        files = [fields(pose, "")["target"] for pose in poses]
+    except (BadInputError, KeyError):
+        return []
+    return [path.parent / file for file in files if isinstance(file, str) and "\0" not in file]
+
+
 def check_keys(entry: dict[str, object], required: tuple[str, ...], optional: tuple[str, ...], source: str) -> None:
     """No field missing, none unknown."""
     missing = [key for key in required if key not in entry]

@@ -357,6 +357,26 @@ def test_an_output_that_cannot_be_written_ends_with_2_and_nothing_is_touched(
 
 
 @pytest.mark.usefixtures("fake_engines")
+def test_no_output_replaces_a_file_that_the_run_reads(tmp_path: Path, target: Path, clip: Path, fails: Fails) -> None:
+    settings, picture, routine = tmp_path / "station.toml", tmp_path / "out.benchmark.png", tmp_path / "routine.json"
+    settings.write_text("mirror = true\n")
+    picture.write_bytes(cv2.imencode(".png", bright_blob((HEIGHT, WIDTH), 120, 90, 30))[1].tobytes())
+    poses = [{"target": target.name}]
+    routine.write_text(json.dumps({"format": "posemirror-routine", "version": 1, "name": "one", "poses": poses}))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    of_target, of_clip = ("--target", target), ("--source", clip)
+    refused: list[tuple[object, ...]] = [
+        (*of_target, *of_clip, "--settings", settings, "--results", settings),
+        ("--target", picture, *of_clip, "--benchmark", 5, "--results", tmp_path / "out.jsonl"),
+        (*of_target, "--source", tmp_path / "*.png", "--results", picture),
+        ("--routine", routine, *of_clip, "--results", target),
+    ]
+    for words in refused:
+        assert "would overwrite a file of the same run" in fails(2, *words, "--headless")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("fake_engines")
 def test_one_file_cannot_be_recording_and_results(tmp_path: Path, target: Path, clip: Path, fails: Fails) -> None:
     out = tmp_path / "out.mp4"
     assert "would overwrite" in fails(
