@@ -203,7 +203,7 @@ class Rows(Protocol):
 def bystanders(tracker: Rows, scored: int) -> tuple[Bystander, ...]:
     """Everybody in view who is not scored."""
     return tuple(
-        Bystander(person.id, person.box, person.joints)
+        Bystander(person.id, person.box, person.joints, person.joints_at)
         for person in tracker.crowd.people
         if person.id not in tracker.rows[:scored] and person.hidden_since is None
     )

@@ -12,7 +12,8 @@ Floats = npt.NDArray[np.float32]
 
 RAISED_SECONDS = 2.0
 GAP_SECONDS = 0.7
-"""A hand may be unseen for so long: of somebody without a row of their own the pose is looked at now and then only."""
+"""A hand may be unseen for so long: of somebody without a row of their own the pose is looked at now and then only (see
+`realtime.tracking.Tracker.to_look_at`)."""
 CLEARLY = 0.5
 """How far above the head's middle the hand has to be, in lengths from the neck to it."""
 
@@ -26,6 +27,15 @@ class Bid:
     person: int
     at: tuple[float, float]
     share: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """Somebody's joints float32 [15, 3] px, and when they were seen, in seconds."""
+
+    person: int
+    joints: Floats
+    seconds: float
 
 
 def raised_side(joints: Floats, visible_confidence: float) -> str:
@@ -62,27 +72,29 @@ class RaisedHands:
         self._since: dict[int, tuple[float, float]] = {}
 
     def update(
-        self, seconds: float, people: Iterable[tuple[int, Floats]], target: Floats | None
+        self, seconds: float, looks: Iterable[Look], target: Floats | None
     ) -> tuple[tuple[Bid, ...], int | None]:
-        """Everybody's requests, and whose is complete, if any.
+        """Everybody's requests, and whose is complete, if any: with a hand that was seen up after two seconds.
 
         Args:
             seconds: of the frame.
-            people: id and joints float32 [15, 3] px of everybody who is not locked.
+            looks: the last one at everybody who is not locked; older than `GAP_SECONDS` they say nothing any more.
             target: joints float32 [15, 3] of the pose that the locked person is to hold, or None.
         """
         of_target = {side for side in ("left", "right") if target is not None and hand_height(target, side, 0.3) > 0}
-        bids = []
-        for number, joints in people:
-            side = raised_side(joints, self._visible)
-            if not side or side in of_target:
+        bids, done = [], None
+        for look in looks:
+            side = raised_side(look.joints, self._visible)
+            if not side or side in of_target or not 0 <= seconds - look.seconds <= GAP_SECONDS:
                 continue
-            began = self._since.get(number, (seconds, seconds))[0]
-            self._since[number] = began, seconds
-            wrist = joints[JOINT_INDEX[f"{side}_wrist"], :2]
-            bids.append(Bid(number, (float(wrist[0]), float(wrist[1])), min(1.0, (seconds - began) / RAISED_SECONDS)))
+            began = self._since.get(look.person, (look.seconds, 0.0))[0]
+            self._since[look.person] = began, look.seconds
+            wrist = look.joints[JOINT_INDEX[f"{side}_wrist"], :2]
+            share = min(1.0, (seconds - began) / RAISED_SECONDS)
+            bids.append(Bid(look.person, (float(wrist[0]), float(wrist[1])), share))
+            if done is None and look.seconds - began >= RAISED_SECONDS:
+                done = look.person
         self._since = {number: times for number, times in self._since.items() if 0 <= seconds - times[1] <= GAP_SECONDS}
-        done = next((bid.person for bid in bids if bid.share >= 1), None)
         if done is not None:
             self._since.clear()
         return tuple(bids), done

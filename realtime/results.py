@@ -21,11 +21,14 @@ overlay drawn, on the screen (the window has taken it)."""
 
 @dataclass(frozen=True)
 class Bystander:
-    """Somebody in view who is not scored: id, box float32 [4] px, joints [15, 3] as last looked at, or None."""
+    """Somebody in view who is not scored: id, box float32 [4] px, joints [15, 3] as last looked at, or None, and when
+    that was, seconds as `FrameResult` has them.
+    """
 
     id: int
     box: Floats
     joints: Floats | None
+    looked_at: float
 
 
 @dataclass(frozen=True)

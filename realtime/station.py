@@ -18,7 +18,7 @@ from realtime.gauges import TREND_SECONDS, HoldView
 from realtime.ghost import Proportions, fit_ghost
 from realtime.overlay import View
 from realtime.pose import Target
-from realtime.raised_hand import Bid, RaisedHands
+from realtime.raised_hand import Bid, Look, RaisedHands
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import DONE, HOLD, REST, Progress, Routine, RoutineState
 from realtime.sound import Cues, Silence
@@ -121,9 +121,9 @@ class Station:
         if self._replayed or result.status == STALE:
             self._bids = ()
             return
-        people = [(one.id, one.joints) for one in result.people]
-        people += [(one.id, one.joints) for one in result.others if one.joints is not None]
-        others = [(number, joints) for number, joints in people if number != result.person]
+        looks = [Look(one.id, one.joints, result.seconds) for one in result.people]
+        looks += [Look(one.id, one.joints, one.looked_at) for one in result.others if one.joints is not None]
+        others = [look for look in looks if look.person != result.person]
         target = target_as_matched(self._state.step.target, result.mirrored) if self._state else None
         self._bids, chosen = self._hands.update(result.seconds, others, target)
         if chosen is not None:

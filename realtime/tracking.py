@@ -14,6 +14,7 @@ from engines.execution import PoseOutput
 from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE, shared_area
 from realtime.frames import Picture
 from realtime.people import KEPT_SECONDS, Crowd, Person
+from realtime.raised_hand import raised_side
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, LOOK_SECONDS, Recognition
 
 Floats = npt.NDArray[np.float32]
@@ -22,6 +23,8 @@ DETECT_EVERY_AUTO = 15
 DETECT_EVERY_STRANGERS = 3
 """While it is not known how fast another is."""
 ANCHOR_SECONDS = KEPT_SECONDS
+RAISED_HASTE = 10
+"""How much sooner whoever raised a hand is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -215,10 +218,19 @@ class Tracker:
         self.hidden = self.hidden and row != 0
 
     def to_look_at(self, seconds: float) -> Person | None:
-        """Somebody in view without a row whose pose was not looked at lately: to see whether they raise a hand."""
+        """Somebody in view without a row whose pose was not looked at for longest: to see whether they raise a hand.
+
+        Who did so at the last look comes again soon, or a request could not be followed among many; the others' turn
+        still comes.
+        """
+
+        def waited(person: Person) -> float:
+            raised = person.joints is not None and raised_side(person.joints, self._visible)
+            return (seconds - person.joints_at) * (RAISED_HASTE if raised else 1)
+
         waiting = [
             person
             for person in self.crowd.people
             if person.id not in self.rows and person.hidden_since is None and seconds - person.joints_at >= LOOK_SECONDS
         ]
-        return min(waiting, key=lambda person: person.joints_at, default=None)
+        return max(waiting, key=waited, default=None)

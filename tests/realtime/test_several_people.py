@@ -68,6 +68,6 @@ def test_whoever_is_hidden_is_told_to_step_aside() -> None:
 
 
 def test_somebody_as_tall_beside_an_unscored_person_is_told_how_to_be_scored() -> None:
-    other = Bystander(4, np.array(RIGHT, np.float32), None)
+    other = Bystander(4, np.array(RIGHT, np.float32), None, -np.inf)
     missing = result_of(0, status=JOINTS_MISSING, score=None, missing=("left_knee",), others=(other,))
     assert hint_for(missing, FRAME_SIZE, 128.0) == TWO_PEOPLE
