@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from engines.build_display import BuildDisplay, list_engines, list_weights
 from engines.errors import EXIT_OK
-from engines.exits import documented_exits
+from engines.exits import documented_exits, end_by_exception
 from engines.gpu import GpuState, choose_backend, find_gpu
 from engines.manifest import Manifest, read_manifest
 from engines.options import (
@@ -21,6 +19,7 @@ from engines.options import (
     workspace_bytes,
 )
 from engines.tensorrt_build import BuildSettings, ComputeCapability, parse_compute_capability
+from engines.terminal import Terminal
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="build_engines.py",
         description="Build the detect, pose and encode engines that run_live.py runs.",
-        epilog="Exit codes: 0 done, 2 bad arguments or file, 4 weights or engine unusable, 130 Ctrl-C.",
+        epilog="Exit codes: 0 done, 2 bad arguments or file, 4 weights or engine unusable, 130 Ctrl-C, 143 SIGTERM.",
     )
     networks = options.add_argument_group("networks")
     networks.add_argument(
@@ -75,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def run(arguments: argparse.Namespace, console: Console) -> None:
+def run(arguments: argparse.Namespace, console: Terminal) -> None:
     """Builds, telling its progress."""
     target = parse_compute_capability(arguments.target) if arguments.target else None
     gpu = find_gpu()
@@ -125,7 +124,8 @@ def built(
 @documented_exits("stopped; nothing was changed")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    console = Console(markup=False, highlight=False)
+    end_by_exception()
+    console = Terminal()
     arguments = parser().parse_args(argv)
     if arguments.list:
         list_weights(console)

@@ -54,3 +54,12 @@ class GpuError(PosemirrorError):
 
 class GpuHangError(GpuError):
     """A GPU that does not answer. Nothing of it can be closed: that would wait for it too."""
+
+
+def system_error(error: OSError) -> BadInputError:
+    """In words, what the operating system refused and nothing more special has told of."""
+    return BadInputError(
+        f"{error.filename or 'the system'}: {error.strerror or error}",
+        "readable files and a writable disk with free space are needed",
+        "check the path, its rights and the free space",
+    )

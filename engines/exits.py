@@ -2,19 +2,67 @@
 
 import contextlib
 import functools
+import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import NoReturn, ParamSpec
 
-from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, GpuHangError, PosemirrorError
-from engines.options import system_error
+from engines.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    GpuHangError,
+    PosemirrorError,
+    system_error,
+)
 
 Arguments = ParamSpec("Arguments")
 
+ENDS = (signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
+"""What ends a program from outside: the system, or a terminal or display that goes away."""
+
 
 class Terminated(BaseException):
-    """SIGTERM came."""
+    """SIGTERM or SIGHUP came."""
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Turns a signal into an exception, so that files are completed and folders cleared."""
+    raise Terminated
+
+
+def end_by_exception() -> None:
+    """Has `ENDS` raise `Terminated` in the main thread, but for one that is ignored, as nohup wants it."""
+    for number in ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, terminate)
+
+
+@contextlib.contextmanager
+def ends_at_once() -> Iterator[None]:
+    """Within the block Ctrl-C and `ENDS` end the process at once. For imports, while nothing is open: some of them turn
+    an exception that comes in their middle into one of their own.
+    """
+    codes = {signal.SIGINT: ("stopped", EXIT_INTERRUPTED), **dict.fromkeys(ENDS, ("terminated", EXIT_TERMINATED))}
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        sentence, code = codes[signal.Signals(number)]
+        with contextlib.suppress(OSError, ValueError):
+            print(sentence, file=sys.stderr)
+        leave(code)
+
+    before = {number: signal.getsignal(number) for number in codes}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def leave(code: int) -> NoReturn:
@@ -45,6 +93,8 @@ def documented_exits(
         @functools.wraps(main)
         def program(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
             try:
+                if isinstance(sys.stdout, io.TextIOWrapper):
+                    sys.stdout.reconfigure(errors="replace")  # a terminal need not have every letter of a path
                 return main(*args, **kwargs)
             except GpuHangError as error:
                 end_at_once(error)

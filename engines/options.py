@@ -4,7 +4,6 @@ import argparse
 import re
 from importlib.metadata import PackageNotFoundError, version
 
-from engines.errors import BadInputError
 from engines.geometry import Size
 
 MOST_PEOPLE = 8
@@ -22,15 +21,6 @@ def posemirror_version() -> str:
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Adds `--version`."""
     parser.add_argument("--version", action="version", version=f"posemirror {posemirror_version()}")
-
-
-def system_error(error: OSError) -> BadInputError:
-    """In words, what the operating system refused and nothing more special has told of."""
-    return BadInputError(
-        f"{error.filename or 'the system'}: {error.strerror or error}",
-        "readable files and a writable disk with free space are needed",
-        "check the path, its rights and the free space",
-    )
 
 
 def frame_size(text: str) -> Size:

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-ENDS = (signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
-"""What ends a program from outside: the system, or a terminal or display that goes away."""
+from engines.exits import ENDS
 
 HELD = (signal.SIGINT, *ENDS)
 

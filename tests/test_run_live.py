@@ -19,11 +19,11 @@ import pytest
 import build_engines
 import run_live
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from engines.exits import ENDS
 from engines.manifest import read_manifest
 from realtime import demo, displays
 from realtime import live as live_wiring
 from realtime.frames import Picture
-from realtime.signals import ENDS
 from realtime.sources import LiveSource
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
 from tests.realtime.fakes import (

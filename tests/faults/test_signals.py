@@ -10,6 +10,7 @@ from types import FrameType
 import pytest
 
 import run_live
+from engines import exits
 from engines.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 from engines.exits import Terminated
 from realtime import live as live_wiring
@@ -88,7 +89,7 @@ def test_a_signal_at_any_line_leaves_a_complete_file_or_none(
     complete = raised = 0
     for line in range(1, lines, max(1, lines // MOMENTS)):
         with AtLine(number, line) as at:
-            signal.signal(signal.SIGTERM, run_live.terminate)
+            signal.signal(signal.SIGTERM, exits.terminate)
             code = run_live.main(command)
         raised += at.raised
         assert code in (CODES[number], EXIT_OK), (line, code)
@@ -124,7 +125,7 @@ def test_a_signal_while_the_camera_hangs_leaves_a_complete_file(
             signal.raise_signal(number)
 
     stage.on_seen = press
-    signal.signal(signal.SIGTERM, run_live.terminate)
+    signal.signal(signal.SIGTERM, exits.terminate)
     with pytest.raises((KeyboardInterrupt, Terminated)):
         stage.play(in_main=True)
     assert raised and len(stage.results) == 12

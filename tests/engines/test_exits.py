@@ -1,0 +1,79 @@
+"""How programs end: at a signal while they start, with nobody who reads, on a terminal that lacks letters."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
+SIGNALLED = """
+import os, signal, sys
+from engines.exits import ends_at_once
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with ends_at_once():
+    try:
+        os.kill(os.getpid(), {number})
+    except BaseException:
+        raise ImportError
+"""
+TALKING = """
+from engines.exits import documented_exits
+from engines.terminal import Terminal
+
+@documented_exits()
+def main():
+    console = Terminal()
+    for _ in range(20000):
+        console.print("a line that nobody reads")
+    open("{path}", "w").write("done")
+    return 0
+
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, EXIT_INTERRUPTED, "stopped\n"), (signal.SIGTERM, EXIT_TERMINATED, "terminated\n")],
+)
+def test_a_signal_in_the_middle_of_an_import_ends_the_process_at_once(number: int, code: int, said: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED.format(number=int(number))], capture_output=True, text=True, timeout=SECONDS,
+        cwd=ROOT,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (code, said)
+
+
+def test_a_program_whose_output_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    with subprocess.Popen(
+        [sys.executable, "-c", TALKING.format(path=done)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "a line that nobody reads\n"
+        process.stdout.close()
+        said = process.stderr.read()
+        assert (process.wait(SECONDS), said) == (EXIT_OK, "")
+    assert done.read_text() == "done"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["build_engines.py", "--list", "--out"], EXIT_OK),
+        (["run_live.py", "--source", "0", "--target"], EXIT_BAD_INPUT),
+    ],
+)
+def test_a_terminal_without_the_letters_of_a_name_gets_other_ones(tmp_path: Path, words: list[str], code: int) -> None:
+    ran = subprocess.run(
+        [sys.executable, *words, tmp_path / "木"], capture_output=True, timeout=SECONDS, cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert ran.returncode == code and b"Traceback" not in ran.stderr
