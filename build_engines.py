@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.build_display import BuildDisplay, list_engines, list_weights
-from engines.errors import EXIT_OK
+from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits, end_by_exception
 from engines.gpu import GpuState, choose_backend, find_gpu
 from engines.manifest import Manifest, read_manifest
@@ -77,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace, console: Terminal) -> None:
     """Builds, telling its progress."""
     target = parse_compute_capability(arguments.target) if arguments.target else None
+    if target is not None and arguments.backend == "onnx":
+        raise BadInputError(
+            f"--for {arguments.target} came with --backend onnx", "ONNX graphs are for any machine", "leave one out"
+        )
     gpu = find_gpu()
     backend, why = choose_backend(arguments.backend, gpu, builds_for_other_gpu=target is not None)
     console.print(f"Backend: {why}.", soft_wrap=True)
@@ -96,17 +100,17 @@ def built(
     from engines.build import BuildEvents, BuildRequest, build, step_count
     from engines.networks.encoders import ENCODER_NAMES
 
-    out = arguments.out
+    out = arguments.out.resolve()
     own_gpu = backend != "onnx" and not arguments.target
     request = BuildRequest(
         detector=arguments.detector,
         pose=arguments.pose,
-        encoders=[*ENCODER_NAMES, *([arguments.encoder] if arguments.encoder else [])],
+        encoders=[*ENCODER_NAMES, *one_more_encoder(arguments.encoder, ENCODER_NAMES)],
         frame_size=arguments.frame_size,
         people=arguments.people,
         backend=backend,
         precision=arguments.precision or ("fp32" if backend == "onnx" else "fp16"),
-        out=out,
+        out=arguments.out,
         weights_dir=arguments.weights_dir,
         trust_weights=arguments.trust_weights,
         target=target,
@@ -119,6 +123,23 @@ def built(
     display.steps = step_count(request)
     events = BuildEvents(display.step, display.download, display.tensorrt, display.stopping)
     return build(request, events)
+
+
+def one_more_encoder(given: str | None, shipped: Sequence[str]) -> list[str]:
+    """What `--encoder` adds to those that ship.
+
+    Raises:
+        BadInputError: a file whose engine would have the name of one of those.
+    """
+    if given is None or given in shipped:
+        return []
+    if Path(given).stem in shipped:
+        raise BadInputError(
+            f"--encoder {given} would be built as {Path(given).stem}, which is an encoder that ships",
+            f"other names than {', '.join(shipped)} are allowed",
+            "rename the file",
+        )
+    return [given]
 
 
 @documented_exits("stopped; nothing was changed")

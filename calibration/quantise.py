@@ -118,11 +118,26 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
             weight_type=quantization.QuantType.QInt8,
             extra_options={"CalibMovingAverage": True},
         )
-        result = onnx.load(small)
+        result = for_any_batch(onnx.load(small))
     onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256, MADE_FROM_GRAPH: layout_sha256(model)})
     partial = out.with_suffix(".part")
     partial.write_bytes(result.SerializeToString(deterministic=True))
     partial.replace(out)
+
+
+def for_any_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph of one picture, changed in place to one of N: each Reshape takes N from what it reshapes."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Reshape":
+            shape = onnx.numpy_helper.to_array(constants[node.input[1]]).copy()
+            assert shape[0] in (0, 1), f"{node.name} reshapes to {shape}"
+            shape[0] = 0
+            constants[node.input[1]].CopyFrom(onnx.numpy_helper.from_array(shape, node.input[1]))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    del model.graph.value_info[:]
+    return model
 
 
 def cpu_ms(model: bytes, pictures: FloatArray) -> float:

@@ -27,7 +27,7 @@ from engines.graphs.chain import (
 from engines.graphs.parts import save_sharing_weights
 from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
-from engines.networks.encoders import load_encoder
+from engines.networks.encoders import ENCODER_NAMES, load_encoder
 from engines.networks.heatmap_onnx import load_heatmap_network
 from engines.networks.loading import load_detector, load_pose_network
 from engines.options import MOST_PEOPLE, posemirror_version
@@ -46,6 +46,7 @@ from engines.weights_registry import (
     MADE_FROM,
     OWN_INT8_POSE,
     OWN_NAME,
+    SHIPPED_ENGINES,
     WeightsFile,
     find_weights,
     own_or_given,
@@ -119,6 +120,12 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
     """
     place = request.out.resolve()
     require_replaceable(place)
+    if place == SHIPPED_ENGINES and not ships(request):
+        raise BadInputError(
+            f"--out {request.out} holds the engines that ship",
+            "only those go there: --backend onnx --detector quickstart --pose quickstart, for one person at 1280x720",
+            "leave --out out, or give another folder",
+        )
     if request.backend == "tensorrt_rtx" and request.target is not None:
         rtx_capability(import_tensorrt(request.backend), request.target)  # before anything is downloaded
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -144,8 +151,19 @@ def has_int8(request: BuildRequest) -> bool:
     return request.pose == OWN_NAME and (request.backend, request.precision) == ("onnx", "fp32")
 
 
+def ships(request: BuildRequest) -> bool:
+    """Whether a request is for what `engines/quickstart` holds; see `make quickstart`."""
+    networks = (request.detector, request.pose, request.backend, request.precision)
+    own = networks == (OWN_NAME, OWN_NAME, "onnx", "fp32") and tuple(request.encoders) == ENCODER_NAMES
+    return own and (request.frame_size, request.people) == ((720, 1280), 1)
+
+
 def require_replaceable(place: Path) -> None:
     """Refuses a place that holds anything but engines, since what is there goes."""
+    if place == Path.cwd():
+        raise BadInputError(
+            f"--out {place} is the folder that you are in", "a folder is replaced as a whole", "give another --out"
+        )
     if not place.exists():
         return
     others = [place] if not place.is_dir() else [path for path in place.iterdir() if not is_engine_file(path)]

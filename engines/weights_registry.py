@@ -96,6 +96,7 @@ KNOWN_SHA256: Mapping[str, str] = {
 """Whole SHA-256 of files we have looked into, and the registry name of each."""
 
 OWN_NAME = "quickstart"
+SHIPPED_ENGINES = Path(__file__).resolve().parent / OWN_NAME
 OWN_WEIGHTS: Mapping[str, Path] = {
     kind: Path(__file__).resolve().parent.parent / "calibration" / "runs" / f"{kind}_compact.safetensors"
     for kind in ("detector", "pose")

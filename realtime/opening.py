@@ -15,6 +15,7 @@ from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
 from engines.int8 import DEFAULT_INT8, choose_int8
 from engines.tensorrt_engine import open_tensorrt
+from engines.weights_registry import OWN_NAME, SHIPPED_ENGINES
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import Chain, CpuExecutor, Floats, find_pose
@@ -28,7 +29,7 @@ from realtime.verdict import Judge
 from realtime.watchdog import CLOSE_SECONDS, OPEN_SECONDS, Deadline, Watchdog, opening
 
 BUILT = Path("engines/built")
-QUICKSTART = Path(__file__).parent.parent / "engines" / "quickstart"
+QUICKSTART = SHIPPED_ENGINES
 
 
 def engines_folder(given: str | None) -> Path:
@@ -111,10 +112,14 @@ def opened_executor(
     """
     people = chain.info.people
     if scored > people:
+        shipped = chain.info.directory == QUICKSTART
+        folder, networks = (
+            (BUILT, f"--detector {OWN_NAME} --pose {OWN_NAME} ") if shipped else (chain.info.directory, "")
+        )
         raise EngineError(
             f"--people {scored} came with engines of {people}",
             f"the engines in {chain.info.directory} hold {people} of 1 to 8 people",
-            f"run build_engines.py --people {scored} --out {chain.info.directory}",
+            f"run build_engines.py --people {scored} {networks}--out {folder}",
         )
     if not isinstance(chain, DeviceChain):
         tracker = Tracker(

@@ -58,7 +58,7 @@ def find_encoder(recording: Recording, folders: Iterable[Path]) -> ChainInfo:
     raise EngineError(
         f"{recording.path} was scored by {name} of hash {wanted[:12] or '(none)'}",
         f"no ONNX graph of that hash is in {looked}",
-        f"give --engines with the folder it was recorded with, or run build_engines.py --encoder {recording.encoder}",
+        "give --engines with the folder it was recorded with, or build engines with that encoder",
     )
 
 

@@ -23,6 +23,7 @@ from engines.gpu import GpuState, choose_backend
 from engines.graphs.chain import Graphs
 from engines.manifest import TensorRtBuild, check_files, read_manifest, write_manifest
 from engines.networks.encoders import ENCODER_NAMES
+from engines.weights_registry import SHIPPED_ENGINES
 from tests.fixtures import the_sentence, tiny_graphs
 from tests.realtime.fakes import chain_info, without_rights
 
@@ -300,6 +301,37 @@ def test_a_folder_that_holds_anything_else_is_refused_and_left_as_it_was(
 def test_a_file_is_not_replaced_by_a_folder(fails: Fails, tmp_path: Path) -> None:
     (tmp_path / "engines").write_text("precious")
     assert "would replace" in fails(2, "--backend", "onnx", "--out", tmp_path / "engines")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_current_folder_and_the_engines_that_ship_are_not_replaced(
+    fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "the folder that you are in" in fails(2, "--backend", "onnx", "--out", ".")
+    before = tree(SHIPPED_ENGINES)
+    assert "the engines that ship" in fails(2, "--backend", "onnx", "--people", "2", "--out", SHIPPED_ENGINES)
+    assert tree(SHIPPED_ENGINES) == before
+
+
+def test_only_what_make_quickstart_builds_ships() -> None:
+    own = BuildRequest("quickstart", "quickstart", ENCODER_NAMES, (720, 1280), 1, "onnx", "fp32", SHIPPED_ENGINES)
+    assert engines.build.ships(own)
+    others: list[dict[str, object]] = [
+        {"people": 2}, {"detector": "yolov5nu"}, {"pose": "hrnet_w32"}, {"precision": "fp16"},
+        {"frame_size": (480, 640)}, {"encoders": [*ENCODER_NAMES, "mine.safetensors"]},
+    ]  # fmt: skip
+    assert not any(engines.build.ships(replace(own, **other)) for other in others)  # type: ignore[arg-type]
+
+
+def test_an_encoder_that_ships_is_built_once_and_none_takes_its_name(fails: Fails) -> None:
+    assert build_engines.one_more_encoder("graded", ENCODER_NAMES) == []
+    assert build_engines.one_more_encoder("mine.safetensors", ENCODER_NAMES) == ["mine.safetensors"]
+    assert "an encoder that ships" in fails(2, "--backend", "onnx", "--encoder", "mine/graded.safetensors")
+
+
+def test_graphs_for_any_machine_are_for_no_gpu(fails: Fails) -> None:
+    assert "--for sm89 came with --backend onnx" in fails(2, "--backend", "onnx", "--for", "sm89")
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,5 +1,6 @@
 """Several people at once: on screen, in files, in replay, and what is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from engines.errors import EngineError
 from realtime.coach import COVERED, TWO_PEOPLE, hint_for
-from realtime.opening import opened_executor
+from realtime.opening import QUICKSTART, opened_executor
 from realtime.overlay import View, draw_overlay
 from realtime.raised_hand import Bid
 from realtime.recording import frame_of
@@ -58,6 +59,13 @@ def test_more_people_than_the_engines_hold_are_refused_with_the_command_that_bui
     with (
         pytest.raises(EngineError, match=r"--people 3 .* of 2.*build_engines.py --people 3"),
         opened_executor(FakeChain(2), None, detect_every=None, smoothing=True, stills=False, scored=3),
+    ):
+        pass
+    chain = FakeChain(2)
+    chain.info = dataclasses.replace(chain.info, directory=QUICKSTART)
+    with (
+        pytest.raises(EngineError, match="--detector quickstart --pose quickstart --out engines/built"),
+        opened_executor(chain, None, detect_every=None, smoothing=True, stills=False, scored=3),
     ):
         pass
 
