@@ -47,8 +47,8 @@ def device_rows(judge: Judge) -> Targets:
 class CudaExecutor:
     """Runs a `CudaChain` and scores row 0; see `realtime.executor.Executor`.
 
-    A failure of the GPU reaches the caller when the result of the failed frame is asked for, not before: what was
-    computed until then still comes out.
+    A failure of the GPU reaches the caller when the next result is asked for. It is sticky: frames that were in flight
+    are lost with the one that failed, and nothing is asked of the GPU again.
 
     Args:
         chain: opened and closed by the caller, with `device_rows(judge)` as its targets.
@@ -118,7 +118,7 @@ class CudaExecutor:
         """See `Executor`.
 
         Raises:
-            GpuError: the GPU failed at this frame.
+            GpuError: the GPU failed at this frame, or at one submitted after it.
         """
         submitted = self._submitted.popleft()
         if self._failure is not None and not self._chain.in_flight:

@@ -1,6 +1,7 @@
 """Everything that shows a frame: the window, browsers, the recordings. Knows no results file and no network."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from realtime.station import Station
 from realtime.web.hub import Hub
 from realtime.web.words import page_words
 from realtime.window_process import ScreenWindow, open_window
+
+LONGEST_STILL_SECONDS = 2.0
+"""A longer silence of the source is left out of a recording."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,32 @@ class Outputs:
     say: Callable[[str], None] = lambda sentence: None
 
 
+class RecordingPace:
+    """How often each picture is written to a recording, so that it plays as fast as what was recorded.
+
+    Frames that were dropped, and silences up to `LONGEST_STILL_SECONDS`, are filled with the next picture; of two that
+    come closer together than the recording's rate only one is written.
+
+    Args:
+        fps: pictures a second of the recording.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._began = self._last = -math.inf
+        self._written = 0
+
+    def times(self, seconds: float) -> int:
+        """How often the picture of a frame at `seconds` is written."""
+        silence = seconds - self._last
+        if not 0 <= silence <= LONGEST_STILL_SECONDS:  # the first one, or cut
+            self._began, self._written = seconds, 0
+        self._last = seconds
+        times = max(0, round((seconds - self._began) * self._fps) + 1 - self._written)
+        self._written += times
+        return times
+
+
 class Displays:
     """The open displays of one session. Use as a context manager.
 
@@ -53,6 +83,7 @@ class Displays:
 
     def __init__(self, outputs: Outputs, station: Station, info: ChainInfo, fps: float) -> None:
         self._outputs, self._station, self._info, self._fps = outputs, station, info, fps
+        self._pace = RecordingPace(fps)
         self._hub = outputs.hub
         self._recorder: Recorder | None = None
         self._skeleton: Recorder | None = None
@@ -131,10 +162,11 @@ class Displays:
             stays = self._in_window(picture)
             if self._window:
                 moments["shown"] = pipeline.age_ms(result)
+        times = self._pace.times(result.seconds)
         if picture is not None and self._recorder:
-            self._recorder.write(picture)
-        if self._skeleton:
-            self._skeleton.write(screen.over(self._ground))
+            self._recorder.write(picture, times)
+        if self._skeleton and times:
+            self._skeleton.write(screen.over(self._ground), times)
         if not stays:
             self._window = None  # its user left; the frames still in flight go to the files
         return with_moments(result, moments), stays

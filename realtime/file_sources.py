@@ -13,6 +13,9 @@ from realtime.pose import PICTURE_SUFFIXES
 STILL_SECONDS = 1.0
 
 
+LEAST_FPS = 0.01
+
+
 class VideoSource:
     """A video file. Every frame in turn; with `pace` as a camera would give them, each at its own time."""
 
@@ -33,7 +36,7 @@ class VideoSource:
         height, width = self._first.shape[:2]
         self.size = (width, height)
         fps = self._video.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 1 <= fps <= 1000 else USUAL_FPS
+        self.fps = fps if LEAST_FPS <= fps <= 1000 else USUAL_FPS
         self._index = -1
         self._seconds = -1.0
         self._started_ns: int | None = None

@@ -29,7 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits
 from engines.geometry import Size
 from engines.options import add_version
@@ -217,13 +217,16 @@ def camera_thread(
 ) -> Iterator[Callable[[float], Back | None]]:
     """Runs the loop beside the screen; gives what asks for its next picture."""
     pictures: queue.SimpleQueue[Back | BaseException] = queue.SimpleQueue()
+    taken = threading.Semaphore(0)
 
     def pump() -> None:
         try:
             for shown in pipeline.run():
                 if not shown.repeated:
-                    picture, result = shown.image, shown.result
-                    pictures.put(Back(picture.copy(), partial(drawn, picture, result)))
+                    picture = shown.image.copy()
+                    pictures.put(Back(picture, partial(drawn, picture, shown.result)))
+                    taken.acquire()  # meanwhile the pipeline drops what grows old, as before a window
+            pictures.put(SourceError("the source ended", "a camera goes on", "give a camera that sees this screen"))
         except BaseException as error:
             pictures.put(error)
 
@@ -234,6 +237,7 @@ def camera_thread(
             return None
         if isinstance(one, BaseException):
             raise one
+        taken.release()
         return one
 
     thread = threading.Thread(target=pump, name="camera", daemon=True)
@@ -242,6 +246,7 @@ def camera_thread(
         yield back
     finally:
         pipeline.stop()
+        taken.release()
         thread.join(5.0)
 
 

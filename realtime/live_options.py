@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """The options, in groups."""
     options = argparse.ArgumentParser(
         prog="run_live.py",
+        allow_abbrev=False,  # `realtime.settings` has to know every option by its name
         description="Score a person's pose, live, against a target.",
         epilog="Exit codes: 0 done, 1 a --fail-over limit was passed, "
         "2 bad argument or file, 3 source lost, 4 engine unusable, 5 GPU failure, 130 Ctrl-C, 143 SIGTERM.",

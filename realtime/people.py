@@ -265,7 +265,8 @@ class Crowd:
         """A person whom the detector did not find moves on unseen; whether they are behind another."""
         if person.id not in self._stories[0].hidden:
             return False
-        person.box[[0, 2]] += person.motion.place - person.middle
+        moved = person.motion.place - person.middle
+        person.box = person.box + np.array([moved, 0, moved, 0], np.float32)  # a new one: others keep the last
         person.seconds, person.met, person.doubt = seconds, seconds, SURE_AGAIN
         person.hidden_since = seconds if person.hidden_since is None else person.hidden_since
         if seconds - person.hidden_since <= HIDDEN_SECONDS:

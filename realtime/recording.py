@@ -229,6 +229,7 @@ def frame_of(row: dict[str, object], where: str, targets: dict[str, Target]) -> 
         stages_ms={name: number(value, f"{where}: stages_ms.{name}", 0, LARGEST) for name, value in stages.items()},
         age_ms=number(row.get("age_ms"), f"{where}: age_ms", 0, LARGEST),
         phase=choice(row.get("phase"), f"{where}: phase", PHASES),
+        step=int(number(row["step"], f"{where}: step", 0, LARGEST)) if "step" in row else None,
         repetition=int(number(row.get("repetition"), f"{where}: repetition", 1, LARGEST)),
         hold_seconds=number(row.get("hold_seconds"), f"{where}: hold_seconds", 0, LARGEST),
         people=tuple(person_of(one, f"{where}: people[{index}]") for index, one in enumerate(crowd)),

@@ -23,7 +23,8 @@ from realtime.brush import ground
 from realtime.capture_clock import FILE
 from realtime.frames import USUAL_FPS, Capture, Clock, Frame, FrameBuffers, Room, no_room
 from realtime.recording import Recording
-from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult
+from realtime.results import NO_PERSON, STALE, FrameResult
+from realtime.verdict import Judgement, judged
 from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
@@ -58,7 +59,7 @@ def find_encoder(recording: Recording, folders: Iterable[Path]) -> ChainInfo:
     raise EngineError(
         f"{recording.path} was scored by {name} of hash {wanted[:12] or '(none)'}",
         f"no ONNX graph of that hash is in {looked}",
-        "give --engines with the folder it was recorded with, or build engines with that encoder",
+        "give --engines with the folder it was recorded with, or run build_engines.py as for that one",
     )
 
 
@@ -131,6 +132,8 @@ class Agreement:
     @property
     def sentence(self) -> str:
         """For the user."""
+        if not self.compared:
+            return "no frame has a score to compare"
         if self.compared == self.identical:
             return f"{self.compared} scores, all identical to the recorded ones"
         return (
@@ -173,21 +176,12 @@ class ReplayExecutor:
         rows = self._rows[recorded.target]
         recorded = self._scored_people(recorded, rows)
         assert recorded.joints is not None
-        encoded = self._encoded(recorded.joints, rows)
-        best = scoring.best_row(encoded, 0)
-        visible, counts = self._info.visible_confidence, rows.counts[best]
-        missing = scoring.missing_joints(recorded.joints, counts, visible)
-        again = replace(
-            recorded,
-            mirrored=best == 1,
-            missing=missing,
-            deviation_degrees=scoring.deviation_degrees(recorded.joints, rows.joints[best], counts, visible),
-        )
-        if not scoring.enough_visible(missing, counts, self._info.masked):
-            reason = f"not visible: {', '.join(missing).replace('_', ' ')}"
-            return replace(again, status=JOINTS_MISSING, reason=reason, score=None, distance=None)
-        score, distance = float(encoded.score[0, best]), float(encoded.distance[0, best])
-        return replace(again, status=SCORED, reason=None, score=score, distance=distance)
+        return replace(recorded, **vars(self._judged(recorded.joints, rows)))
+
+    def _judged(self, joints: Floats, rows: Targets) -> Judgement:
+        """One person's joints float32 [15, 3], scored anew."""
+        visible, masked = self._info.visible_confidence, self._info.masked
+        return judged(joints, self._encoded(joints, rows), 0, rows, visible, masked=masked)
 
     def _encoded(self, joints: Floats, rows: Targets) -> EncodeOutput:
         """One person's joints float32 [15, 3] through the encoder, in row 0."""
@@ -200,9 +194,5 @@ class ReplayExecutor:
         """The recorded frame with everybody's score worked out anew."""
         people = []
         for person in recorded.people:
-            encoded = self._encoded(person.joints, rows)
-            best = scoring.best_row(encoded, 0)
-            missing = scoring.missing_joints(person.joints, rows.counts[best], self._info.visible_confidence)
-            seen = scoring.enough_visible(missing, rows.counts[best], self._info.masked)
-            people.append(replace(person, score=float(encoded.score[0, best]) if seen else None))
+            people.append(replace(person, score=self._judged(person.joints, rows).score))
         return replace(recorded, people=tuple(people))

@@ -73,7 +73,9 @@ class FrameResult:
         moments_ms: when each of MOMENTS was, ms after the picture was captured; without those that did not happen.
         dropped_before: frames given up between the last one delivered and this one.
         duplicate: whether the source gave the same picture as just before.
-        phase: ready, hold, rest or done, set by the station; so are the next two.
+        phase: ready, hold, rest or done, set by the station; so are the next three.
+        step: the pose of the routine that is to be held, or that comes after the rest, from 0; None where it is not
+            known.
         repetition: from 1.
         hold_seconds: how long the pose has been held.
     """
@@ -98,6 +100,7 @@ class FrameResult:
     others: tuple[Bystander, ...] = ()
     age_ms: float = 0.0
     phase: str = "ready"
+    step: int | None = None
     repetition: int = 1
     hold_seconds: float = 0.0
     moments_ms: dict[str, float] = field(default_factory=dict)
@@ -140,6 +143,8 @@ def frame_row(result: FrameResult) -> dict[str, object]:
         "dropped_before": result.dropped_before,
         "duplicate": result.duplicate,
     }
+    if result.step is not None:
+        row["step"] = result.step
     if result.people:
         row["person"] = result.person
         row["people"] = [person_row(person) for person in result.people]

@@ -137,14 +137,15 @@ class Recorder:
         """Ready to write."""
         return self
 
-    def write(self, picture: Picture) -> None:
-        """Appends one picture uint8 [H, W, 3].
+    def write(self, picture: Picture, times: int = 1) -> None:
+        """Appends one picture uint8 [H, W, 3], so many times.
 
         Raises:
             BadInputError: the disk is nearly full; what was written until now can still be completed.
         """
         self._require_room()
-        self._video.write(picture)
+        for _ in range(times):
+            self._video.write(picture)
 
     def _require_room(self) -> None:
         """OpenCV is silent about a full disk, and an mp4 without its end cannot be played."""

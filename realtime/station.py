@@ -149,6 +149,7 @@ class Station:
         return replace(
             result,
             phase=progress.phase,
+            step=progress.step,
             repetition=progress.repetition,
             hold_seconds=round(progress.hold_seconds, 3),
         )
@@ -162,7 +163,7 @@ class Station:
 
     def _follow_capture(self, capture: Capture, result: FrameResult) -> None:
         self._notice = capture.update(result)
-        if capture.written_at == result.seconds:
+        if capture.written and capture.ended_at == result.seconds:
             self.captured.append(capture.path)
             self._cues.play("held")
         if capture.over(result.seconds):
@@ -259,7 +260,9 @@ class Station:
         elif letter in ("o", "\t"):
             self._choose(None)
         elif letter == "c" and self._capture is None:
-            self._capture = Capture(free_name(self._folder), self._frame_size, self._visible, self._ignore)
+            self._capture = Capture(
+                free_name(self._folder), self._frame_size, self._visible, self._ignore, required=False
+            )
         elif self._state is not None and letter in (" ", "p", "n", "r") and letter:
             self._steer(self._state, letter)
 
@@ -274,9 +277,11 @@ class Station:
 
 
 def recorded_progress(result: FrameResult, routine: Routine) -> Progress:
-    """Where a recorded frame was in its routine."""
+    """Where a recorded frame was in its routine; where no step was written, the first with its target."""
     steps = [index for index, step in enumerate(routine.steps) if step.target.name == result.target]
-    return Progress(result.phase, result.repetition, steps[0] if steps else 0, result.hold_seconds)
+    written = result.step if result.step is not None and result.step < len(routine.steps) else None
+    step = written if written is not None else next(iter(steps), 0)
+    return Progress(result.phase, result.repetition, step, result.hold_seconds)
 
 
 def held_words(times: int) -> str:

@@ -1,11 +1,12 @@
 """From one frame's numbers to its result: is somebody there, what is missing, what is the score. Runs no network."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from engines.execution import ChainInfo, EncodeOutput, PoseOutput
+from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
 from realtime import scoring
 from realtime.frames import Frame
 from realtime.pose import Target
@@ -20,6 +21,43 @@ from realtime.results import (
 )
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the numbers of one person say; fields as in `FrameResult`."""
+
+    status: str
+    reason: str | None
+    score: float | None = None
+    distance: float | None = None
+    missing: tuple[str, ...] = ()
+    deviation_degrees: dict[str, float | None] = field(default_factory=dict)
+    mirrored: bool = False
+
+
+def judged(
+    joints: Floats, encoded: EncodeOutput, row: int, targets: Targets, visible_confidence: float, *, masked: bool
+) -> Judgement:
+    """Judges one person against the target or its mirror image, whichever is nearer.
+
+    Args:
+        joints: float32 [15, 3] px.
+        encoded: of a batch of people.
+        row: the person's in that batch.
+        targets: what they were compared with.
+        visible_confidence: the least confidence of a visible joint.
+        masked: whether the encoder leaves out joints that are not visible.
+    """
+    best = scoring.best_row(encoded, row)
+    counts = targets.counts[best]
+    missing = scoring.missing_joints(joints, counts, visible_confidence)
+    deviation = scoring.deviation_degrees(joints, targets.joints[best], counts, visible_confidence)
+    if not scoring.enough_visible(missing, counts, masked):
+        reason = f"not visible: {', '.join(missing).replace('_', ' ')}"
+        return Judgement(JOINTS_MISSING, reason, None, None, missing, deviation, best == 1)
+    score, distance = float(encoded.score[row, best]), float(encoded.distance[row, best])
+    return Judgement(SCORED, None, score, distance, missing, deviation, best == 1)
 
 
 class Judge:
@@ -59,45 +97,30 @@ class Judge:
         """
         ids = range(self._info.people) if ids is None else ids
         there = pose is not None and bool(boxes[0].any()) and bool(pose.next_boxes[0].any())
-        status = NO_PERSON
-        reason: str | None = HIDDEN if hidden else NO_PERSON_REASON
-        score = distance = None
-        deviation: dict[str, float | None] = {}
-        missing: tuple[str, ...] = ()
-        mirrored = False
-        if there and pose is not None and encoded is not None and self.rows is not None:
-            visible = self._info.visible_confidence
-            row = scoring.best_row(encoded, 0)
-            mirrored = row == 1
-            joints, counts = self.rows.joints[row], self.rows.counts[row]
-            missing = scoring.missing_joints(pose.joints[0], counts, visible)
-            deviation = scoring.deviation_degrees(pose.joints[0], joints, counts, visible)
-            if scoring.enough_visible(missing, counts, self._info.masked):
-                status, reason = SCORED, None
-                score, distance = float(encoded.score[0, row]), float(encoded.distance[0, row])
-            else:
-                status, reason = JOINTS_MISSING, f"not visible: {', '.join(missing).replace('_', ' ')}"
-        elif there:
-            status, reason = JOINTS_MISSING, "no target"
+        if there:
+            judgement = self._judged(0, pose, encoded) or Judgement(JOINTS_MISSING, "no target")
+        else:
+            judgement = Judgement(NO_PERSON, HIDDEN if hidden else NO_PERSON_REASON)
         return FrameResult(
             frame=frame.index,
             seconds=frame.seconds,
             captured_ns=frame.captured_ns,
-            status=status,
-            reason=reason,
-            score=score,
-            distance=distance,
+            **vars(judgement),
             box=boxes[0] if there else None,
             keypoints=pose.keypoints[0] if there and pose is not None else None,
             joints=pose.joints[0] if there and pose is not None else None,
-            deviation_degrees=deviation,
-            missing=missing,
-            mirrored=mirrored,
             target=self._target.name if self._target else "",
             stages_ms=stages_ms,
             people=self._everybody(boxes, pose, encoded, ids),
             person=ids[0] or 0,
         )
+
+    def _judged(self, row: int, pose: PoseOutput | None, encoded: EncodeOutput | None) -> Judgement | None:
+        """What there is to say of a row; None where nothing is to be compared."""
+        if pose is None or encoded is None or self.rows is None:
+            return None
+        visible, masked = self._info.visible_confidence, self._info.masked
+        return judged(pose.joints[row], encoded, row, self.rows, visible, masked=masked)
 
     def _everybody(
         self, boxes: Floats, pose: PoseOutput | None, encoded: EncodeOutput | None, ids: Sequence[int | None]
@@ -109,12 +132,7 @@ class Judge:
         for row, number in enumerate(ids[: self._scored]):
             if number is None or not boxes[row].any() or not pose.next_boxes[row].any():
                 continue
-            score = None
-            if encoded is not None and self.rows is not None:
-                best = scoring.best_row(encoded, row)
-                counts = self.rows.counts[best]
-                missing = scoring.missing_joints(pose.joints[row], counts, self._info.visible_confidence)
-                if scoring.enough_visible(missing, counts, self._info.masked):
-                    score = float(encoded.score[row, best])
+            judgement = self._judged(row, pose, encoded)
+            score = judgement.score if judgement else None
             people.append(PersonResult(number, boxes[row], pose.keypoints[row], pose.joints[row], score))
         return tuple(people)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engines.cuda_chain import CudaChain
+from engines.cuda_chain import DEPTH, CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device import ABANDONED
 from engines.device_chain import DeviceChain
@@ -163,6 +163,7 @@ def test_a_gpu_that_fails_ends_the_loop_with_exit_code_5_and_what_was_computed_b
 ) -> None:
     device = FakeDevice()
     pipeline = loop(device, BlobSource(None))
+    chain = pipeline._executor._chain  # type: ignore[attr-defined]
     device.fails = {what: device.asked.get(what, 0) + (0 if what == "attach" else 7)}
     shown: list[Shown] = []
 
@@ -177,6 +178,9 @@ def test_a_gpu_that_fails_ends_the_loop_with_exit_code_5_and_what_was_computed_b
     ledger = pipeline.ledger
     assert ledger.captured == ledger.shown + ledger.dropped and ledger.in_flight == 0
     assert ledger.shown == len(shown)
+    assert [one.result.frame for one in shown] == list(range(len(shown)))
+    if what in ("copy", "launch"):  # the frames that were in flight, and no more, are lost with the one that failed
+        assert chain._count - len(shown) <= DEPTH
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["file", "live"])

@@ -1,15 +1,20 @@
 """The delay from screen to camera: a simulated screen and camera of known delay give it back within a frame."""
 
+import threading
+import time
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, SourceError
 from realtime import glass_to_glass
 from realtime.frames import Picture
-from realtime.glass_to_glass import Back, Measurement, composed, measure
+from realtime.glass_to_glass import Back, Measurement, camera_thread, composed, measure
+from realtime.pipeline import Shown
 from realtime.time_code import read_code
 from tests.fixtures import the_sentence
-from tests.realtime.fakes import FakeClock
+from tests.realtime.fakes import FakeClock, result_of
 from tests.realtime.test_time_code import seen
 
 HOLD_MS = 33.3
@@ -103,6 +108,42 @@ def test_with_engines_the_delay_ends_when_the_picture_is_on_the_screen_again() -
     measurement = Measurement(round(HOLD_MS * 1e6))
     measure(glass, glass.back, clock, measurement, frames=20, timeout_seconds=5, whole=True)
     assert measurement.delay.summary()["p50"] == pytest.approx(64, abs=HOLD_MS / 2 + 1)
+
+
+class Camera:
+    """A loop that gives pictures as fast as they are asked for; the picture's memory is used again."""
+
+    def __init__(self, pictures: int | None = None) -> None:
+        self.given, self._pictures, self._image = 0, pictures, np.zeros((2, 2, 3), np.uint8)
+        self._stopped = threading.Event()
+
+    def run(self) -> Iterator[Shown]:
+        while self.given != self._pictures and not self._stopped.is_set():
+            self.given += 1
+            self._image[:] = self.given
+            yield Shown(result_of(self.given), self._image, 0)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def test_a_camera_that_is_faster_than_the_screen_waits_for_it_and_its_pictures_stay() -> None:
+    camera = Camera()
+    with camera_thread(camera, lambda picture, result: picture) as back:  # type: ignore[arg-type]
+        backs = []
+        for _ in range(3):
+            backs.append(back(10))
+            time.sleep(0.05)
+            assert camera.given <= len(backs) + 1
+    assert [int(one.picture.max()) for one in backs if one] == [1, 2, 3]
+    assert [int(one.drawn().max()) for one in backs if one] == [1, 2, 3]
+
+
+def test_a_source_that_ends_is_told_of_at_once() -> None:
+    with camera_thread(Camera(1), lambda picture, result: picture) as back:  # type: ignore[arg-type]
+        assert back(10) is not None
+        with pytest.raises(SourceError, match="the source ended"):
+            back(10)
 
 
 def test_who_closes_the_window_ends_it() -> None:

@@ -221,6 +221,20 @@ def test_a_skeleton_recording_is_the_same_whatever_the_camera_sees(tmp_path: Pat
     assert recordings[0].max() > 200 and np.median(recordings[0]) < 60, "a skeleton on a dark ground"
 
 
+class EveryOther(ColouredSource):
+    """A source of which every other frame was dropped."""
+
+    def read(self, stop: threading.Event, room: Room = no_room) -> Capture | None:
+        capture = super().read(stop, room)
+        return capture and replace(capture, seconds=2 * capture.seconds)
+
+
+def test_recordings_of_a_source_that_drops_frames_last_as_long_as_it(tmp_path: Path) -> None:
+    record, skeleton = tmp_path / "seen.avi", tmp_path / "skeleton.avi"
+    run(EveryOther(4, (0, 0, 190)), Outputs(record=record, skeleton=skeleton))
+    assert frames_in(record) == frames_in(skeleton) == 1 + 2 * 3
+
+
 def test_a_skeleton_recording_alone_draws_nothing_over_the_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

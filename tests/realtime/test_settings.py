@@ -37,6 +37,13 @@ def test_a_target_of_the_file_gives_way_to_a_routine_of_the_command_line(tmp_pat
     assert (found["target"], found["routine"]) == (None, Path("b.json"))
 
 
+def test_an_option_is_named_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    """Shortened, --settings would be taken by the parser and seen by nobody else."""
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--target", "a.json", "--setting", "station.toml"])
+    assert "--setting" in capsys.readouterr().err
+
+
 def test_without_a_file_the_command_line_is_as_it_was() -> None:
     assert with_settings(parser(), ["--demo"]) == ["--demo"]
 

@@ -170,6 +170,10 @@ def test_media_times_increase_whatever_the_file_tells(
     assert [one.seconds for one in everything(scripted(told, clock=FakeClock()))] == pytest.approx(times)
 
 
+def test_a_rate_below_one_is_a_rate(scripted: Callable[..., Source]) -> None:
+    assert scripted([0.0, 2.0, 4.0], fps=0.5, clock=FakeClock()).fps == 0.5
+
+
 @pytest.mark.parametrize("fps", [0.0, -1.0, 90_000.0, float("nan")])
 def test_a_rate_that_no_camera_has_becomes_thirty(scripted: Callable[..., Source], fps: float) -> None:
     source = scripted([0.0, 0.0, 0.0], fps=fps, clock=FakeClock())

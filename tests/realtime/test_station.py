@@ -1,17 +1,19 @@
 """The station: what a result becomes for the person, and what keys do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engines.errors import BadInputError
 from realtime.capture import COUNTDOWN_SECONDS, Capture, free_name
 from realtime.overlay import View
 from realtime.pose import Target, read_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, FrameResult
 from realtime.routine import Routine, Step
 from realtime.station import DONE_SECONDS, Station, held_words
-from tests.realtime.fakes import FRAME_SIZE, result_of, standing_joints, standing_target
+from tests.realtime.fakes import FRAME_SIZE, result_of, standing_joints, standing_target, without_rights
 
 BRIGHT = np.full((FRAME_SIZE[1], FRAME_SIZE[0], 3), 128, np.uint8)
 
@@ -209,6 +211,33 @@ def test_joints_that_are_ignored_need_not_be_seen_in_a_captured_target(tmp_path:
     hidden[13, 2] = 0.1
     assert [capture.update(result_of(0, seconds=tick, joints=hidden)) for tick in range(7)][-1] == "Captured"
     assert read_target(tmp_path / "a.json").ignore == ("left_wrist",)
+
+
+def test_a_target_that_cannot_be_written_ends_no_session(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    scene = Scene(two_poses(100), folder=closed)
+    with without_rights(closed):
+        scene.station.press(ord("c"))
+        scene.frames(round(COUNTDOWN_SECONDS * 10) + 3, score=10.0)
+        assert scene.view().hint.startswith("Not captured: captured_1.json could not be written")
+        scene.frames(40, score=10.0)
+        assert scene.station.captured == [] and not scene.view().hint.startswith("Not")
+        with pytest.raises(BadInputError):
+            Scene(None, capture=Capture(closed / "a.json", FRAME_SIZE, 0.3)).frames(70, **WHOLE)
+
+
+def test_a_replay_shows_which_of_two_equal_poses_of_a_routine_it_was() -> None:
+    a, b = two_poses().steps
+    routine = Routine("thrice", (a, b, replace(a, hold_seconds=20.0)), 1)
+    scene = Scene(routine, replayed=True)
+    scene.frame(target="A", phase="hold", hold_seconds=15.0, step=2)
+    hold = scene.view().hold
+    assert hold is not None
+    assert hold.lines[0] == "Pose 3 of 3" and hold.share == pytest.approx(0.75)
+    scene.frame(target="B", phase="hold", hold_seconds=0.1)  # of before steps were written
+    hold = scene.view().hold
+    assert hold is not None and hold.lines[0] == "Pose 2 of 3"
 
 
 def test_a_key_captures_a_target_beside_a_running_session(tmp_path: Path) -> None:

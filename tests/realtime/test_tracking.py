@@ -7,7 +7,9 @@ import pytest
 from engines.bodies import MARGINS
 from engines.execution import PoseOutput
 from engines.geometry import iou
+from realtime.people import Crowd, Person
 from realtime.recognition import LEAST_TRACK_CONFIDENCE
+from realtime.stories import Story
 from realtime.tracking import DETECT_EVERY_AUTO, Tracker
 
 Floats = npt.NDArray[np.float32]
@@ -283,6 +285,16 @@ def test_a_doubtful_box_counts_only_where_there_is_nobody_else() -> None:
         tracker.plan(0.04)
         tracker.boxes_after_detection(found)
         assert [person.box[0] for person in tracker.crowd.people] == pytest.approx(counts)
+
+
+def test_somebody_who_moves_on_unseen_gets_a_box_of_their_own() -> None:
+    """Who holds the last one, such as a refused place, keeps it as it was."""
+    crowd, person = Crowd(), Person(0, np.array(ANNA, np.float32), 0.0, 0.0)
+    crowd.people, crowd._stories = [person], [Story(hidden=frozenset({0}))]
+    kept = person.box
+    person.motion.place += 30
+    assert crowd.missed(person, 0.1)
+    assert tuple(kept) == ANNA and tuple(person.box) == (130, 20, 230, 170)
 
 
 def test_what_was_refused_hides_no_doubtful_box() -> None:
