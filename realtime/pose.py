@@ -1,9 +1,7 @@
 """Targets: the pose to match, read from a file, checked and written. Knows no network, picture, camera or score."""
 
-import contextlib
 import json
 import math
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +22,10 @@ from realtime.target_fields import (
     unknown_joint,
 )
 from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
+from realtime.whole_files import write_whole
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+TARGET_SUFFIX = ".json"
 SCORE_WIDTH_RANGE = (0.001, 100)
 MAX_HOLD_SECONDS = 3600
 
@@ -265,22 +265,7 @@ def write_target(target: Target, path: Path) -> None:
     Raises:
         BadInputError: the file cannot be written.
     """
-    text = json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise BadInputError(
-            f"{name_of(path)} could not be written ({error.strerror or error})",
-            "it must be a file in a folder that exists and is writable",
-            "give another path",
-        ) from error
+    write_whole(path, json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def float_for_json(value: np.float32) -> float:

@@ -11,6 +11,7 @@ from realtime.benchmark import LIMIT_NAMES, Benchmark, LimitPassedError, limit, 
 from realtime.benchmark_run import write_benchmark
 from realtime.histogram import latency_picture
 from realtime.statistics import Distribution
+from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import result_of
 
 
@@ -96,6 +97,13 @@ def test_figures_and_picture_are_written_beside_the_results(tmp_path: Path) -> N
     assert content["frames"] == 38 and content["p95_ms"] == benchmark.figures()["p95_ms"]
     assert "from the capture" in content["explained"]["age"]
     assert cv2.imread(str(picture)).shape == (540, 960, 3)
+
+
+def test_on_a_full_disk_older_figures_stay(tmp_path: Path) -> None:
+    (tmp_path / "out.benchmark.json").write_text("old")
+    with pytest.raises(BadInputError, match=r"out\.benchmark\.json could not be written"), files_of_at_most(100):
+        write_benchmark(measured([40.0] * 40), tmp_path / "out.jsonl")
+    assert (tmp_path / "out.benchmark.json").read_text() == "old"
 
 
 @pytest.mark.parametrize("ages", [[], [0.0], [41.0] * 9, [1.0, 1e7]])
