@@ -1,6 +1,7 @@
 """Targets from the command line: looked at, made from photo, video or keypoints, changed; nothing lost on the way."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from realtime import targets
 from realtime.frames import Picture
 from realtime.gallery import COLUMNS, ROWS, braille, figure, find_targets
 from realtime.pose import read_target
+from tests.faults.disks import files_of_at_most
 from tests.fixtures import the_sentence
 from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_target, target_json, written_clip
 
@@ -204,6 +206,32 @@ def test_a_source_is_not_overwritten(target: Path, refused: Command) -> None:
     assert "would overwrite" in refused("make", target, "--out", target)
 
 
+@pytest.mark.parametrize("name", ["photo.jpg", "new.html", "new"])
+@pytest.mark.parametrize("command", ["make", "edit"])
+def test_a_target_is_only_written_into_a_file_that_is_read_as_one(
+    target: Path, tmp_path: Path, refused: Command, command: str, name: str
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    said = refused(command, target, "--out", tmp_path / name, "--name", "Tree")
+    assert f"--out {tmp_path / name} ends in" in said and ".json is allowed" in said
+    assert (tmp_path / "photo.jpg").read_bytes() == b"a photo" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_target_that_is_protected_is_not_changed(
+    monkeypatch: pytest.MonkeyPatch, target: Path, refused: Command
+) -> None:
+    before = target.read_bytes()
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    assert f"edit {target} cannot be written: that file is read-only" in refused("edit", target, "--name", "Tree")
+    assert target.read_bytes() == before
+
+
+def test_a_changed_target_keeps_its_mode(target: Path, done: Command) -> None:
+    target.chmod(0o640)
+    done("edit", target, "--name", "Tree")
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
 class References(HTMLParser):
     """Everything that a page would load."""
 
@@ -231,6 +259,24 @@ def test_the_gallery_lists_targets_with_a_figure_each_and_says_what_is_none(
     reader.feed(page)
     assert (reader.figures, reader.loads) == (2, []) and "url(" not in page and "@import" not in page
     assert "&lt;b&gt;Tree &amp; more&lt;/b&gt;" in page and "<b>Tree" not in page
+
+
+@pytest.mark.parametrize("name", ["pose.json", "broken.json"])
+def test_the_gallery_replaces_none_of_the_files_that_it_lists(
+    tmp_path: Path, target: Path, refused: Command, name: str
+) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    before = (tmp_path / name).read_bytes()
+    assert "would overwrite" in refused("gallery", target.parent, "--out", tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_old_gallery(tmp_path: Path, target: Path, refused: Command) -> None:
+    page = tmp_path / "gallery.html"
+    page.write_text("old")
+    with files_of_at_most(500):
+        assert "gallery.html could not be written" in refused("gallery", target, "--out", page)
+    assert page.read_text() == "old"
 
 
 def test_joints_that_do_not_count_are_pale_on_the_page_and_left_out_in_the_terminal(tmp_path: Path) -> None:
