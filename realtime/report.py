@@ -6,6 +6,7 @@ python -m realtime.report RESULTS.jsonl --out REPORT.html
 import argparse
 import csv
 import html
+import io
 import itertools
 import sys
 from collections import defaultdict
@@ -24,6 +25,7 @@ from realtime.routine import HOLD
 from realtime.sinks import require_writable
 from realtime.svg import bars, histogram, line_plot
 from realtime.target_formats import name_of
+from realtime.whole_files import write_whole
 
 WORDS = {
     "scored": "scored",
@@ -193,16 +195,17 @@ def status_table(recording: Recording) -> str:
     return f"<table><tr><th>frames<th class=n>number<th class=n>share</tr>{rows}</table>"
 
 
-def write_csv(recording: Recording, path: Path) -> None:
+def csv_of(recording: Recording) -> str:
     """One line a frame: time, status, score, phase, repetition, hold, target, age, and each joint's deviation."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        head = ("frame", "time_s", "status", "score", "target", "phase", "repetition", "hold_s", "age_ms")
-        writer.writerow([*head, *(f"{joint}_degrees" for joint in JOINTS if joint != "pelvis")])
-        for frame in recording.frames:
-            named = [frame.deviation_degrees.get(joint) for joint in JOINTS if joint != "pelvis"]
-            row = (frame.frame, frame.seconds, frame.status, frame.score, spreadsheet_safe(frame.target), frame.phase)
-            writer.writerow([*row, frame.repetition, frame.hold_seconds, frame.age_ms, *named])
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    head = ("frame", "time_s", "status", "score", "target", "phase", "repetition", "hold_s", "age_ms")
+    writer.writerow([*head, *(f"{joint}_degrees" for joint in JOINTS if joint != "pelvis")])
+    for frame in recording.frames:
+        named = [frame.deviation_degrees.get(joint) for joint in JOINTS if joint != "pelvis"]
+        row = (frame.frame, frame.seconds, frame.status, frame.score, spreadsheet_safe(frame.target), frame.phase)
+        writer.writerow([*row, frame.repetition, frame.hold_seconds, frame.age_ms, *named])
+    return table.getvalue()
 
 
 def spreadsheet_safe(text: str) -> str:
@@ -224,12 +227,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE.csv", help="default: beside the page")
     add_version(parser)
     arguments = parser.parse_args(argv)
-    table = arguments.csv or arguments.out.with_suffix(".csv")
     require_writable(arguments.out, "--out", apart_from=[arguments.results])
+    table = arguments.csv or arguments.out.with_suffix(".csv")
     require_writable(table, "--csv", apart_from=[arguments.results, arguments.out])
     recording = read_recording(arguments.results)
-    arguments.out.write_text(page(recording), encoding="utf-8")
-    write_csv(recording, table)
+    write_whole(arguments.out, page(recording))
+    write_whole(table, csv_of(recording))
     print(f"Wrote {name_of(arguments.out)} and {name_of(table)}")
     return 0
 

@@ -17,6 +17,7 @@ from realtime.results import FrameResult, frame_row
 from realtime.routine import Routine, RoutineState, Step
 from realtime.session import Statistics, session_row, summary_row
 from realtime.svg import nice_ticks
+from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import FakeSource, chain_info, result_of, standing_target
 
 ROUTINE = Routine("<Morning> & co", tuple(Step(standing_target(name), 1.0, 0.5) for name in ("A", "=B")), 2)
@@ -130,7 +131,7 @@ def test_a_session_without_frames_has_a_page(tmp_path: Path) -> None:
     assert "No pose was held" in content and "cut off" in content
 
 
-@pytest.mark.parametrize("case", ["missing", "bad", "overwrites", "unwritable"])
+@pytest.mark.parametrize("case", ["missing", "bad", "overwrites", "unwritable", "folder"])
 def test_what_cannot_be_done_is_one_sentence_and_2(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
@@ -140,12 +141,26 @@ def test_what_cannot_be_done_is_one_sentence_and_2(
         "bad": (tmp_path / "bad.jsonl", tmp_path / "a.html"),
         "overwrites": (results, results),
         "unwritable": (results, tmp_path / "none" / "a.html"),
+        "folder": (results, "."),
     }[case]
     before = results.read_bytes()
     assert report.main([str(arguments[0]), "--out", str(arguments[1])]) == EXIT_BAD_INPUT
     stderr = capsys.readouterr().err
     assert stderr.startswith("error: ") and stderr.count("\n") == 1
     assert results.read_bytes() == before and not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.csv"])
+def test_a_full_disk_leaves_the_old_report(
+    monkeypatch: pytest.MonkeyPatch, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name == "a.csv":
+        monkeypatch.setattr(report, "page", lambda recording: "a page that has room")
+    (tmp_path / name).write_text("old")
+    with files_of_at_most(1000):
+        assert report.main([str(results), "--out", str(tmp_path / "a.html")]) == EXIT_BAD_INPUT
+    assert f"{name} could not be written" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "old"
 
 
 @pytest.mark.parametrize(("low", "high", "ticks"), [(0, 10, [0, 2, 4, 6, 8, 10]), (0.3, 0.9, [0.4, 0.6, 0.8])])
