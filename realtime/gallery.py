@@ -59,7 +59,7 @@ def find_targets(places: Iterable[Path]) -> list[Entry]:
         if place.is_dir():
             found += [entry_of(path) for path in files_in(place)]
         else:
-            found.append(Entry(place, read_target(place)))
+            found.append(Entry(place, read_target(place, person_option="")))
     if not any(entry.target for entry in found):
         raise BadInputError(
             f"{', '.join(name_of(place) for place in places)} holds no target",

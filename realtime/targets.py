@@ -148,7 +148,7 @@ def make(arguments: argparse.Namespace, console: Console) -> None:
             f"--at or --frame came with {name_of(arguments.source)}", "they choose a video's frame", "leave them out"
         )
     if is_json:
-        target = read_target(arguments.source, ignore=ignore, person=arguments.person)
+        target = read_target(arguments.source, ignore=ignore, person=arguments.person, person_option="--person")
         save(changed(target, changes(arguments)), arguments.out, console)
         return
     if is_picture(arguments.source):
@@ -159,7 +159,9 @@ def make(arguments: argparse.Namespace, console: Console) -> None:
     folder = engines_folder(arguments.engines)
     chain, backend = open_chain(folder, DEFAULT_ENCODER, "onnx")
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
-    target = target_in_picture(image, source, arguments.source.stem, chain, ignore=ignore, person=arguments.person)
+    target = target_in_picture(
+        image, source, arguments.source.stem, chain, ignore=ignore, person=arguments.person, person_option="--person"
+    )
     save(changed(target, changes(arguments)), arguments.out, console)
 
 

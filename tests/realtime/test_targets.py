@@ -180,13 +180,21 @@ def test_a_target_is_made_from_other_programs_keypoints_without_engines(
     assert read_target(tmp_path / "copy.json").hold_seconds == 9
 
 
+def two_pictures() -> dict[str, object]:
+    """COCO keypoints of two persons, each in a picture of its own."""
+    keypoints = [value for index in range(17) for value in (10 + 5 * index, 20 + 3 * index, 2)]
+    return {"annotations": [{"image_id": image, "keypoints": keypoints} for image in (1, 2)]}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
         ("tree_pose.avi", [], "one of its frames has to be chosen"),
         ("tree_pose.avi", ["--frame", "11"], "has 10 frames and ends at 0.36 s"),
         ("tree_pose.avi", ["--at", "5"], "has 10 frames and ends at 0.36 s"),
-        ("tree_pose.avi", ["--frame", "1", "--person", "3"], "--target-person is 3"),
+        ("tree_pose.avi", ["--frame", "1", "--person", "3"], "--person is 3; "),
+        ("pose.json", ["--person", "2"], "--person is 2; "),
+        ("pictures.json", [], "choose one with --person 1 to 2"),
         ("pose.json", ["--at", "1"], "--at or --frame came with"),
         ("nothing.mp4", ["--at", "1"], "nothing.mp4 is no file"),
         ("0", ["--at", "1"], "0 is no file"),
@@ -198,6 +206,7 @@ def test_what_no_target_can_be_made_from_is_refused(
     tmp_path: Path, refused: Command, name: str, arguments: list[str], said: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("no video")
+    (tmp_path / "pictures.json").write_text(json.dumps(two_pictures()))
     assert said in refused("make", tmp_path / name, "--out", tmp_path / "out.json", *arguments)
     assert not (tmp_path / "out.json").exists()
 
@@ -293,6 +302,14 @@ def test_a_target_of_few_joints_has_a_figure(tmp_path: Path) -> None:
     (tmp_path / "nod.json").write_text(json.dumps(document))
     (entry,) = find_targets([tmp_path])
     assert entry.target is not None and braille(entry.target).strip("⠀\n")
+
+
+def test_a_gallery_has_no_option_that_chooses_a_person_and_names_the_command_that_has(
+    tmp_path: Path, refused: Command
+) -> None:
+    (tmp_path / "pictures.json").write_text(json.dumps(two_pictures()))
+    said = refused("gallery", tmp_path / "pictures.json")
+    assert "choose one with python -m realtime.targets make --person 1 to 2." in said
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", "broken.json"])
