@@ -141,7 +141,9 @@ def opened_executor(
                 last.enter_context(Deadline("the engines were closed", CLOSE_SECONDS))
 
 
-def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None) -> Target:
+def open_target(
+    path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None, person_option: str = PERSON_OPTION
+) -> Target:
     """A target from a JSON file of any known format, or from a picture of a person, found with the engines.
 
     Raises:
@@ -149,7 +151,7 @@ def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int 
     """
     visible = chain.info.visible_confidence
     if not is_picture(path):
-        return read_target(path, ignore=ignore, person=person, visible_confidence=visible)
+        return read_target(path, ignore=ignore, person=person, person_option=person_option, visible_confidence=visible)
     return target_in_picture(
         picture_of(path, "target"), f"target {path}", path.stem, chain, ignore=ignore, person=person
     )
@@ -234,7 +236,7 @@ def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
     Raises:
         BadInputError: see `realtime.routine.read_routine`; or a target that the encoder cannot score.
     """
-    routine = read_routine(path, lambda file: open_target(file, chain, ignore=ignore, person=None))
+    routine = read_routine(path, lambda file: open_target(file, chain, ignore=ignore, person=None, person_option=""))
     for target in routine.targets:
         require_masked(target, chain.info.encoder, chain.info.masked)
     return routine
