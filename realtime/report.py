@@ -37,11 +37,13 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1c1c1c;background:#fff}
 h1{margin-bottom:0}h2{margin-top:2.2rem}p.quiet{color:#5a5a5a;margin-top:.2rem}
 .figures{display:flex;flex-wrap:wrap;gap:1rem}.figures div{background:#f1f4f6;border-radius:.7rem;padding:.7rem 1.2rem}
-.figures b{display:block;font-size:1.9rem;line-height:1.2}table{border-collapse:collapse}
+.figures b{display:block;font-size:1.9rem;line-height:1.2}table{display:block;overflow-x:auto;border-collapse:collapse}
 td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #dde2e5}td.n,th.n{text-align:right}
-svg{width:100%;height:auto;display:block}svg text{font:13px system-ui,sans-serif;fill:#444}
+h1,p.quiet{overflow-wrap:anywhere}.chart{overflow-x:auto}
+svg{width:100%;min-width:52rem;height:auto;display:block}svg text{font:13px system-ui,sans-serif;fill:#444}
 @media(prefers-color-scheme:dark){body{background:#15181a;color:#e8e8e8}.figures div{background:#23282b}
-p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}
+p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}@media print{svg{min-width:0}}
+@media(max-width:30rem){td,th{padding-right:.4rem}}
 """
 
 
