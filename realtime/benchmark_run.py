@@ -48,7 +48,7 @@ def check_benchmark(arguments: argparse.Namespace) -> None:
 
 def benchmark_files(results: Path) -> list[Path]:
     """Where a benchmark's figures and its picture are written: beside the results file."""
-    return [results.with_suffix(f".benchmark{ending}") for ending in (".json", ".png")]
+    return [results.parent / f"{results.stem}.benchmark{ending}" for ending in (".json", ".png")]
 
 
 def write_benchmark(benchmark: Benchmark, results: Path) -> list[Path]:
