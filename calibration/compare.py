@@ -1,14 +1,14 @@
 """Command line that scores one pose against another: `python -m calibration.compare A B`. Knows no pose network.
 
 A and B are pictures, targets or other keypoints in `.json`, or `.npz` files; a picture's person is found with the live
-loop's engines. With `--figure` several pairs are drawn in rows, as in the paper's Figure 3 (high, medium and low
-similarity).
+loop's engines. With `--figure` several pairs are drawn in rows, ranked by their scores, as in the paper's Figure 3.
 """
 
 import argparse
 import contextlib
 import dataclasses
 import functools
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,12 +29,14 @@ from realtime.executor import Chain
 from realtime.opening import engines_folder, open_chain
 from realtime.pose import parse_ignore
 from realtime.scoring import score_from_distance
+from realtime.sinks import require_ending, require_writable
+from realtime.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEAST_COMMON_JOINTS = 12
-GRADES = ("high", "medium", "low")
+FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 SHOWN_AROUND = 0.65
 """Half the side of the square that is drawn, in units of the longer side of the pose's box."""
 
@@ -90,20 +92,25 @@ def compare(encoder: nn.Module, first: Floats, second: Floats, width: float) -> 
     return distance, float(score_from_distance(distance, width))
 
 
-def draw(comparisons: list[Comparison], path: Path, graded: bool) -> None:
-    """Each pair side by side, one row a pair, with its score; written to `path`."""
+def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
+    """Each pair side by side, one row a pair, with its score and, if `ranked`, its place; written to `path`.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.6 * len(comparisons)), layout="constrained")
     parts = figure.subfigures(len(comparisons), 1, squeeze=False)[:, 0]
-    for row, (part, comparison) in enumerate(zip(parts, comparisons, strict=True)):
-        grade = f"{GRADES[row]} similarity, " if graded and len(comparisons) == len(GRADES) else ""
-        part.suptitle(f"{grade}score {comparison.score:.1f}".capitalize(), weight="bold")
-        for place, name, pose in zip(part.subplots(1, 2), comparison.names, comparison.poses, strict=True):
-            place.set(aspect="equal", title=name)
-            _draw_pose(place, pose)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    for place, (part, comparison) in enumerate(zip(parts, comparisons, strict=True), start=1):
+        rank = f"{place} of {len(comparisons)}: " if ranked else ""
+        part.suptitle(f"{rank}score {comparison.score:.1f}".capitalize(), weight="bold")
+        for half, name, pose in zip(part.subplots(1, 2), comparison.names, comparison.poses, strict=True):
+            half.set(aspect="equal", title=name)
+            _draw_pose(half, pose)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=110)
+    write_whole(path, drawn.getvalue())
 
 
 def _draw_pose(place: "Axes", pose: FilePose) -> None:
@@ -131,6 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise BadInputError(f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair")
     if not options.width > 0:
         raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
+    require_writable(options.out, "--out", apart_from=options.poses)
+    require_ending(options.out, "--out", FORMATS)
     encoder = load_encoder(options.encoder)
     comparisons = []
     with contextlib.ExitStack() as stack:

@@ -47,7 +47,7 @@ def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, 
         picture, people = people_in_picture(path, open_engines(), "picture")
         joints = people[choose_person(people, None, str(path), ignore=ignore)]
     elif kind == ".json":
-        target = read_target(path, ignore=ignore)
+        target = read_target(path, ignore=ignore, person_option="")
         joints, ignore = target.joints, target.ignore
     elif kind == ".npz":
         found = load_arrays(path, ("joints",), "pose")["joints"].astype(np.float32)

@@ -13,6 +13,7 @@ from realtime.frames import Clock
 from realtime.histogram import latency_picture
 from realtime.looped import LoopedSource
 from realtime.sources import Source, open_source
+from realtime.whole_files import write_whole
 
 
 def chosen_source(arguments: argparse.Namespace, clock: Clock, wish: CameraWish) -> Source:
@@ -47,7 +48,7 @@ def check_benchmark(arguments: argparse.Namespace) -> None:
 
 def benchmark_files(results: Path) -> list[Path]:
     """Where a benchmark's figures and its picture are written: beside the results file."""
-    return [results.with_suffix(f".benchmark{ending}") for ending in (".json", ".png")]
+    return [results.parent / f"{results.stem}.benchmark{ending}" for ending in (".json", ".png")]
 
 
 def write_benchmark(benchmark: Benchmark, results: Path) -> list[Path]:
@@ -55,8 +56,8 @@ def write_benchmark(benchmark: Benchmark, results: Path) -> list[Path]:
     figures, picture = benchmark_files(results)
     explained = dict(line.split(": ", 1) for line in benchmark.explained().splitlines())
     content = {"frames": benchmark.counted, "warm_up": benchmark.warm_up, **benchmark.figures(), "explained": explained}
-    figures.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(figures, json.dumps(content, indent=1) + "\n")
     kept = benchmark.statistics
     title = f"{benchmark.counted} frames, {benchmark.figures()['cpu_ms']:.1f} CPU-ms a frame"
-    picture.write_bytes(cv2.imencode(".png", latency_picture(kept.age, kept.stages, title))[1].tobytes())
+    write_whole(picture, cv2.imencode(".png", latency_picture(kept.age, kept.stages, title))[1].tobytes())
     return [figures, picture]

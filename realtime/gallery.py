@@ -12,10 +12,9 @@ from rich.table import Column, Table
 
 from engines.errors import BadInputError
 from engines.skeleton import BONES, JOINT_GROUPS, JOINTS, PARENT
-from realtime.pose import Target, read_target
+from realtime.pose import TARGET_SUFFIX, Target, read_target
 from realtime.target_formats import name_of
 
-SUFFIX = ".json"
 COLUMNS, ROWS = 12, 6
 """Letters of a terminal's thumbnail; each is 2 x 4 dots."""
 
@@ -60,11 +59,11 @@ def find_targets(places: Iterable[Path]) -> list[Entry]:
         if place.is_dir():
             found += [entry_of(path) for path in files_in(place)]
         else:
-            found.append(Entry(place, read_target(place)))
+            found.append(Entry(place, read_target(place, person_option="")))
     if not any(entry.target for entry in found):
         raise BadInputError(
             f"{', '.join(name_of(place) for place in places)} holds no target",
-            f"a folder with target files ({SUFFIX}) is needed",
+            f"a folder with target files ({TARGET_SUFFIX}) is needed",
             "make one with python -m realtime.targets make, or run_live.py --capture-target",
         )
     return found
@@ -73,7 +72,7 @@ def find_targets(places: Iterable[Path]) -> list[Entry]:
 def files_in(folder: Path) -> list[Path]:
     """The files of a folder that may be targets."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() == SUFFIX and path.is_file())
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() == TARGET_SUFFIX and path.is_file())
     except OSError as error:
         raise BadInputError(
             f"{name_of(folder)} cannot be read ({error.strerror})", "a readable folder is needed", "check its rights"

@@ -21,7 +21,7 @@ from realtime.device_tracking import DeviceTracker
 from realtime.executor import Chain, CpuExecutor, Floats, find_pose
 from realtime.frames import MonotonicClock, Picture, decode_picture
 from realtime.pipeline import BAR_GREY
-from realtime.pose import Target, choose_person, is_picture, read_target, target_from_joints
+from realtime.pose import PERSON_OPTION, Target, choose_person, is_picture, read_target, target_from_joints
 from realtime.routine import Routine, read_routine
 from realtime.scoring import require_masked
 from realtime.tracking import Tracker
@@ -146,7 +146,9 @@ def opened_executor(
                 last.enter_context(Deadline("the engines were closed", CLOSE_SECONDS))
 
 
-def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None) -> Target:
+def open_target(
+    path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None, person_option: str = PERSON_OPTION
+) -> Target:
     """A target from a JSON file of any known format, or from a picture of a person, found with the engines.
 
     Raises:
@@ -154,14 +156,21 @@ def open_target(path: Path, chain: Chain, *, ignore: Sequence[str], person: int 
     """
     visible = chain.info.visible_confidence
     if not is_picture(path):
-        return read_target(path, ignore=ignore, person=person, visible_confidence=visible)
+        return read_target(path, ignore=ignore, person=person, person_option=person_option, visible_confidence=visible)
     return target_in_picture(
         picture_of(path, "target"), f"target {path}", path.stem, chain, ignore=ignore, person=person
     )
 
 
 def target_in_picture(
-    image: Picture, source: str, name: str, chain: Chain, *, ignore: Sequence[str], person: int | None
+    image: Picture,
+    source: str,
+    name: str,
+    chain: Chain,
+    *,
+    ignore: Sequence[str],
+    person: int | None,
+    person_option: str = PERSON_OPTION,
 ) -> Target:
     """A target from a picture uint8 [h, w, 3] of a person.
 
@@ -172,13 +181,14 @@ def target_in_picture(
         chain: the engines that find the person.
         ignore: joint names that do not count.
         person: which of several, from 1; None for the largest whole one.
+        person_option: what `person` came from, as errors name it.
 
     Raises:
         BadInputError: nobody is in it, or a joint that counts is not visible.
     """
     visible = chain.info.visible_confidence
     joints = people_in_image(image, source, chain)
-    chosen = choose_person(joints, person, source, ignore=ignore, visible_confidence=visible)
+    chosen = choose_person(joints, person, source, option=person_option, ignore=ignore, visible_confidence=visible)
     size = (image.shape[1], image.shape[0])
     return target_from_joints(joints[chosen], size, name, source, ignore=ignore, visible_confidence=visible)
 
@@ -231,7 +241,7 @@ def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
     Raises:
         BadInputError: see `realtime.routine.read_routine`; or a target that the encoder cannot score.
     """
-    routine = read_routine(path, lambda file: open_target(file, chain, ignore=ignore, person=None))
+    routine = read_routine(path, lambda file: open_target(file, chain, ignore=ignore, person=None, person_option=""))
     for target in routine.targets:
         require_masked(target, chain.info.encoder, chain.info.masked)
     return routine

@@ -1,9 +1,7 @@
 """Targets: the pose to match, read from a file, checked and written. Knows no network, picture, camera or score."""
 
-import contextlib
 import json
 import math
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +22,12 @@ from realtime.target_fields import (
     unknown_joint,
 )
 from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
+from realtime.whole_files import write_whole
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+TARGET_SUFFIX = ".json"
+PERSON_OPTION = "--target-person"
+MAKE_ONE = "python -m realtime.targets make --person"
 SCORE_WIDTH_RANGE = (0.001, 100)
 MAX_HOLD_SECONDS = 3600
 
@@ -84,6 +86,7 @@ def read_target(
     *,
     ignore: Sequence[str] = (),
     person: int | None = None,
+    person_option: str = PERSON_OPTION,
     visible_confidence: float = VISIBLE_CONFIDENCE,
 ) -> Target:
     """A target from a pose.json, or from a file of OpenPose, COCO or MediaPipe keypoints.
@@ -93,6 +96,7 @@ def read_target(
         ignore: joint names that do not count, besides those that the file itself ignores.
         person: which of a file's persons, from 1 in the order of the file; None takes the one with most visible
             joints, the largest of those.
+        person_option: what chooses a person, as errors name it; empty where nothing does.
         visible_confidence: a joint that counts must have at least this.
 
     Raises:
@@ -106,19 +110,21 @@ def read_target(
         )
     document = read_json(path)
     if isinstance(document, dict) and "format" in document:
-        choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source)
+        choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
     people = read_people(document, source)
     if person is None and len({one.image for one in people}) > 1:
         raise BadInputError(
             f"{source} holds {len(people)} persons of different pictures",
             "a target is one person",
-            f"choose one with --target-person 1 to {len(people)}",
+            f"choose one with {person_option or MAKE_ONE} 1 to {len(people)}",
         )
     joints = np.zeros((len(people), len(JOINTS), 3), np.float32)
     for row, one in zip(joints, people, strict=True):
         row[:] = joints_from_keypoints(one.keypoints, visible_confidence)
-    index = choose_person(joints, person, source, ignore=ignore, visible_confidence=visible_confidence)
+    index = choose_person(
+        joints, person, source, option=person_option, ignore=ignore, visible_confidence=visible_confidence
+    )
     size = people[index].image_size or _bounds(joints[index])
     return target_from_joints(
         joints[index], size, path.stem, source, ignore=ignore, visible_confidence=visible_confidence
@@ -130,6 +136,7 @@ def choose_person(
     person: int | None,
     source: str,
     *,
+    option: str = PERSON_OPTION,
     ignore: Collection[str] = (),
     visible_confidence: float = VISIBLE_CONFIDENCE,
 ) -> int:
@@ -140,6 +147,7 @@ def choose_person(
         person: from 1; None takes the person with most visible joints that count, of those the one whose visible
             joints have the largest bounds, of those the first.
         source: the file, as errors name it.
+        option: what `person` came from, as errors name it.
         ignore: joint names that do not count.
         visible_confidence: a joint is visible at this and above.
 
@@ -155,7 +163,7 @@ def choose_person(
     if person is not None:
         if not 1 <= person <= count:
             raise BadInputError(
-                f"--target-person is {person}",
+                f"{option} is {person}",
                 f"{source} holds {count} person{'s' * (count > 1)}",
                 f"give a number from 1 to {count}, or leave the option out",
             )
@@ -265,22 +273,7 @@ def write_target(target: Target, path: Path) -> None:
     Raises:
         BadInputError: the file cannot be written.
     """
-    text = json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise BadInputError(
-            f"{name_of(path)} could not be written ({error.strerror or error})",
-            "it must be a file in a folder that exists and is writable",
-            "give another path",
-        ) from error
+    write_whole(path, json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def float_for_json(value: np.float32) -> float:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +66,17 @@ def read_recording(path: Path) -> Recording:
         BadInputError: it cannot be read, is none, or a row does not fit; line and field are named.
     """
     rows: list[tuple[str, dict[str, object]]] = []
-    source = name_of(path)
+    source, blank = name_of(path), ""
     try:
         with path.open("rb") as file:
             for index, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b"")):
-                rows.append((f"{source}, line {index + 1}", row_of(line, f"{source}, line {index + 1}")))
+                where = f"{source}, line {index + 1}"
+                if line.isspace():  # an editor may leave some at the end
+                    blank = blank or where
+                    continue
+                if blank:
+                    raise BadInputError(f"{blank} is blank", READABLE, "give such a file, or take that line out")
+                rows.append((where, row_of(line, where)))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInputError(f"{source} could not be read ({reason})", READABLE, "give such a file") from error
@@ -111,7 +116,7 @@ def row_of(line: bytes, where: str) -> dict[str, object]:
     if len(line) > LONGEST_LINE:
         raise BadInputError(f"{where} is longer than 1 MB", READABLE, "give such a file")
     try:
-        row = json.loads(line, parse_constant=lambda name: math.inf)
+        row = json.loads(line, parse_constant=float)
     except (ValueError, RecursionError) as error:
         cut = "ends too early" if not line.endswith(b"\n") else "is not JSON"
         raise BadInputError(f"{where} {cut}", READABLE, "give such a file, or take that line out") from error

@@ -6,6 +6,7 @@ python -m realtime.report RESULTS.jsonl --out REPORT.html
 import argparse
 import csv
 import html
+import io
 import itertools
 import sys
 from collections import defaultdict
@@ -24,6 +25,7 @@ from realtime.routine import HOLD
 from realtime.sinks import require_writable
 from realtime.svg import bars, histogram, line_plot
 from realtime.target_formats import name_of
+from realtime.whole_files import write_whole
 
 WORDS = {
     "scored": "scored",
@@ -35,11 +37,13 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1c1c1c;background:#fff}
 h1{margin-bottom:0}h2{margin-top:2.2rem}p.quiet{color:#5a5a5a;margin-top:.2rem}
 .figures{display:flex;flex-wrap:wrap;gap:1rem}.figures div{background:#f1f4f6;border-radius:.7rem;padding:.7rem 1.2rem}
-.figures b{display:block;font-size:1.9rem;line-height:1.2}table{border-collapse:collapse}
+.figures b{display:block;font-size:1.9rem;line-height:1.2}table{display:block;overflow-x:auto;border-collapse:collapse}
 td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #dde2e5}td.n,th.n{text-align:right}
-svg{width:100%;height:auto;display:block}svg text{font:13px system-ui,sans-serif;fill:#444}
+h1,p.quiet{overflow-wrap:anywhere}.chart{overflow-x:auto}
+svg{width:100%;min-width:52rem;height:auto;display:block}svg text{font:13px system-ui,sans-serif;fill:#444}
 @media(prefers-color-scheme:dark){body{background:#15181a;color:#e8e8e8}.figures div{background:#23282b}
-p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}
+p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}@media print{svg{min-width:0}}
+@media(max-width:30rem){td,th{padding-right:.4rem}}
 """
 
 
@@ -193,16 +197,17 @@ def status_table(recording: Recording) -> str:
     return f"<table><tr><th>frames<th class=n>number<th class=n>share</tr>{rows}</table>"
 
 
-def write_csv(recording: Recording, path: Path) -> None:
+def csv_of(recording: Recording) -> str:
     """One line a frame: time, status, score, phase, repetition, hold, target, age, and each joint's deviation."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        head = ("frame", "time_s", "status", "score", "target", "phase", "repetition", "hold_s", "age_ms")
-        writer.writerow([*head, *(f"{joint}_degrees" for joint in JOINTS if joint != "pelvis")])
-        for frame in recording.frames:
-            named = [frame.deviation_degrees.get(joint) for joint in JOINTS if joint != "pelvis"]
-            row = (frame.frame, frame.seconds, frame.status, frame.score, spreadsheet_safe(frame.target), frame.phase)
-            writer.writerow([*row, frame.repetition, frame.hold_seconds, frame.age_ms, *named])
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    head = ("frame", "time_s", "status", "score", "target", "phase", "repetition", "hold_s", "age_ms")
+    writer.writerow([*head, *(f"{joint}_degrees" for joint in JOINTS if joint != "pelvis")])
+    for frame in recording.frames:
+        named = [frame.deviation_degrees.get(joint) for joint in JOINTS if joint != "pelvis"]
+        row = (frame.frame, frame.seconds, frame.status, frame.score, spreadsheet_safe(frame.target), frame.phase)
+        writer.writerow([*row, frame.repetition, frame.hold_seconds, frame.age_ms, *named])
+    return table.getvalue()
 
 
 def spreadsheet_safe(text: str) -> str:
@@ -224,12 +229,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE.csv", help="default: beside the page")
     add_version(parser)
     arguments = parser.parse_args(argv)
-    table = arguments.csv or arguments.out.with_suffix(".csv")
     require_writable(arguments.out, "--out", apart_from=[arguments.results])
+    table = arguments.csv or arguments.out.with_suffix(".csv")
     require_writable(table, "--csv", apart_from=[arguments.results, arguments.out])
     recording = read_recording(arguments.results)
-    arguments.out.write_text(page(recording), encoding="utf-8")
-    write_csv(recording, table)
+    write_whole(arguments.out, page(recording))
+    write_whole(table, csv_of(recording))
     print(f"Wrote {name_of(arguments.out)} and {name_of(table)}")
     return 0
 

@@ -11,6 +11,7 @@ from realtime.target_formats import name_of
 
 OPTION = "--settings"
 NOT_SETTINGS = ("help", "version", "settings")
+LONGEST_REASONED = 60
 
 
 def with_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
@@ -41,13 +42,15 @@ def with_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[
 def read_settings(path: Path) -> dict[str, object]:
     """The file's keys and values."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        repr(settings)  # hexadecimal numbers that no error could show are refused here
+        return settings
     except OSError as error:
         seen = f"could not be read ({error.strerror})"
     except UnicodeDecodeError:
         seen = "is not UTF-8 text"
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
-        seen = f"is not TOML ({error})"
+        seen = "holds a number of too many digits" if "integer string" in str(error) else f"is not TOML ({error})"
     raise BadInputError(
         f"{name_of(path)} {seen}", "a settings file has lines such as mirror = true", "correct it, or give another file"
     )
@@ -72,7 +75,7 @@ def action_of(parser: argparse.ArgumentParser, key: str, path: Path) -> argparse
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)
     raise BadInputError(
-        f"{name_of(path)} has the unknown key {key!a}",
+        f"{name_of(path)} has the unknown key {key!a:.60}",
         f"the keys are {', '.join(known)}",
         f"rename it to {close[0]}" if close else "take it out",
     )
@@ -101,16 +104,19 @@ def words_of(action: argparse.Action, value: object, where: str) -> list[str]:
         if action.dest != "ignore":
             raise BadInputError(f"{where} is {value!a:.60}", "it is one value", "take out the brackets")
         value = ",".join(str(one) for one in value)
+    allowed = ", ".join(str(one) for one in action.choices or ())
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BadInputError(f"{where} is {value!a:.60}", "it is a text or a number", "correct that value")
+        raise BadInputError(
+            f"{where} is {value!a:.60}",
+            f"{allowed} are allowed" if allowed else "it is a text or a number",
+            "give one of them in quotes" if allowed else "correct that value",
+        )
     text = str(value)
     try:
         checked = action.type(text) if callable(action.type) else text
     except (argparse.ArgumentTypeError, ValueError) as error:
-        raise BadInputError(
-            f"{where} is {value!a:.60}", f"{option} does not take it ({error})", "correct it"
-        ) from error
-    if action.choices is not None and checked not in action.choices:
-        allowed = ", ".join(str(one) for one in action.choices)
+        reason = f" ({error})" if len(text) <= LONGEST_REASONED else ""  # a reason repeats the whole value
+        raise BadInputError(f"{where} is {value!a:.60}", f"{option} does not take it{reason}", "correct it") from error
+    if allowed and checked not in (action.choices or ()):
         raise BadInputError(f"{where} is {value!a:.60}", f"{allowed} are allowed", "correct that value")
     return [f"{option}={text}"]

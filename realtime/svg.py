@@ -23,8 +23,9 @@ def nice_ticks(low: float, high: float, about: int = 6) -> list[float]:
 
 
 def svg(content: Sequence[str], label: str, height: int = HEIGHT) -> str:
-    """A whole drawing."""
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(content)}</svg>'
+    """A whole drawing, in a box of its own that a page may let scroll."""
+    drawn = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(content)}</svg>'
+    return f'<div class="chart">{drawn}</div>'
 
 
 def label(x: float, y: float, text: str, anchor: str = "middle") -> str:

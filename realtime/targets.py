@@ -21,6 +21,7 @@ from realtime.gallery import facts, find_targets, gallery_page, gallery_table
 from realtime.live_options import DEFAULT_ENCODER, positive, seconds
 from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
 from realtime.pose import (
+    TARGET_SUFFIX,
     Target,
     is_picture,
     parse_ignore,
@@ -29,9 +30,10 @@ from realtime.pose import (
     target_object,
     write_target,
 )
-from realtime.sinks import require_writable
+from realtime.sinks import require_ending, require_writable
 from realtime.sources import open_source
 from realtime.target_formats import name_of, read_json
+from realtime.whole_files import write_whole
 
 EVERY_JOINT = "none"
 
@@ -128,12 +130,16 @@ def edit(arguments: argparse.Namespace, console: Console) -> None:
             f"run python -m realtime.targets make {source} --out TARGET.json first",
         )
     target = changed(target_from_object(document, source), fields)
+    require_writable(arguments.out or arguments.target, "--out" if arguments.out else "edit")
+    if arguments.out:
+        require_ending(arguments.out, "--out", [TARGET_SUFFIX])
     save(target, arguments.out or arguments.target, console)
 
 
 def make(arguments: argparse.Namespace, console: Console) -> None:
     """Writes a target from a picture, a video's frame, or a file of keypoints."""
     require_writable(arguments.out, "--out", apart_from=[arguments.source])
+    require_ending(arguments.out, "--out", [TARGET_SUFFIX])
     ignore = ignored(arguments.ignore)
     is_json = arguments.source.suffix.lower() == ".json"
     is_moment = arguments.at is not None or arguments.frame is not None
@@ -142,7 +148,7 @@ def make(arguments: argparse.Namespace, console: Console) -> None:
             f"--at or --frame came with {name_of(arguments.source)}", "they choose a video's frame", "leave them out"
         )
     if is_json:
-        target = read_target(arguments.source, ignore=ignore, person=arguments.person)
+        target = read_target(arguments.source, ignore=ignore, person=arguments.person, person_option="--person")
         save(changed(target, changes(arguments)), arguments.out, console)
         return
     if is_picture(arguments.source):
@@ -153,7 +159,9 @@ def make(arguments: argparse.Namespace, console: Console) -> None:
     folder = engines_folder(arguments.engines)
     chain, backend = open_chain(folder, DEFAULT_ENCODER, "onnx")
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
-    target = target_in_picture(image, source, arguments.source.stem, chain, ignore=ignore, person=arguments.person)
+    target = target_in_picture(
+        image, source, arguments.source.stem, chain, ignore=ignore, person=arguments.person, person_option="--person"
+    )
     save(changed(target, changes(arguments)), arguments.out, console)
 
 
@@ -194,19 +202,19 @@ def video_frame(path: Path, at: float | None, number: int | None) -> tuple[Pictu
 
 
 def save(target: Target, path: Path, console: Console) -> None:
-    """Writes the target where it belongs, through a link if it is one, and says what it asks for."""
-    write_target(target, path.resolve())
+    """Writes the target and says what it asks for."""
+    write_target(target, path)
     console.print(f"Wrote {name_of(path)}: {target.name}, {', '.join(facts(target))}", soft_wrap=True)
 
 
 def gallery(arguments: argparse.Namespace, console: Console) -> None:
     """Shows the targets, and writes the page."""
-    if arguments.out:
-        require_writable(arguments.out, "--out", apart_from=arguments.places)
     entries = find_targets(arguments.places)
+    if arguments.out:
+        require_writable(arguments.out, "--out", apart_from=[entry.path for entry in entries])
     console.print(gallery_table(entries))
     if arguments.out:
-        arguments.out.write_text(gallery_page(entries), encoding="utf-8")
+        write_whole(arguments.out, gallery_page(entries))
         console.print(f"Wrote {name_of(arguments.out)}", soft_wrap=True)
 
 

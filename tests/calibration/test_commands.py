@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import SubFigure
 from safetensors import safe_open
 
 from calibration import compare, embed, evaluate, score_width, train
@@ -17,6 +18,7 @@ from engines.networks.encoders import BlendedEncoder, PaperEncoder, load_encoder
 from engines.skeleton import JOINTS
 from realtime.executor import Chain
 from realtime.pose import Target, write_target
+from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import FakeChain, standing_joints
 
 
@@ -229,6 +231,60 @@ def test_the_figure_draws_three_pairs_best_first(tmp_path: Path, capsys: pytest.
     line = [*files, "--figure", "--encoder", "bones", "--out", str(tmp_path / "figure.png")]
     assert compare.main(line) == EXIT_OK
     assert capsys.readouterr().out.startswith("2 / 3: score 100.0")
+
+
+def test_pairs_of_one_score_are_ranked_and_no_words_are_made_of_the_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(SubFigure, "suptitle", lambda figure, text, **_: titles.append(text))
+    files = [str(target_file(tmp_path / f"{n}.json", person(seed))) for n, seed in enumerate((0, 1, 0, 0, 2, 2))]
+    assert compare.main([*files, "--figure", "--encoder", "bones", "--out", str(tmp_path / "figure.png")]) == EXIT_OK
+    assert [title.split(",")[0] for title in titles[:2]] == ["1 of 3: score 100.0", "2 of 3: score 100.0"]
+    assert titles[2].startswith("3 of 3: score ")
+    titles.clear()
+    assert compare.main([*files[:2], "--encoder", "bones", "--out", str(tmp_path / "pair.png")]) == EXIT_OK
+    assert titles[0].startswith("Score ")
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("a.json", "would overwrite a file of the same run"),
+        ("hard.png", "would overwrite a file of the same run"),
+        ("c.txt", "c.txt ends in .txt; .png, .jpg, .jpeg, .pdf, .svg are allowed"),
+        ("c", "c ends in nothing"),
+        ("folder", "it is a folder"),
+        ("none/c.png", "its folder does not exist"),
+    ],
+)
+def test_a_comparison_is_only_drawn_where_it_replaces_nothing_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, said: str
+) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    (tmp_path / "hard.png").hardlink_to(files[1])
+    (tmp_path / "folder").mkdir()
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    assert compare.main([*files, "--encoder", "bones", "--out", str(tmp_path / out)]) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("ending", compare.FORMATS)
+def test_every_ending_that_is_allowed_can_be_drawn(tmp_path: Path, ending: str) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    out = tmp_path / f"c{ending.upper()}"
+    assert compare.main([*files, "--encoder", "bones", "--out", str(out)]) == EXIT_OK
+    assert out.stat().st_size > 1000
+
+
+def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    (tmp_path / "c.png").write_text("old")
+    with files_of_at_most(1000):
+        assert compare.main([*files, "--encoder", "bones", "--out", str(tmp_path / "c.png")]) == EXIT_BAD_INPUT
+    assert "c.png could not be written" in capsys.readouterr().err
+    assert (tmp_path / "c.png").read_text() == "old"
 
 
 @pytest.mark.parametrize(

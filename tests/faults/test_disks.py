@@ -1,9 +1,5 @@
 """Disks that fill up and paths that cannot be written: what was written so far stays whole."""
 
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +7,7 @@ import pytest
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from realtime import sinks
 from realtime.sinks import LEAST_FREE_BYTES, ResultsFile
+from tests.faults.disks import files_of_at_most
 from tests.faults.stage import Stage, StagedCamera, numbered
 from tests.realtime.fakes import FakeClock, as_nobody, frames_in, result_of, valid_rows
 
@@ -30,19 +27,6 @@ def test_a_disk_that_fills_up_ends_the_recording_while_it_can_still_be_played(
     assert frames_in(tmp_path / "out.mp4") == 31
     assert len(stage.results) == 31, "and the results tell of as many"
     assert stage.ledger.dropped >= 1, "the frame that could not be recorded was shown to nobody's profit"
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """A write beyond this many bytes of a file fails, as on a full disk, with the first part of it written."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("more", [0, 1, 700])

@@ -133,11 +133,10 @@ def recorded_rows() -> tuple[dict[str, Any], ...]:
 def read_session(path: Path) -> object:
     """What can be read can also be put on a page and into a table."""
     from realtime.recording import read_recording
-    from realtime.report import page, write_csv
+    from realtime.report import csv_of, page
 
     recording = read_recording(path)
-    write_csv(recording, path.with_suffix(".csv"))
-    return page(recording)
+    return page(recording).encode(), csv_of(recording).encode()
 
 
 SETTINGS = {

@@ -6,11 +6,14 @@ from pathlib import Path
 import cv2
 import pytest
 
-from engines.errors import BadInputError
+import run_live
+from engines.errors import EXIT_BAD_INPUT, BadInputError
 from realtime.benchmark import LIMIT_NAMES, Benchmark, LimitPassedError, limit, require_known, require_within
 from realtime.benchmark_run import write_benchmark
 from realtime.histogram import latency_picture
 from realtime.statistics import Distribution
+from tests.faults.disks import files_of_at_most
+from tests.fixtures import the_sentence
 from tests.realtime.fakes import result_of
 
 
@@ -96,6 +99,18 @@ def test_figures_and_picture_are_written_beside_the_results(tmp_path: Path) -> N
     assert content["frames"] == 38 and content["p95_ms"] == benchmark.figures()["p95_ms"]
     assert "from the capture" in content["explained"]["age"]
     assert cv2.imread(str(picture)).shape == (540, 960, 3)
+
+
+def test_a_folder_in_the_place_of_the_results_is_refused_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_live.main(["--demo", "--headless", "--benchmark", "5", "--results", "."]) == EXIT_BAD_INPUT
+    assert "--results . cannot be written: it is a folder" in the_sentence(capsys.readouterr().err)
+
+
+def test_on_a_full_disk_older_figures_stay(tmp_path: Path) -> None:
+    (tmp_path / "out.benchmark.json").write_text("old")
+    with pytest.raises(BadInputError, match=r"out\.benchmark\.json could not be written"), files_of_at_most(100):
+        write_benchmark(measured([40.0] * 40), tmp_path / "out.jsonl")
+    assert (tmp_path / "out.benchmark.json").read_text() == "old"
 
 
 @pytest.mark.parametrize("ages", [[], [0.0], [41.0] * 9, [1.0, 1e7]])

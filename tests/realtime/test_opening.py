@@ -15,7 +15,7 @@ from engines.gpu import GpuState
 from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, read_manifest, write_manifest
 from realtime import opening
-from realtime.opening import BUILT, QUICKSTART, engines_folder, open_chain, open_target
+from realtime.opening import BUILT, QUICKSTART, engines_folder, open_chain, open_routine, open_target
 from tests.fixtures import tiny_graphs, write_engines
 from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_joints, target_json
 
@@ -225,6 +225,17 @@ def test_another_of_several_people_can_be_chosen(tmp_path: Path) -> None:
     target = open_target(path, two_people(), ignore=(), person=1)
     assert np.allclose(target.joints, standing_joints((10, 60, 60, 120)))
     assert "holds 2 persons" in refused_target(path, two_people(), person=3)
+
+
+def test_a_routines_target_of_several_pictures_names_a_command_that_can_choose(tmp_path: Path) -> None:
+    keypoints = [1.0] * 51
+    people = {"annotations": [{"image_id": image, "keypoints": keypoints} for image in (1, 2)]}
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    poses = [{"target": "people.json"}]
+    path = tmp_path / "routine.json"
+    path.write_text(json.dumps({"format": "posemirror-routine", "version": 1, "name": "one", "poses": poses}))
+    with pytest.raises(BadInputError, match=r"choose one with python -m .* make --person 1 to 2"):
+        open_routine(path, FakeChain(), ignore=())
 
 
 def test_a_picture_without_a_person_is_refused(tmp_path: Path) -> None:

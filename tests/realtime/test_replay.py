@@ -147,6 +147,13 @@ def test_a_recording_cut_off_between_two_rows_is_read(recorded: Path, tmp_path: 
     assert len(recording.frames) == 9 and recording.dropped is None
 
 
+def test_blank_lines_at_the_end_are_no_rows(recorded: Path, tmp_path: Path) -> None:
+    path = tmp_path / "edited.jsonl"
+    path.write_text(recorded.read_text() + "\n \r\n\t")
+    assert len(read_recording(path).frames) == len(read_recording(recorded).frames)
+    assert read_recording(path).dropped is not None
+
+
 def changed(row: int, **changes: object) -> Callable[[list[str]], list[str]]:
     def change(lines: list[str]) -> list[str]:
         return [
@@ -173,6 +180,10 @@ BAD: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "joints that are none": (changed(2, joints=[["a", 2, 3]] * 15), r"joints\[0\] is \"a\""),
     "an infinite joint": (changed(2, joints=[[1e999, 2, 3]] * 15), r"joints\[0\] is Infinity"),
     "no score": (changed(2, score=None), "status is scored"),
+    "a score that is no number": (changed(2, score=float("nan")), "score is NaN; it must be a number from 0 to 100"),
+    "an infinite score": (changed(2, score=float("-inf")), "score is -Infinity"),
+    "a blank line between two rows": (lambda lines: [*lines[:5], "\n", *lines[5:]], "line 6 is blank"),
+    "blank lines alone": (lambda lines: ["\n", " \n"], "is empty"),
     "a score too high": (changed(2, score=101), "score is 101"),
     "an unknown target": (changed(2, target="Other"), "target is \"Other\""),
     "an unknown phase": (changed(2, phase="sleep"), "phase is"),

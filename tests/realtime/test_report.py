@@ -1,5 +1,6 @@
 """The report: one page that needs nothing else, the holds as they were, a CSV, and its exit codes."""
 
+import asyncio
 import csv
 import html.parser
 import json
@@ -17,7 +18,9 @@ from realtime.results import FrameResult, frame_row
 from realtime.routine import Routine, RoutineState, Step
 from realtime.session import Statistics, session_row, summary_row
 from realtime.svg import nice_ticks
+from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import FakeSource, chain_info, result_of, standing_target
+from tests.realtime.web.browser import DEADLINE_SECONDS, open_tab, running_browser
 
 ROUTINE = Routine("<Morning> & co", tuple(Step(standing_target(name), 1.0, 0.5) for name in ("A", "=B")), 2)
 
@@ -130,7 +133,7 @@ def test_a_session_without_frames_has_a_page(tmp_path: Path) -> None:
     assert "No pose was held" in content and "cut off" in content
 
 
-@pytest.mark.parametrize("case", ["missing", "bad", "overwrites", "unwritable"])
+@pytest.mark.parametrize("case", ["missing", "bad", "overwrites", "unwritable", "folder"])
 def test_what_cannot_be_done_is_one_sentence_and_2(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
@@ -140,12 +143,54 @@ def test_what_cannot_be_done_is_one_sentence_and_2(
         "bad": (tmp_path / "bad.jsonl", tmp_path / "a.html"),
         "overwrites": (results, results),
         "unwritable": (results, tmp_path / "none" / "a.html"),
+        "folder": (results, "."),
     }[case]
     before = results.read_bytes()
     assert report.main([str(arguments[0]), "--out", str(arguments[1])]) == EXIT_BAD_INPUT
     stderr = capsys.readouterr().err
     assert stderr.startswith("error: ") and stderr.count("\n") == 1
     assert results.read_bytes() == before and not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.csv"])
+def test_a_full_disk_leaves_the_old_report(
+    monkeypatch: pytest.MonkeyPatch, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name == "a.csv":
+        monkeypatch.setattr(report, "page", lambda recording: "a page that has room")
+    (tmp_path / name).write_text("old")
+    with files_of_at_most(1000):
+        assert report.main([str(results), "--out", str(tmp_path / "a.html")]) == EXIT_BAD_INPUT
+    assert f"{name} could not be written" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "old"
+
+
+def long_names(line: str) -> str:
+    """A row whose source is a long path, of whose two targets one has a long name."""
+    row = json.loads(line)
+    if row["type"] == "session":
+        row["source"] = "/recordings/" + "a_long_training_session_" * 5
+    return json.dumps(row).replace('"A"', '"A' + "_long" * 20 + '"') + "\n"
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 900)])
+def test_the_page_does_not_scroll_sideways_and_its_letters_can_be_read(
+    results: Path, tmp_path: Path, width: int, height: int
+) -> None:
+    results.write_text("".join(map(long_names, results.read_text().splitlines())))
+    assert report.main([str(results), "--out", str(tmp_path / "a.html")]) == 0
+
+    async def look(browser: str) -> None:
+        async with open_tab(browser) as tab:
+            await tab.size(width, height, touch=width < height)
+            await tab.call("Page.navigate", url=(tmp_path / "a.html").as_uri())
+            await tab.until("document.readyState == 'complete' && document.querySelectorAll('svg').length == 3")
+            assert await tab.value("document.documentElement.scrollWidth") == width
+            scales = await tab.value("[...document.querySelectorAll('svg')].map(one => one.getScreenCTM().a)")
+            assert min(scales) * 13 > 11, "px of a letter"
+
+    with running_browser(tmp_path / "chromium") as browser:
+        asyncio.run(asyncio.wait_for(look(browser), DEADLINE_SECONDS))
 
 
 @pytest.mark.parametrize(("low", "high", "ticks"), [(0, 10, [0, 2, 4, 6, 8, 10]), (0.3, 0.9, [0.4, 0.6, 0.8])])

@@ -1,6 +1,7 @@
 """Sinks: files that are whole whatever happens, and no window where there is no screen."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from engines.errors import EXIT_BAD_INPUT, BadInputError
-from realtime.sinks import CODECS, Recorder, ResultsFile, Window, display_problem, require_writable
+from realtime.sinks import CODECS, Recorder, ResultsFile, Window, display_problem, require_ending, require_writable
 from tests.realtime.fakes import result_of, valid_rows, virtual_screen, without_rights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,16 +117,17 @@ def test_a_full_disk_is_told_of_in_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "said"),
     [
-        pytest.param("folder.mp4", id="a folder"),
-        pytest.param("none/out.mp4", id="a folder that does not exist"),
-        pytest.param("file/out.mp4", id="a file instead of a folder"),
-        pytest.param("x" * 300 + ".mp4", id="a name too long"),
-        pytest.param("\udcff.mp4", id="a name that is not UTF-8"),
+        pytest.param("folder.mp4", "it is a folder; .* in it", id="a folder"),
+        pytest.param("a b/c/out.mp4", "its folder does not exist; .*; run mkdir -p '.*/a b/c'", id="no folder"),
+        pytest.param("file/out.mp4", "/file is no folder; .*; give another path", id="a file for a folder"),
+        pytest.param("file/a/out.mp4", "its folder does not exist; .*; give another path", id="a file above a folder"),
+        pytest.param("x" * 300 + ".mp4", "its name is too long; .*; give a shorter name", id="a name too long"),
+        pytest.param("\udcff.mp4", "its name is not UTF-8; .*; give another name", id="a name that is not UTF-8"),
     ],
 )
-def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_cannot_be_written_is_refused_with_what_is_wrong(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").touch()
     path = tmp_path / name
@@ -134,7 +136,7 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> 
         lambda: Recorder(path, (320, 180), 25.0),
         lambda: ResultsFile(path),
     ):
-        with pytest.raises(BadInputError, match="cannot be written") as caught:
+        with pytest.raises(BadInputError, match=f"cannot be written: .*{said}") as caught:
             refuse()
         error = caught.value
         assert str(error) == f"{error.seen}; {error.allowed}; {error.next_step}."
@@ -147,15 +149,44 @@ def test_a_folder_without_rights_is_refused(tmp_path: Path) -> None:
         require_writable(folder / "out.mp4", "--record")
 
 
+def test_an_empty_name_is_no_file() -> None:
+    with pytest.raises(BadInputError, match=r"--results \. cannot be written: it is a folder"):
+        require_writable(Path(), "--results")
+
+
+@pytest.mark.parametrize(("name", "said"), [("old", r"that file is read-only; .*chmod u\+w"), ("new", "its folder is")])
+def test_read_only_places_are_told_of_as_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, said: str
+) -> None:
+    """Root may write anywhere, and pytest's folder is closed to everybody else: the rights are made up."""
+    (tmp_path / "old").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    with pytest.raises(BadInputError, match=said):
+        require_writable(tmp_path / name, "--results")
+
+
 def test_an_output_may_not_be_another_file_of_the_run(tmp_path: Path) -> None:
-    clip, link = tmp_path / "clip.mp4", tmp_path / "link.mp4"
+    clip, link, hard = tmp_path / "clip.mp4", tmp_path / "link.mp4", tmp_path / "hard.mp4"
     clip.touch()
     link.symlink_to(clip)
-    for path in (clip, link, tmp_path / "x" / ".." / "clip.mp4"):
+    hard.hardlink_to(clip)
+    for path in (clip, link, hard, tmp_path / "x" / ".." / "clip.mp4"):
         (tmp_path / "x").mkdir(exist_ok=True)
         with pytest.raises(BadInputError, match="would overwrite"):
             require_writable(path, "--record", apart_from=["0", str(clip)])
     require_writable(tmp_path / "other.mp4", "--record", apart_from=["0", str(clip), "rtsp://host/x"])
+    with pytest.raises(BadInputError, match="would overwrite"):
+        require_writable(tmp_path / "new.mp4", "--record", apart_from=[tmp_path / "x" / ".." / "new.mp4"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.txt", "a.txt ends in .txt; .json is allowed; give --out .*/a.json"), ("a", "ends in nothing; .*a.json")],
+)
+def test_an_ending_that_is_not_allowed_is_told_with_one_that_is(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        require_ending(tmp_path / name, "--out", [".json"])
+    require_ending(tmp_path / "a.JSON", "--out", [".json"])
 
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 displays are asked for on Linux")

@@ -1,6 +1,7 @@
 """Targets from the command line: looked at, made from photo, video or keypoints, changed; nothing lost on the way."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from realtime import targets
 from realtime.frames import Picture
 from realtime.gallery import COLUMNS, ROWS, braille, figure, find_targets
 from realtime.pose import read_target
+from tests.faults.disks import files_of_at_most
 from tests.fixtures import the_sentence
 from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_target, target_json, written_clip
 
@@ -178,13 +180,21 @@ def test_a_target_is_made_from_other_programs_keypoints_without_engines(
     assert read_target(tmp_path / "copy.json").hold_seconds == 9
 
 
+def two_pictures() -> dict[str, object]:
+    """COCO keypoints of two persons, each in a picture of its own."""
+    keypoints = [value for index in range(17) for value in (10 + 5 * index, 20 + 3 * index, 2)]
+    return {"annotations": [{"image_id": image, "keypoints": keypoints} for image in (1, 2)]}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
         ("tree_pose.avi", [], "one of its frames has to be chosen"),
         ("tree_pose.avi", ["--frame", "11"], "has 10 frames and ends at 0.36 s"),
         ("tree_pose.avi", ["--at", "5"], "has 10 frames and ends at 0.36 s"),
-        ("tree_pose.avi", ["--frame", "1", "--person", "3"], "--target-person is 3"),
+        ("tree_pose.avi", ["--frame", "1", "--person", "3"], "--person is 3; "),
+        ("pose.json", ["--person", "2"], "--person is 2; "),
+        ("pictures.json", [], "choose one with --person 1 to 2"),
         ("pose.json", ["--at", "1"], "--at or --frame came with"),
         ("nothing.mp4", ["--at", "1"], "nothing.mp4 is no file"),
         ("0", ["--at", "1"], "0 is no file"),
@@ -196,12 +206,39 @@ def test_what_no_target_can_be_made_from_is_refused(
     tmp_path: Path, refused: Command, name: str, arguments: list[str], said: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("no video")
+    (tmp_path / "pictures.json").write_text(json.dumps(two_pictures()))
     assert said in refused("make", tmp_path / name, "--out", tmp_path / "out.json", *arguments)
     assert not (tmp_path / "out.json").exists()
 
 
 def test_a_source_is_not_overwritten(target: Path, refused: Command) -> None:
     assert "would overwrite" in refused("make", target, "--out", target)
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "new.html", "new"])
+@pytest.mark.parametrize("command", ["make", "edit"])
+def test_a_target_is_only_written_into_a_file_that_is_read_as_one(
+    target: Path, tmp_path: Path, refused: Command, command: str, name: str
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    said = refused(command, target, "--out", tmp_path / name, "--name", "Tree")
+    assert f"--out {tmp_path / name} ends in" in said and ".json is allowed" in said
+    assert (tmp_path / "photo.jpg").read_bytes() == b"a photo" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_target_that_is_protected_is_not_changed(
+    monkeypatch: pytest.MonkeyPatch, target: Path, refused: Command
+) -> None:
+    before = target.read_bytes()
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    assert f"edit {target} cannot be written: that file is read-only" in refused("edit", target, "--name", "Tree")
+    assert target.read_bytes() == before
+
+
+def test_a_changed_target_keeps_its_mode(target: Path, done: Command) -> None:
+    target.chmod(0o640)
+    done("edit", target, "--name", "Tree")
+    assert target.stat().st_mode & 0o777 == 0o640
 
 
 class References(HTMLParser):
@@ -233,6 +270,24 @@ def test_the_gallery_lists_targets_with_a_figure_each_and_says_what_is_none(
     assert "&lt;b&gt;Tree &amp; more&lt;/b&gt;" in page and "<b>Tree" not in page
 
 
+@pytest.mark.parametrize("name", ["pose.json", "broken.json"])
+def test_the_gallery_replaces_none_of_the_files_that_it_lists(
+    tmp_path: Path, target: Path, refused: Command, name: str
+) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    before = (tmp_path / name).read_bytes()
+    assert "would overwrite" in refused("gallery", target.parent, "--out", tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_old_gallery(tmp_path: Path, target: Path, refused: Command) -> None:
+    page = tmp_path / "gallery.html"
+    page.write_text("old")
+    with files_of_at_most(500):
+        assert "gallery.html could not be written" in refused("gallery", target, "--out", page)
+    assert page.read_text() == "old"
+
+
 def test_joints_that_do_not_count_are_pale_on_the_page_and_left_out_in_the_terminal(tmp_path: Path) -> None:
     whole, seated = standing_target(), standing_target(ignore=("right_knee", "right_ankle"))
     assert figure(seated).count('class="out"') == 2 and figure(whole).count('class="out"') == 0
@@ -247,6 +302,14 @@ def test_a_target_of_few_joints_has_a_figure(tmp_path: Path) -> None:
     (tmp_path / "nod.json").write_text(json.dumps(document))
     (entry,) = find_targets([tmp_path])
     assert entry.target is not None and braille(entry.target).strip("⠀\n")
+
+
+def test_a_gallery_has_no_option_that_chooses_a_person_and_names_the_command_that_has(
+    tmp_path: Path, refused: Command
+) -> None:
+    (tmp_path / "pictures.json").write_text(json.dumps(two_pictures()))
+    said = refused("gallery", tmp_path / "pictures.json")
+    assert "choose one with python -m realtime.targets make --person 1 to 2." in said
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", "broken.json"])
