@@ -86,6 +86,7 @@ class Station:
         self._capture, self._captures_only = capture, capture is not None
         self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
+        self._phase_seen, self._phase_since = "", 0.0
         self._done_at: float | None = None
         self._latency = self._help = False
         self._notice = ""
@@ -154,7 +155,9 @@ class Station:
         )
 
     def _keep_trend(self, result: FrameResult, current: bool) -> None:
-        """The scores of the last seconds."""
+        """The scores of the last seconds, and since when the phase is what it is."""
+        if self._state is not None and self._state.progress.phase != self._phase_seen:
+            self._phase_seen, self._phase_since = self._state.progress.phase, result.seconds
         if current and result.score is not None:
             self._trend.append((result.seconds, result.score))
         while self._trend and result.seconds - self._trend[0][0] > TREND_SECONDS:
@@ -225,8 +228,12 @@ class Station:
         return self._state is not None and self._state.progress.phase in phases
 
     def _shown_score(self, result: FrameResult) -> float | None:
-        """The mean of the last moment: a number that changes thirty times a second cannot be read."""
-        recent = [score for seconds, score in self._trend if result.seconds - seconds <= STEADY_SCORE_SECONDS]
+        """The mean of the last moment: a number that changes thirty times a second cannot be read.
+
+        It begins anew with each phase, which follows every score: so a hold never shows the scores from before it.
+        """
+        since = max(self._phase_since, result.seconds - STEADY_SCORE_SECONDS)
+        recent = [score for seconds, score in self._trend if seconds >= since]
         return sum(recent) / len(recent) if recent and result.status == SCORED else None
 
     def _words(self) -> tuple[str, str]:

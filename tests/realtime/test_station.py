@@ -133,6 +133,19 @@ def test_the_number_on_screen_is_steady_and_goes_when_there_is_no_score() -> Non
     assert scene.view().score is None
 
 
+def test_the_number_on_screen_never_contradicts_the_phase() -> None:
+    scene = Scene(two_poses())
+    for score, phase, shown in (
+        (20.0, "ready", 20.0),
+        (84.0, "hold", 84.0),
+        (88.0, "hold", 86.0),
+        (77.0, "hold", 83.0),
+        (60.0, "ready", 60.0),
+    ):
+        result = scene.frame(score=score, target="A")
+        assert (result.phase, scene.view().score) == (phase, pytest.approx(shown))
+
+
 def test_with_nobody_in_view_it_is_shown_and_said() -> None:
     scene = Scene(two_poses())
     scene.frames(8, status=NO_PERSON, reason="nobody", score=None, distance=None, joints=None, box=None, keypoints=None)
