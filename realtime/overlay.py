@@ -91,7 +91,8 @@ def draw_overlay(
     Args:
         image: uint8 [H, W, 3] BGR; not changed.
         result: of that frame.
-        target_joints: float32 [15, 3] to show in the ring, as matched; None for no target.
+        target_joints: float32 [15, 3] to show in the ring, as matched; None for no target, and so for no score or
+            deviation from it either.
         view: what else to show.
         visible_confidence: the least confidence of a joint that is drawn.
     """
@@ -108,11 +109,12 @@ def draw_overlay(
         if person.id != result.person:
             draw_skeleton(canvas, placed(person.joints), {}, 0.6 * scale, visible_confidence)
     if result.joints is not None:
-        draw_skeleton(canvas, placed(result.joints), result.deviation_degrees, scale, visible_confidence)
+        deviation = {} if target_joints is None else result.deviation_degrees
+        draw_skeleton(canvas, placed(result.joints), deviation, scale, visible_confidence)
     if len(result.people) > 1:
         for person in result.people:
             x = float(person.box[0] + person.box[2]) / 2
-            score = view.score if person.id == result.person else person.score
+            score = view.score if person.id == result.person or target_joints is None else person.score
             at = (round(width - 1 - x if view.mirror else x), round(float(person.box[1])))
             draw_tag(canvas, at, score, view.pass_score, person.id == result.person, scale)
     for bid in view.bids:

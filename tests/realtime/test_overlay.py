@@ -67,6 +67,18 @@ def test_without_a_target_nothing_is_drawn_in_its_corner() -> None:
     assert (draw_overlay(image, NOBODY, standing_joints(), text, 0.3)[corner] != 128).any()
 
 
+def test_without_a_target_no_bone_and_no_score_is_coloured_by_one() -> None:
+    image = np.zeros((720, 1280, 3), np.uint8)
+    people = tuple(
+        PersonResult(row, np.array([left, 200, left + 200, 700, 1], np.float32), standing(), joints, score)
+        for row, left, score in ((0, 400, 90.0), (1, 800, 60.0))
+        for joints in [standing_joints((left, 200, left + 200, 700))]
+    )
+    both = result_of(0, joints=people[0].joints, deviation_degrees={"left_wrist": -50.0}, person=0, people=people)
+    assert {GOOD, FAIR, POOR} <= colours(draw_overlay(image, both, standing_joints(), View("Tree", score=90.0), 0.3))
+    assert not {GOOD, FAIR, POOR} & colours(draw_overlay(image, both, None, View("New target"), 0.3))
+
+
 @pytest.mark.parametrize(
     ("degrees", "colour"),
     [

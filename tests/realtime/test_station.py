@@ -232,3 +232,21 @@ def test_a_key_captures_a_target_beside_a_running_session(tmp_path: Path) -> Non
     assert scene.station.captured == [tmp_path / "captured_2.json"] and not scene.station.finished
     assert (tmp_path / "captured_1.json").read_text() == "mine"
     assert free_name(tmp_path).name == "captured_3.json"
+
+
+def test_while_a_target_is_captured_nothing_is_told_of_the_old_one(tmp_path: Path) -> None:
+    scene = Scene(two_poses(100), folder=tmp_path)
+    live = standing_joints()
+    live[13, :2] = live[11, :2] + (60, 0)
+    off = {"score": 40.0, "joints": live, "deviation_degrees": {"left_wrist": -80.0, "left_elbow": -60.0}}
+    scene.frames(3, **off)
+    assert scene.view().moves and scene.view().score == pytest.approx(40.0)
+    scene.station.press(ord("c"))
+    for seen in ({"score": 90.0}, off):
+        scene.frames(3, **seen)
+        joints, view = scene.station.view(scene.last, "")
+        assert view.countdown and joints is None
+        bare = (view.ghost, view.moves, view.cue, view.score, view.trend, view.hold, view.praise, view.title)
+        assert bare == (None, (), "", None, (), None, False, "New target")
+    scene.frames(90, **off)
+    assert scene.station.captured and scene.view().title == "A" and scene.view().moves
