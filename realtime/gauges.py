@@ -15,12 +15,13 @@ from realtime.brush import (
     UNSEEN,
     WHITE,
     Colour,
+    cut,
+    drawable,
     fitting_size,
     put_centred,
     put_text,
     ring,
     shade,
-    shortened,
     text_width,
     wrapped,
 )
@@ -29,6 +30,10 @@ from realtime.frames import Picture
 TREND_SECONDS = 6.0
 FAIR_SCORE = 50
 COLUMN = 320
+NAME_SIZE, LEAST_NAME_SIZE = 28, 24
+BANNER_SIZE, LEAST_BANNER_SIZE = 60, 36
+"""Letters of the 720-row design, px: a longer line has smaller ones, down to the least; the rest is cut with "…"."""
+
 LINE = cv2.LINE_AA
 
 
@@ -61,8 +66,9 @@ def draw_score(
     margin, width, height = px(16, scale), px(270, scale), px(252, scale)
     shade(canvas, margin, margin, width, height, px(18, scale))
     left, room = margin + px(20, scale), width - px(40, scale)
-    name = shortened(title, 40)
-    put_text(canvas, name, (left, px(52, scale)), fitting_size(name, px(28, scale), room), WHITE)
+    name = drawable(title)
+    size = max(px(LEAST_NAME_SIZE, scale), fitting_size(name, px(NAME_SIZE, scale), room))
+    put_text(canvas, cut(name, size, room), (left, px(52, scale)), size, WHITE)
     figure = "--" if score is None else f"{score:.0f}"
     size = fitting_size(figure, px(128, scale), room)
     put_text(canvas, figure, (left, px(178, scale)), size, score_colour(score, pass_score))
@@ -123,7 +129,9 @@ def draw_banner(canvas: Picture, lines: tuple[str, ...], colour: Colour, scale: 
     if not lines:
         return
     room = canvas.shape[1] - px(120, scale)
-    size = min(fitting_size(line, px(60, scale), room) for line in lines)
+    fitting = min(fitting_size(line, px(BANNER_SIZE, scale), room) for line in lines)
+    size = max(px(LEAST_BANNER_SIZE, scale), fitting)
+    lines = tuple(cut(line, size, room) for line in lines)
     step = round(1.2 * size)
     width = max(text_width(line, max(1, size)) for line in lines) + px(84, scale)
     height = step * len(lines) + px(26, scale)
@@ -227,5 +235,6 @@ def draw_latency(canvas: Picture, text: str, scale: float) -> None:
 
 
 def hint_lines(hint: str) -> tuple[str, ...]:
-    """A hint in at most three lines that are short enough for large letters."""
-    return tuple(line for line in wrapped(hint, 34)[:3] if line)
+    """A hint in at most three lines that are short enough for large letters; "…" where there is more."""
+    lines = wrapped(drawable(hint), 34)
+    return (*lines[:2], f"{lines[2]}…") if len(lines) > 3 else tuple(line for line in lines if line)

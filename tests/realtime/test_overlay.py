@@ -1,14 +1,16 @@
 """The overlay: what it says, in which colour, and that it draws on every size without touching the frame."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from realtime import brush, gauges
 from realtime.advice import Move
-from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, shade, shortened, wrapped
+from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, cut, drawable, shade, text_width, wrapped
 from realtime.frames import Picture
-from realtime.gauges import HoldView
+from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines
 from realtime.overlay import View, deviation_colour, draw_overlay, draw_skeleton, draw_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
 from tests.realtime.fakes import result_of, standing, standing_joints
@@ -57,6 +59,35 @@ def test_every_result_is_drawn_at_every_size_on_a_copy(result: FrameResult, size
         assert drawn.shape == image.shape and drawn.dtype == np.uint8
         assert (image == 128).all()
         assert (drawn != 128).any()
+
+
+@dataclass(frozen=True)
+class Words:
+    """A line of text that was drawn, and the px that have ink in them."""
+
+    text: str
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def words_drawn(monkeypatch: pytest.MonkeyPatch) -> list[Words]:
+    """Every line of text that is drawn from now on."""
+    said: list[Words] = []
+
+    def put_text(canvas: Picture, text: str, *place_and_look: Any) -> None:
+        ink = np.zeros_like(canvas)
+        for picture in (canvas, ink):
+            original(picture, text, *place_and_look)
+        rows, columns = ink.any((1, 2)).nonzero()[0], ink.any((0, 2)).nonzero()[0]
+        assert len(rows), f"{text!r} is left out"
+        said.append(Words(text, columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+
+    original = brush.put_text
+    for module in (brush, gauges):
+        monkeypatch.setattr(module, "put_text", put_text)
+    return said
 
 
 def test_without_a_target_nothing_is_drawn_in_its_corner() -> None:
@@ -137,14 +168,47 @@ def test_a_target_is_drawn_the_same_wherever_it_stood_in_its_picture() -> None:
         ("Warrior II", "Warrior II"),
         ("Árvore", "Árvore"),
         ("木のポーズ", "木のポーズ"),
-        ("\udcff", "?"),
-        ("a" * 24, "a" * 24),
-        ("a" * 25, "a" * 21 + "..."),
+        ("Ready?", "Ready?"),
+        ("\udcff", ""),
+        ("Tree 🌳", "Tree"),
+        ("🌳 Tree 👨\u200d👩 of life", "Tree of life"),
         ("", ""),
     ],
 )
 def test_a_name_is_shown_in_letters_that_the_font_has(text: str, shown: str) -> None:
-    assert shortened(text, 24) == shown
+    assert drawable(text) == shown
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (320, 240), (720, 1280)], ids=str)
+def test_a_long_name_is_cut_before_it_is_too_small_to_read(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = words_drawn(monkeypatch)
+    draw_overlay(np.zeros((size[1], size[0], 3), np.uint8), NOBODY, None, View("Warrior two " * 10), 0.3)
+    scale = min(size[1] / 720, size[0] / 960)
+    name = said[0]
+    assert name.text.startswith("Warrior two") and name.text.endswith("…")
+    assert name.bottom - name.top >= 0.6 * LEAST_NAME_SIZE * scale, "capitals are about 0.7 of the size"
+    assert name.right <= (16 + 270) * scale
+
+
+def test_a_line_that_fits_is_not_cut() -> None:
+    room = text_width("Warrior", 24)
+    assert (cut("Warrior", 24, room), cut("Warrior", 24, room - 1), cut("W", 24, 1)) == ("Warrior", "Warri…", "…")
+
+
+@pytest.mark.parametrize(
+    ("hint", "lines"),
+    [
+        ("", ()),
+        ("Step into view", ("Step into view",)),
+        ("Well held, then 🌳", ("Well held, then",)),
+        ("a" * 30 + " bb" * 20, ("a" * 30 + " bb", " ".join(["bb"] * 11), " ".join(["bb"] * 8))),
+        ("a" * 30 + " bb" * 24, ("a" * 30 + " bb", " ".join(["bb"] * 11), " ".join(["bb"] * 11) + "…")),
+    ],
+)
+def test_a_hint_has_three_lines_and_says_where_there_is_more(hint: str, lines: tuple[str, ...]) -> None:
+    assert hint_lines(hint) == lines
 
 
 @pytest.mark.parametrize(
