@@ -11,6 +11,7 @@ from realtime.advice import FAIR_DEGREES, POOR_DEGREES, Move
 from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, WHITE, Colour, arrow
 from realtime.frames import Picture
 from realtime.gauges import (
+    LATENCY_HEIGHT,
     HoldView,
     draw_banner,
     draw_bid,
@@ -61,7 +62,7 @@ class View:
         hold: the hold ring; None where nothing is to be held.
         mirror: show the picture as a mirror does; text is not mirrored, and left stays the person's left.
         countdown: a number shown across the picture; empty for none.
-        help: keys and meanings; empty when not asked for.
+        help: keys and meanings, shown in place of other words; empty when not asked for.
         bids: hands that ask for another person to be scored.
     """
 
@@ -128,17 +129,24 @@ def draw_overlay(
             draw_target(canvas, placed(target_joints), scale, visible_confidence)
         else:
             draw_inside_ring(canvas, view.hold.inside, scale)
+    if view.help:
+        draw_help(canvas, view.help, scale)
+    else:
+        draw_words(canvas, view, scale)
+    if view.latency:
+        draw_latency(canvas, view.latency, scale)
+    return canvas
+
+
+def draw_words(canvas: Picture, view: View, scale: float) -> None:
+    """What to do, or why there is no score, or how soon a pose is captured; there is room for it or for the help."""
     words = (view.cue,) if view.cue else tuple(move.words.capitalize() for move in view.moves)
     colours = (GOOD,) if view.cue else tuple(deviation_colour(move.degrees) for move in view.moves)
     draw_column(canvas, words, colours, view.words_right, scale)
-    draw_banner(canvas, hint_lines(view.hint), GOOD if view.praise else FAIR, scale)
+    below = px(LATENCY_HEIGHT, scale) if view.latency else 0
+    draw_banner(canvas, hint_lines(view.hint), GOOD if view.praise else FAIR, scale, below)
     if view.countdown:
         draw_countdown(canvas, view.countdown, scale)
-    if view.latency:
-        draw_latency(canvas, view.latency, scale)
-    if view.help:
-        draw_help(canvas, view.help, scale)
-    return canvas
 
 
 def mirrored_px(joints: Floats, width: int) -> Floats:

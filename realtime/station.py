@@ -272,6 +272,7 @@ class Station:
         elif letter in ("o", "\t"):
             self._choose(None)
         elif letter == "c" and self._capture is None:
+            self._help = False  # it would stand where the countdown does
             self._capture = Capture(free_name(self._folder), self._frame_size, self._visible, self._ignore)
         elif self._state is not None and letter in (" ", "p", "n", "r") and letter:
             self._steer(self._state, letter)

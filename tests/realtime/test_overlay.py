@@ -1,6 +1,7 @@
 """The overlay: what it says, in which colour, and that it draws on every size without touching the frame."""
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from realtime.frames import Picture
 from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines
 from realtime.overlay import View, deviation_colour, draw_overlay, draw_skeleton, draw_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
+from realtime.station import KEYS
 from tests.realtime.fakes import result_of, standing, standing_joints
 
 NONE = {"score": None, "distance": None}
@@ -190,6 +192,35 @@ def test_a_long_name_is_cut_before_it_is_too_small_to_read(
     assert name.text.startswith("Warrior two") and name.text.endswith("…")
     assert name.bottom - name.top >= 0.6 * LEAST_NAME_SIZE * scale, "capitals are about 0.7 of the size"
     assert name.right <= (16 + 270) * scale
+
+
+TURN = tuple(Move("", words, (0, 0), (0, 0), 40.0) for words in ("raise left arm", "bend right knee", "turn around"))
+SAID = {
+    "what to move": View("Tree", moves=TURN),
+    "a hint of one line": View("Tree", hint="Step into view"),
+    "a hint of two lines": View("Tree", hint="Step back: your whole body must be in view"),
+    "a hint of three lines": View("Tree", hint=f"Well held. Rest 3 s, then {'Warrior two ' * 10}"),
+    "a countdown": View("New target", countdown="5"),
+}
+
+
+@pytest.mark.parametrize("keys", [(), KEYS], ids=["alone", "with help"])
+@pytest.mark.parametrize("said", SAID)
+@pytest.mark.parametrize("size", [(1280, 720), (640, 480), (320, 240), (720, 1280)], ids=str)
+def test_no_word_stands_on_another(
+    size: tuple[int, int], said: str, keys: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = words_drawn(monkeypatch)
+    latency = "age p50 41 ms  p95 68 ms  dropped 12345"
+    hold = HoldView(0.3, "3", ("Pose 1 of 2", "Round 1 of 2"))
+    view = replace(SAID[said], score=100.0, latency=latency, hold=hold, help=keys)
+    draw_overlay(np.zeros((size[1], size[0], 3), np.uint8), NOBODY, standing_joints(), view, 0.3)
+    assert {latency, *(key for key, _ in keys)} <= {words.text for words in found}
+    for one, other in combinations(found, 2):
+        beside = one.right <= other.left or other.right <= one.left
+        apart = beside or one.bottom <= other.top or other.bottom <= one.top
+        assert apart or one.text == other.text, f"{one.text!r} stands on {other.text!r}"
+    assert all(words.bottom <= size[1] and words.right <= size[0] for words in found)
 
 
 def test_a_line_that_fits_is_not_cut() -> None:

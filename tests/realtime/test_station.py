@@ -241,7 +241,9 @@ def test_while_a_target_is_captured_nothing_is_told_of_the_old_one(tmp_path: Pat
     off = {"score": 40.0, "joints": live, "deviation_degrees": {"left_wrist": -80.0, "left_elbow": -60.0}}
     scene.frames(3, **off)
     assert scene.view().moves and scene.view().score == pytest.approx(40.0)
-    scene.station.press(ord("c"))
+    for key in "hc":
+        scene.station.press(ord(key))
+    assert not scene.view().help, "it would hide the countdown"
     for seen in ({"score": 90.0}, off):
         scene.frames(3, **seen)
         joints, view = scene.station.view(scene.last, "")
