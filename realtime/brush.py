@@ -31,10 +31,21 @@ def face() -> cv2.FontFace:
     return cv2.FontFace("sans")
 
 
-def shortened(text: str, length: int) -> str:
-    """At most `length` letters; what cannot be drawn becomes a question mark."""
-    plain = text.encode("utf-8", "replace").decode()
-    return plain if len(plain) <= length else plain[: length - 3] + "..."
+@lru_cache(maxsize=64)
+def drawable(text: str) -> str:
+    """The text without what the font has not, such as emoji, and with single spaces."""
+    return " ".join("".join(letter for letter in text if letter.isspace() or has_letter(letter)).split())
+
+
+@lru_cache(maxsize=1024)
+def has_letter(letter: str) -> bool:
+    """Whether the font has a letter: OpenCV draws a question mark for those it has not, and says nothing."""
+    if not letter.isprintable():
+        return False
+    drawn = np.zeros((2, 48, 64, 3), np.uint8)
+    for canvas, text in zip(drawn, (letter, "?"), strict=True):
+        cv2.putText(canvas, text, (8, 36), WHITE, face(), 24, BOLD)
+    return letter == "?" or not np.array_equal(*drawn)
 
 
 def wrapped(text: str, length: int) -> list[str]:
@@ -57,7 +68,19 @@ def text_width(text: str, size: int, weight: int = BOLD) -> int:
 def fitting_size(text: str, size: int, room: int, weight: int = BOLD) -> int:
     """The text size, made smaller where the line would be wider than `room` px."""
     width = text_width(text, max(1, size), weight)
-    return max(1, size if width <= room else int(size * room / width))
+    if width <= room:
+        return max(1, size)
+    smaller = max(1, int(size * room / width))
+    return smaller if text_width(text, smaller, weight) <= room else max(1, smaller - 1)
+
+
+@lru_cache(maxsize=64)
+def cut(text: str, size: int, room: int, weight: int = BOLD) -> str:
+    """A line of text of `size` px that is at most `room` px wide; where that is not all of it, "…" says so."""
+    if text_width(text, max(1, size), weight) <= room:
+        return text
+    shorter = (text[:count].rstrip() + "…" for count in range(len(text) - 1, 0, -1))
+    return next((line for line in shorter if text_width(line, max(1, size), weight) <= room), "…")
 
 
 def put_text(canvas: Picture, text: str, at: Point, size: int, colour: Colour, weight: int = BOLD) -> None:

@@ -15,12 +15,13 @@ from realtime.brush import (
     UNSEEN,
     WHITE,
     Colour,
+    cut,
+    drawable,
     fitting_size,
     put_centred,
     put_text,
     ring,
     shade,
-    shortened,
     text_width,
     wrapped,
 )
@@ -29,6 +30,14 @@ from realtime.frames import Picture
 TREND_SECONDS = 6.0
 FAIR_SCORE = 50
 COLUMN = 320
+NAME_SIZE, LEAST_NAME_SIZE = 28, 24
+BANNER_SIZE, LEAST_BANNER_SIZE = 60, 36
+"""Letters of the 720-row design, px: a longer line has smaller ones, down to the least; the rest is cut with "…"."""
+
+HELP_TOP, HELP_STEP = 296, 40
+"""Below score and ring at every shape of picture, and so close that nine keys end above the latency line."""
+
+LATENCY_HEIGHT = 34
 LINE = cv2.LINE_AA
 
 
@@ -61,8 +70,9 @@ def draw_score(
     margin, width, height = px(16, scale), px(270, scale), px(252, scale)
     shade(canvas, margin, margin, width, height, px(18, scale))
     left, room = margin + px(20, scale), width - px(40, scale)
-    name = shortened(title, 40)
-    put_text(canvas, name, (left, px(52, scale)), fitting_size(name, px(28, scale), room), WHITE)
+    name = drawable(title)
+    size = max(px(LEAST_NAME_SIZE, scale), fitting_size(name, px(NAME_SIZE, scale), room))
+    put_text(canvas, cut(name, size, room), (left, px(52, scale)), size, WHITE)
     figure = "--" if score is None else f"{score:.0f}"
     size = fitting_size(figure, px(128, scale), room)
     put_text(canvas, figure, (left, px(178, scale)), size, score_colour(score, pass_score))
@@ -118,16 +128,18 @@ def draw_inside_ring(canvas: Picture, inside: str, scale: float) -> None:
     put_centred(canvas, inside, (centre[0], centre[1] + round(0.36 * size)), size, WHITE)
 
 
-def draw_banner(canvas: Picture, lines: tuple[str, ...], colour: Colour, scale: float) -> None:
-    """Words that matter more than the body they cover, large, at the lower middle."""
+def draw_banner(canvas: Picture, lines: tuple[str, ...], colour: Colour, scale: float, below: int = 0) -> None:
+    """Words that matter more than the body they cover, large, at the lower middle, `below` px higher than usual."""
     if not lines:
         return
     room = canvas.shape[1] - px(120, scale)
-    size = min(fitting_size(line, px(60, scale), room) for line in lines)
+    fitting = min(fitting_size(line, px(BANNER_SIZE, scale), room) for line in lines)
+    size = max(px(LEAST_BANNER_SIZE, scale), fitting)
+    lines = tuple(cut(line, size, room) for line in lines)
     step = round(1.2 * size)
     width = max(text_width(line, max(1, size)) for line in lines) + px(84, scale)
     height = step * len(lines) + px(26, scale)
-    left, top = (canvas.shape[1] - width) // 2, canvas.shape[0] - px(16, scale) - height
+    left, top = (canvas.shape[1] - width) // 2, canvas.shape[0] - px(16, scale) - below - height
     shade(canvas, left, top, width, height, px(18, scale))
     for index, line in enumerate(lines):
         baseline = top + px(8, scale) + step * (index + 1)
@@ -205,14 +217,14 @@ def draw_bid(canvas: Picture, at: tuple[int, int], share: float, scale: float) -
 
 
 def draw_help(canvas: Picture, lines: tuple[tuple[str, str], ...], scale: float) -> None:
-    """The keys and what they do, in the middle of the picture."""
-    step, width = px(44, scale), px(620, scale)
-    height = step * len(lines) + px(36, scale)
-    left, top = (canvas.shape[1] - width) // 2, (canvas.shape[0] - height) // 2
+    """The keys and what they do, in the middle of the picture, but below score and ring."""
+    step, width = px(HELP_STEP, scale), px(620, scale)
+    height = step * len(lines) + px(28, scale)
+    left, top = (canvas.shape[1] - width) // 2, max(px(HELP_TOP, scale), (canvas.shape[0] - height) // 2)
     for _ in range(2):  # twice as dark: it has to be read over everything else
         shade(canvas, left, top, width, height, px(18, scale))
     for index, (key, meaning) in enumerate(lines):
-        y = top + px(50, scale) + step * index
+        y = top + px(42, scale) + step * index
         put_text(canvas, key, (left + px(28, scale), y), px(30, scale), FAIR, BOLD)
         put_text(canvas, meaning, (left + px(150, scale), y), px(30, scale), WHITE, LIGHT)
 
@@ -221,11 +233,12 @@ def draw_latency(canvas: Picture, text: str, scale: float) -> None:
     """The latency line, small, at the lower left."""
     size = px(20, scale)
     width = text_width(text, max(1, size), LIGHT) + px(20, scale)
-    top = canvas.shape[0] - px(34, scale)
-    shade(canvas, 0, top, width, px(34, scale))
+    height = px(LATENCY_HEIGHT, scale)
+    shade(canvas, 0, canvas.shape[0] - height, width, height)
     put_text(canvas, text, (px(10, scale), canvas.shape[0] - px(10, scale)), size, WHITE, LIGHT)
 
 
 def hint_lines(hint: str) -> tuple[str, ...]:
-    """A hint in at most three lines that are short enough for large letters."""
-    return tuple(line for line in wrapped(hint, 34)[:3] if line)
+    """A hint in at most three lines that are short enough for large letters; "…" where there is more."""
+    lines = wrapped(drawable(hint), 34)
+    return (*lines[:2], f"{lines[2]}…") if len(lines) > 3 else tuple(line for line in lines if line)

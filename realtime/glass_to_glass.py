@@ -46,6 +46,7 @@ from realtime.station import Station
 from realtime.statistics import Distribution
 from realtime.time_code import NUMBERS, draw_code, read_code
 from realtime.watchdog import Watchdog
+from realtime.whole_files import write_whole
 
 SCREEN = (1280, 720)
 VIEW_WIDTH = 400
@@ -304,7 +305,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "read": measurement.delay.count,
             "unread": measurement.unread,
         }
-        arguments.out.write_text(json.dumps(figures) + "\n", encoding="utf-8")
+        write_whole(arguments.out, json.dumps(figures) + "\n")
     return 0
 
 

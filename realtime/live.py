@@ -18,7 +18,7 @@ from realtime.capture import Capture
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
-from realtime.live_options import asks_of_camera, camera_wish
+from realtime.live_options import asks_of_camera, camera_wish, parser
 from realtime.opening import (
     BUILT,
     QUICKSTART,
@@ -30,19 +30,35 @@ from realtime.opening import (
     opened_executor,
 )
 from realtime.pipeline import Pipeline
-from realtime.pose import parse_ignore
+from realtime.pose import TARGET_SUFFIX, parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
 from realtime.session import Statistics, run_session
-from realtime.sinks import codec_of, display_problem, require_writable
+from realtime.sinks import codec_of, display_problem, require_ending, require_writable
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
 from realtime.status import StatusLine, summary_table
 from realtime.web.address import Address
 from realtime.web.hub import Hub
+
+UNUSED = {
+    "routine": ("target_person",),
+    "replay": (
+        "target_person",
+        "ignore",
+        "encoder",
+        "people",
+        "smoothing",
+        "detect_every",
+        "source",
+        "backend",
+        "int8",
+    ),
+}
+"""Options that a task makes no use of: a replay takes all that from its recording."""
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -52,6 +68,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         return
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
     check_outputs(arguments)
+    report_unused(arguments, console)
     if arguments.replay:
         run_replay(arguments, console)
         return
@@ -194,6 +211,8 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     for option, path in written:
         require_writable(path, option, apart_from=taken)
         taken.append(path)
+    if arguments.capture_target:
+        require_ending(arguments.capture_target, "--capture-target", [TARGET_SUFFIX])
     check_benchmark(arguments)
     for option in ("--record", "--record-skeleton"):
         if (video := outputs[option]) is not None:
@@ -202,6 +221,15 @@ def check_outputs(arguments: argparse.Namespace) -> None:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
         )
+
+
+def report_unused(arguments: argparse.Namespace, console: Console) -> None:
+    """Says which options do nothing with the task that is given."""
+    for task, unused in UNUSED.items():
+        given = [name for name in unused if getattr(arguments, name) != parser().get_default(name)]
+        if getattr(arguments, task) and given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            console.print(f"With --{task} these options do nothing: {names}.", soft_wrap=True)
 
 
 def inputs_of(arguments: argparse.Namespace) -> list[str | Path]:

@@ -11,6 +11,7 @@ from realtime.advice import FAIR_DEGREES, POOR_DEGREES, Move
 from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, WHITE, Colour, arrow
 from realtime.frames import Picture
 from realtime.gauges import (
+    LATENCY_HEIGHT,
     HoldView,
     draw_banner,
     draw_bid,
@@ -61,7 +62,7 @@ class View:
         hold: the hold ring; None where nothing is to be held.
         mirror: show the picture as a mirror does; text is not mirrored, and left stays the person's left.
         countdown: a number shown across the picture; empty for none.
-        help: keys and meanings; empty when not asked for.
+        help: keys and meanings, shown in place of other words; empty when not asked for.
         bids: hands that ask for another person to be scored.
     """
 
@@ -91,7 +92,8 @@ def draw_overlay(
     Args:
         image: uint8 [H, W, 3] BGR; not changed.
         result: of that frame.
-        target_joints: float32 [15, 3] to show in the ring, as matched; None for no target.
+        target_joints: float32 [15, 3] to show in the ring, as matched; None for no target, and so for no score or
+            deviation from it either.
         view: what else to show.
         visible_confidence: the least confidence of a joint that is drawn.
     """
@@ -108,11 +110,12 @@ def draw_overlay(
         if person.id != result.person:
             draw_skeleton(canvas, placed(person.joints), {}, 0.6 * scale, visible_confidence)
     if result.joints is not None:
-        draw_skeleton(canvas, placed(result.joints), result.deviation_degrees, scale, visible_confidence)
+        deviation = {} if target_joints is None else result.deviation_degrees
+        draw_skeleton(canvas, placed(result.joints), deviation, scale, visible_confidence)
     if len(result.people) > 1:
         for person in result.people:
             x = float(person.box[0] + person.box[2]) / 2
-            score = view.score if person.id == result.person else person.score
+            score = view.score if person.id == result.person or target_joints is None else person.score
             at = (round(width - 1 - x if view.mirror else x), round(float(person.box[1])))
             draw_tag(canvas, at, score, view.pass_score, person.id == result.person, scale)
     for bid in view.bids:
@@ -126,17 +129,24 @@ def draw_overlay(
             draw_target(canvas, placed(target_joints), scale, visible_confidence)
         else:
             draw_inside_ring(canvas, view.hold.inside, scale)
+    if view.help:
+        draw_help(canvas, view.help, scale)
+    else:
+        draw_words(canvas, view, scale)
+    if view.latency:
+        draw_latency(canvas, view.latency, scale)
+    return canvas
+
+
+def draw_words(canvas: Picture, view: View, scale: float) -> None:
+    """What to do, or why there is no score, or how soon a pose is captured; there is room for it or for the help."""
     words = (view.cue,) if view.cue else tuple(move.words.capitalize() for move in view.moves)
     colours = (GOOD,) if view.cue else tuple(deviation_colour(move.degrees) for move in view.moves)
     draw_column(canvas, words, colours, view.words_right, scale)
-    draw_banner(canvas, hint_lines(view.hint), GOOD if view.praise else FAIR, scale)
+    below = px(LATENCY_HEIGHT, scale) if view.latency else 0
+    draw_banner(canvas, hint_lines(view.hint), GOOD if view.praise else FAIR, scale, below)
     if view.countdown:
         draw_countdown(canvas, view.countdown, scale)
-    if view.latency:
-        draw_latency(canvas, view.latency, scale)
-    if view.help:
-        draw_help(canvas, view.help, scale)
-    return canvas
 
 
 def mirrored_px(joints: Floats, width: int) -> Floats:

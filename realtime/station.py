@@ -86,6 +86,7 @@ class Station:
         self._capture, self._captures_only = capture, capture is not None
         self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
+        self._phase_seen, self._phase_since = "", 0.0
         self._done_at: float | None = None
         self._latency = self._help = False
         self._notice = ""
@@ -155,7 +156,9 @@ class Station:
         )
 
     def _keep_trend(self, result: FrameResult, current: bool) -> None:
-        """The scores of the last seconds."""
+        """The scores of the last seconds, and since when the phase is what it is."""
+        if self._state is not None and self._state.progress.phase != self._phase_seen:
+            self._phase_seen, self._phase_since = self._state.progress.phase, result.seconds
         if current and result.score is not None:
             self._trend.append((result.seconds, result.score))
         while self._trend and result.seconds - self._trend[0][0] > TREND_SECONDS:
@@ -173,9 +176,10 @@ class Station:
     def view(self, result: FrameResult, latency: str) -> tuple[Floats | None, View]:
         """The target's joints float32 [15, 3] for the ring, and all else that is drawn over the frame."""
         joints = ghost = None
-        title, pass_score = "", 80.0
-        if self._state is not None:
-            target = self._state.step.target
+        title, pass_score = "New target", 80.0
+        state = self._shown_state
+        if state is not None:
+            target = state.step.target
             title, pass_score = target.name, target.pass_score
             joints = target_as_matched(target, result.mirrored)
             ghost = self._ghost(result, joints, target)
@@ -183,23 +187,28 @@ class Station:
         hint, countdown = self._words()
         self._words_right = self._column_right(result)
         return joints, View(
-            title=title or "New target",
+            title=title,
             latency=latency if self._latency else "",
-            score=self._shown_score(result),
-            trend=tuple(self._trend),
+            score=self._shown_score(result) if state else None,
+            trend=tuple(self._trend) if state else (),
             pass_score=pass_score,
             ghost=ghost if not self._phase(DONE) else None,
             moves=() if hint else shown,
             hint=hint,
-            praise=self._phase(REST, DONE) and not (self._state and self._state.progress.paused),
+            praise=self._phase(REST, DONE) and not (state and state.progress.paused),
             cue="Hold still" if self._phase(HOLD) and not hint else "",
             words_right=self._words_right,
-            hold=hold_view(self._state) if self._state else None,
+            hold=hold_view(state) if state else None,
             mirror=self._mirror,
             countdown=countdown,
             help=KEYS if self._help else (),
             bids=self._bids,
         )
+
+    @property
+    def _shown_state(self) -> RoutineState | None:
+        """The routine, but none during a capture: whoever takes a new pose must not be told to leave it."""
+        return self._state if self._capture is None else None
 
     def _ghost(self, result: FrameResult, joints: Floats, target: Target) -> Floats | None:
         """The target in the user's size and place; joints that do not count are left out."""
@@ -223,11 +232,15 @@ class Station:
         return tuple(self._steady.update(result.seconds, moves(result.joints, ghost, result.deviation_degrees)))
 
     def _phase(self, *phases: str) -> bool:
-        return self._state is not None and self._state.progress.phase in phases
+        return self._shown_state is not None and self._shown_state.progress.phase in phases
 
     def _shown_score(self, result: FrameResult) -> float | None:
-        """The mean of the last moment: a number that changes thirty times a second cannot be read."""
-        recent = [score for seconds, score in self._trend if result.seconds - seconds <= STEADY_SCORE_SECONDS]
+        """The mean of the last moment: a number that changes thirty times a second cannot be read.
+
+        It begins anew with each phase, which follows every score: so a hold never shows the scores from before it.
+        """
+        since = max(self._phase_since, result.seconds - STEADY_SCORE_SECONDS)
+        recent = [score for seconds, score in self._trend if seconds >= since]
         return sum(recent) / len(recent) if recent and result.status == SCORED else None
 
     def _words(self) -> tuple[str, str]:
@@ -260,6 +273,7 @@ class Station:
         elif letter in ("o", "\t"):
             self._choose(None)
         elif letter == "c" and self._capture is None:
+            self._help = False  # it would stand where the countdown does
             self._capture = Capture(
                 free_name(self._folder), self._frame_size, self._visible, self._ignore, required=False
             )

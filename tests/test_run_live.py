@@ -357,6 +357,14 @@ def test_an_output_that_cannot_be_written_ends_with_2_and_nothing_is_touched(
 
 
 @pytest.mark.usefixtures("fake_engines")
+def test_a_target_is_captured_into_a_json_file_alone(tmp_path: Path, clip: Path, fails: Fails) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"mine")
+    assert ".json" in fails(2, "--capture-target", photo, "--source", clip, "--headless")
+    assert photo.read_bytes() == b"mine"
+
+
+@pytest.mark.usefixtures("fake_engines")
 def test_no_output_replaces_a_file_that_the_run_reads(tmp_path: Path, target: Path, clip: Path, fails: Fails) -> None:
     settings, picture, routine = tmp_path / "station.toml", tmp_path / "out.benchmark.png", tmp_path / "routine.json"
     settings.write_text("mirror = true\n")

@@ -1,16 +1,20 @@
 """The overlay: what it says, in which colour, and that it draws on every size without touching the frame."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 
+from realtime import brush, gauges
 from realtime.advice import Move
-from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, shade, shortened, wrapped
+from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, cut, drawable, shade, text_width, wrapped
 from realtime.frames import Picture
-from realtime.gauges import HoldView
+from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines
 from realtime.overlay import View, deviation_colour, draw_overlay, draw_skeleton, draw_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
+from realtime.station import KEYS
 from tests.realtime.fakes import result_of, standing, standing_joints
 
 NONE = {"score": None, "distance": None}
@@ -59,12 +63,53 @@ def test_every_result_is_drawn_at_every_size_on_a_copy(result: FrameResult, size
         assert (drawn != 128).any()
 
 
+@dataclass(frozen=True)
+class Words:
+    """A line of text that was drawn, and the px that have ink in them."""
+
+    text: str
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def words_drawn(monkeypatch: pytest.MonkeyPatch) -> list[Words]:
+    """Every line of text that is drawn from now on."""
+    said: list[Words] = []
+
+    def put_text(canvas: Picture, text: str, *place_and_look: Any) -> None:
+        ink = np.zeros_like(canvas)
+        for picture in (canvas, ink):
+            original(picture, text, *place_and_look)
+        rows, columns = ink.any((1, 2)).nonzero()[0], ink.any((0, 2)).nonzero()[0]
+        assert len(rows), f"{text!r} is left out"
+        said.append(Words(text, columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+
+    original = brush.put_text
+    for module in (brush, gauges):
+        monkeypatch.setattr(module, "put_text", put_text)
+    return said
+
+
 def test_without_a_target_nothing_is_drawn_in_its_corner() -> None:
     image = np.full((720, 1280, 3), 128, np.uint8)
     corner = np.s_[:220, -220:]
     text = View("Tree")
     assert (draw_overlay(image, NOBODY, None, text, 0.3)[corner] == 128).all()
     assert (draw_overlay(image, NOBODY, standing_joints(), text, 0.3)[corner] != 128).any()
+
+
+def test_without_a_target_no_bone_and_no_score_is_coloured_by_one() -> None:
+    image = np.zeros((720, 1280, 3), np.uint8)
+    people = tuple(
+        PersonResult(row, np.array([left, 200, left + 200, 700, 1], np.float32), standing(), joints, score)
+        for row, left, score in ((0, 400, 90.0), (1, 800, 60.0))
+        for joints in [standing_joints((left, 200, left + 200, 700))]
+    )
+    both = result_of(0, joints=people[0].joints, deviation_degrees={"left_wrist": -50.0}, person=0, people=people)
+    assert {GOOD, FAIR, POOR} <= colours(draw_overlay(image, both, standing_joints(), View("Tree", score=90.0), 0.3))
+    assert not {GOOD, FAIR, POOR} & colours(draw_overlay(image, both, None, View("New target"), 0.3))
 
 
 @pytest.mark.parametrize(
@@ -125,14 +170,76 @@ def test_a_target_is_drawn_the_same_wherever_it_stood_in_its_picture() -> None:
         ("Warrior II", "Warrior II"),
         ("Árvore", "Árvore"),
         ("木のポーズ", "木のポーズ"),
-        ("\udcff", "?"),
-        ("a" * 24, "a" * 24),
-        ("a" * 25, "a" * 21 + "..."),
+        ("Ready?", "Ready?"),
+        ("\udcff", ""),
+        ("Tree 🌳", "Tree"),
+        ("🌳 Tree 👨\u200d👩 of life", "Tree of life"),
         ("", ""),
     ],
 )
 def test_a_name_is_shown_in_letters_that_the_font_has(text: str, shown: str) -> None:
-    assert shortened(text, 24) == shown
+    assert drawable(text) == shown
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (320, 240), (720, 1280)], ids=str)
+def test_a_long_name_is_cut_before_it_is_too_small_to_read(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = words_drawn(monkeypatch)
+    draw_overlay(np.zeros((size[1], size[0], 3), np.uint8), NOBODY, None, View("Warrior two " * 10), 0.3)
+    scale = min(size[1] / 720, size[0] / 960)
+    name = said[0]
+    assert name.text.startswith("Warrior two") and name.text.endswith("…")
+    assert name.bottom - name.top >= 0.6 * LEAST_NAME_SIZE * scale, "capitals are about 0.7 of the size"
+    assert name.right <= (16 + 270) * scale
+
+
+TURN = tuple(Move("", words, (0, 0), (0, 0), 40.0) for words in ("raise left arm", "bend right knee", "turn around"))
+SAID = {
+    "what to move": View("Tree", moves=TURN),
+    "a hint of one line": View("Tree", hint="Step into view"),
+    "a hint of two lines": View("Tree", hint="Step back: your whole body must be in view"),
+    "a hint of three lines": View("Tree", hint=f"Well held. Rest 3 s, then {'Warrior two ' * 10}"),
+    "a countdown": View("New target", countdown="5"),
+}
+
+
+@pytest.mark.parametrize("keys", [(), KEYS], ids=["alone", "with help"])
+@pytest.mark.parametrize("said", SAID)
+@pytest.mark.parametrize("size", [(1280, 720), (640, 480), (320, 240), (720, 1280)], ids=str)
+def test_no_word_stands_on_another(
+    size: tuple[int, int], said: str, keys: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = words_drawn(monkeypatch)
+    latency = "age p50 41 ms  p95 68 ms  dropped 12345"
+    hold = HoldView(0.3, "3", ("Pose 1 of 2", "Round 1 of 2"))
+    view = replace(SAID[said], score=100.0, latency=latency, hold=hold, help=keys)
+    draw_overlay(np.zeros((size[1], size[0], 3), np.uint8), NOBODY, standing_joints(), view, 0.3)
+    assert {latency, *(key for key, _ in keys)} <= {words.text for words in found}
+    for one, other in combinations(found, 2):
+        beside = one.right <= other.left or other.right <= one.left
+        apart = beside or one.bottom <= other.top or other.bottom <= one.top
+        assert apart or one.text == other.text, f"{one.text!r} stands on {other.text!r}"
+    assert all(words.bottom <= size[1] and words.right <= size[0] for words in found)
+
+
+def test_a_line_that_fits_is_not_cut() -> None:
+    room = text_width("Warrior", 24)
+    assert (cut("Warrior", 24, room), cut("Warrior", 24, room - 1), cut("W", 24, 1)) == ("Warrior", "Warri…", "…")
+
+
+@pytest.mark.parametrize(
+    ("hint", "lines"),
+    [
+        ("", ()),
+        ("Step into view", ("Step into view",)),
+        ("Well held, then 🌳", ("Well held, then",)),
+        ("a" * 30 + " bb" * 20, ("a" * 30 + " bb", " ".join(["bb"] * 11), " ".join(["bb"] * 8))),
+        ("a" * 30 + " bb" * 24, ("a" * 30 + " bb", " ".join(["bb"] * 11), " ".join(["bb"] * 11) + "…")),
+    ],
+)
+def test_a_hint_has_three_lines_and_says_where_there_is_more(hint: str, lines: tuple[str, ...]) -> None:
+    assert hint_lines(hint) == lines
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,15 @@ def test_the_scores_are_the_same_to_the_bit(
     assert f"Replay: {scored} scores, all identical" in capsys.readouterr().out
 
 
+def test_options_that_a_replay_takes_from_its_recording_are_told_of(
+    recorded: Path, engines: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replay(recorded, engines, "--encoder", "mlp", "--source", "none.mp4", "--people", 3) == 0
+    assert "With --replay these options do nothing: --encoder, --people, --source." in capsys.readouterr().out
+    assert replay(recorded, engines) == 0
+    assert "do nothing" not in capsys.readouterr().out
+
+
 def test_a_replay_can_be_replayed(recorded: Path, engines: Path, tmp_path: Path) -> None:
     assert replay(recorded, engines, "--results", tmp_path / "a.jsonl") == 0
     assert replay(tmp_path / "a.jsonl", engines, "--results", tmp_path / "b.jsonl", "--max-frames", 5) == 0

@@ -135,6 +135,19 @@ def test_the_number_on_screen_is_steady_and_goes_when_there_is_no_score() -> Non
     assert scene.view().score is None
 
 
+def test_the_number_on_screen_never_contradicts_the_phase() -> None:
+    scene = Scene(two_poses())
+    for score, phase, shown in (
+        (20.0, "ready", 20.0),
+        (84.0, "hold", 84.0),
+        (88.0, "hold", 86.0),
+        (77.0, "hold", 83.0),
+        (60.0, "ready", 60.0),
+    ):
+        result = scene.frame(score=score, target="A")
+        assert (result.phase, scene.view().score) == (phase, pytest.approx(shown))
+
+
 def test_with_nobody_in_view_it_is_shown_and_said() -> None:
     scene = Scene(two_poses())
     scene.frames(8, status=NO_PERSON, reason="nobody", score=None, distance=None, joints=None, box=None, keypoints=None)
@@ -248,3 +261,23 @@ def test_a_key_captures_a_target_beside_a_running_session(tmp_path: Path) -> Non
     assert scene.station.captured == [tmp_path / "captured_2.json"] and not scene.station.finished
     assert (tmp_path / "captured_1.json").read_text() == "mine"
     assert free_name(tmp_path).name == "captured_3.json"
+
+
+def test_while_a_target_is_captured_nothing_is_told_of_the_old_one(tmp_path: Path) -> None:
+    scene = Scene(two_poses(100), folder=tmp_path)
+    live = standing_joints()
+    live[13, :2] = live[11, :2] + (60, 0)
+    off = {"score": 40.0, "joints": live, "deviation_degrees": {"left_wrist": -80.0, "left_elbow": -60.0}}
+    scene.frames(3, **off)
+    assert scene.view().moves and scene.view().score == pytest.approx(40.0)
+    for key in "hc":
+        scene.station.press(ord(key))
+    assert not scene.view().help, "it would hide the countdown"
+    for seen in ({"score": 90.0}, off):
+        scene.frames(3, **seen)
+        joints, view = scene.station.view(scene.last, "")
+        assert view.countdown and joints is None
+        bare = (view.ghost, view.moves, view.cue, view.score, view.trend, view.hold, view.praise, view.title)
+        assert bare == (None, (), "", None, (), None, False, "New target")
+    scene.frames(90, **off)
+    assert scene.station.captured and scene.view().title == "A" and scene.view().moves

@@ -34,10 +34,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def pictured(hub: Hub, **changes: object) -> Iterator[None]:
-    """Pictures come as from a camera, each with its number, until the block ends."""
+def pictured(hub: Hub, size: tuple[int, int] = (320, 180), **changes: object) -> Iterator[None]:
+    """Pictures of a size (width, height) come as from a camera, each with its number, until the block ends."""
     ended = threading.Event()
-    picture = np.full((180, 320, 3), COLOUR, np.uint8)
+    picture = np.full((size[1], size[0], 3), COLOUR, np.uint8)
 
     def feed() -> None:
         frame = 0
@@ -122,6 +122,42 @@ def test_everything_fits_on_the_screen_and_can_be_touched(browser: str, name: st
                 pass
 
     with running() as (hub, url), pictured(hub):
+        talk(work)
+
+
+LONG_NAME = ("Warrior two with the left arm raised " * 4)[:120]
+
+
+MUCH = {
+    "a long text": {"hint": f"Well held. Rest 3 s, then {LONG_NAME}", "moves": [], "target": LONG_NAME},
+    "three moves": {"cue": "", "moves": ["Raise left arm", "Bend right knee", "Tilt head to your right"]},
+}
+
+
+@pytest.mark.parametrize("said", MUCH)
+@pytest.mark.parametrize("picture", [(320, 180), (320, 240), (180, 320)], ids=str)
+def test_whatever_is_said_leaves_room_for_what_stands_below_it(
+    browser: str, picture: tuple[int, int], said: str
+) -> None:
+    async def work() -> None:
+        async with open_tab(browser) as tab:
+            await tab.size(360, 640)
+            await tab.call("Page.navigate", url=url)
+            for width, height in ((360, 640), (320, 568), (800, 1280)):
+                await tab.size(width, height)
+                await tab.until(f"window.posemirror && posemirror.pictures > 3 && innerHeight === {height}")
+                say, lines, keys = await tab.value(
+                    f"['{'say' if said == 'a long text' else 'moves'}', 'lines', 'keys'].map(id => {{"
+                    " const box = part(id).getBoundingClientRect(); return [box.top, box.bottom]; })"
+                )
+                assert say[0] < say[1] <= lines[0] < lines[1] <= keys[0] + 4
+                if said == "a long text":
+                    assert await tab.value("part('say').scrollHeight > part('say').clientHeight")
+                    line = await tab.value("parseFloat(getComputedStyle(part('say')).lineHeight)")
+                    count = (say[1] - say[0]) / line
+                    assert count >= 0.9 and count == pytest.approx(round(count), abs=0.1), "a line is cut through"
+
+    with running() as (hub, url), pictured(hub, picture, **MUCH[said]):
         talk(work)
 
 
