@@ -14,7 +14,7 @@ import onnx
 
 from engines.download import Progress, file_sha256
 from engines.errors import BadInputError, EngineError
-from engines.geometry import Size, network_size
+from engines.geometry import CROP_HEIGHT, CROP_WIDTH, Size, network_size
 from engines.graphs.chain import (
     HEATMAPS,
     NETWORK_INPUT,
@@ -223,7 +223,7 @@ def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
         part = torch_pose_network(load_pose_network(weights.path), request.people)
     graphs = pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared("pose", graphs, network, image_size=(256, 192), frame_size=request.frame_size)
+    return Prepared("pose", graphs, network, image_size=(CROP_HEIGHT, CROP_WIDTH), frame_size=request.frame_size)
 
 
 def given_pose_network(path: Path, people: int) -> onnx.ModelProto:
@@ -249,7 +249,7 @@ def prepare_int8_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
         )
     graphs = pose_graphs(part, request.frame_size, request.people, "fp32", VISIBLE_CONFIDENCE)
     network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared(INT8_POSE, graphs, network, image_size=(256, 192), frame_size=request.frame_size)
+    return Prepared(INT8_POSE, graphs, network, image_size=(CROP_HEIGHT, CROP_WIDTH), frame_size=request.frame_size)
 
 
 def made_from(path: Path, field: str = MADE_FROM) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from engines.download import file_sha256
 from engines.errors import EngineError
+from engines.options import MOST_PEOPLE, MOST_SIDE_PX
 
 FORMAT, VERSION = "posemirror-engine", 1
 LARGEST_BYTES = 1 << 20
@@ -189,7 +190,7 @@ def is_bool(value: object) -> bool:
 
 def is_count(value: object) -> bool:
     """A number of people."""
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 8
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_PEOPLE
 
 
 def is_share(value: object) -> bool:
@@ -200,7 +201,9 @@ def is_share(value: object) -> bool:
 def is_size(value: object) -> bool:
     """Width and height, px."""
     return (
-        isinstance(value, list) and len(value) == 2 and all(type(side) is int and 0 <= side <= 8192 for side in value)
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(side) is int and 0 <= side <= MOST_SIDE_PX for side in value)
     )
 
 

@@ -5,7 +5,7 @@ Every figure has a start and a stop, said in `EXPLAINED`; nothing is derived fro
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.table import Table
 
@@ -130,7 +130,7 @@ def with_display_stages(result: FrameResult) -> FrameResult:
     for stage, begins, ends in (("draw", "delivered", "drawn"), ("show", "drawn", "shown")):
         if begins in moments and ends in moments:
             stages[stage] = moments[ends] - moments[begins]
-    return FrameResult(**{**vars(result), "stages_ms": stages})
+    return replace(result, stages_ms=stages)
 
 
 def limit(text: str) -> tuple[str, float]:

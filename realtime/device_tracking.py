@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.execution import PoseOutput
+from engines.skeleton import VISIBLE_CONFIDENCE
 from realtime.frames import Picture
 from realtime.overlaps import same_body
 from realtime.people import KEPT_SECONDS, Crowd
@@ -53,7 +54,12 @@ class DeviceTracker:
     """
 
     def __init__(
-        self, people: int, *, detect_every: int | None = None, stills: bool = False, visible_confidence: float = 0.3
+        self,
+        people: int,
+        *,
+        detect_every: int | None = None,
+        stills: bool = False,
+        visible_confidence: float = VISIBLE_CONFIDENCE,
     ) -> None:
         self._people, self._detect_every, self._stills = people, detect_every or 1, stills
         self._visible = visible_confidence

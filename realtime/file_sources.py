@@ -57,9 +57,9 @@ class VideoSource:
                 self._started_ns = now - round(self._seconds * 1e9)
             due_ns = self._started_ns + round(self._seconds * 1e9)
             self._clock.wait((due_ns - now) / 1e9, stop)
-        due_ns = self._clock.now_ns()
+        began_ns = self._clock.now_ns()
         image = retrieved(self._video, self.size, room) if image is None else image
-        return None if image is None else Capture(image, self._seconds, due_ns if self.live else self._clock.now_ns())
+        return None if image is None else Capture(image, self._seconds, began_ns if self.live else self._clock.now_ns())
 
     def close(self) -> None:
         """See `realtime.sources.Source`."""

@@ -103,7 +103,7 @@ def facts(target: Target) -> list[str]:
     return [
         f"pass mark {target.pass_score:g}, hold {target.hold_seconds:g} s",
         *([f"without {ignored_text(target)}"] if target.ignore else []),
-        *([f"score width {target.score_width:g}"] if target.score_width != 0.3 else []),
+        *([f"score width {target.score_width:g}"] if target.score_width != Target.score_width else []),
         *(["mirrored counts too"] if target.match_mirrored else []),
     ]
 

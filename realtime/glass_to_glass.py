@@ -36,6 +36,7 @@ from engines.options import add_version
 from realtime.brush import FAIR, GOOD, LIGHT, put_text
 from realtime.executor import Executor
 from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
+from realtime.live_options import DEFAULT_ENCODER
 from realtime.opening import engines_folder, open_chain, opened_executor
 from realtime.overlay import draw_overlay
 from realtime.pipeline import Pipeline
@@ -200,7 +201,7 @@ def mirror(arguments: argparse.Namespace) -> Iterator[tuple[Executor, Size, Call
     if arguments.engines is None:
         yield LookOnly(), SCREEN[::-1], lambda picture, result: picture
         return
-    chain, _ = open_chain(engines_folder(arguments.engines), "graded", "auto")
+    chain, _ = open_chain(engines_folder(arguments.engines), DEFAULT_ENCODER, "auto")
     info = chain.info
     station = Station(None, info.frame_size, info.visible_confidence)
     with opened_executor(chain, None, detect_every=None, smoothing=True, stills=False) as executor:

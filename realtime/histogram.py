@@ -45,13 +45,11 @@ def latency_picture(age: Distribution, stages: Mapping[str, Distribution], title
         if height > 0:
             left, right = LEFT + round(index * step), LEFT + round((index + 1) * step) - 2
             cv2.rectangle(canvas, (left, min(top, BOTTOM - 1)), (right, BOTTOM), FILL, -1)
-    ends = -1.0
     for row, (name, share) in enumerate((("p50", 0.5), ("p95", 0.95), ("p99", 0.99))):
         value = age.percentile(share)
         x, y = place(min(value, high), high), TOP - 6 + 20 * row
         cv2.line(canvas, (x, y), (x, BOTTOM), INK, 1, cv2.LINE_AA)
         put_text(canvas, f"{name} {value:.1f}", (x + 6, y + 12), 16, INK)
-        ends = max(ends, value)
     put_centred(
         canvas, "frame age at display, ms (the last column: and above)", (WIDTH // 2, BOTTOM + 46), 16, QUIET, LIGHT
     )

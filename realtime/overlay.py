@@ -27,6 +27,7 @@ from realtime.gauges import (
     px,
     ring_place,
 )
+from realtime.pose import Target
 from realtime.raised_hand import Bid
 from realtime.results import FrameResult
 
@@ -70,7 +71,7 @@ class View:
     latency: str = ""
     score: float | None = None
     trend: tuple[tuple[float, float], ...] = ()
-    pass_score: float = 80
+    pass_score: float = Target.pass_score
     ghost: Floats | None = None
     moves: tuple[Move, ...] = ()
     hint: str = ""

@@ -238,9 +238,11 @@ def target_from_object(
         image_size=size,
         joints=joint_rows(entry["joints"], f"{source}: joints", size),
         ignore=tuple(dict.fromkeys((*names, *joint_names(ignore, "ignore")))),
-        score_width=number(entry.get("score_width", 0.3), f"{source}: score_width", *SCORE_WIDTH_RANGE),
-        pass_score=number(entry.get("pass_score", 80), f"{source}: pass_score", 0, 100),
-        hold_seconds=number(entry.get("hold_seconds", 5), f"{source}: hold_seconds", 0, MAX_HOLD_SECONDS),
+        score_width=number(entry.get("score_width", Target.score_width), f"{source}: score_width", *SCORE_WIDTH_RANGE),
+        pass_score=number(entry.get("pass_score", Target.pass_score), f"{source}: pass_score", 0, 100),
+        hold_seconds=number(
+            entry.get("hold_seconds", Target.hold_seconds), f"{source}: hold_seconds", 0, MAX_HOLD_SECONDS
+        ),
         match_mirrored=mirrored,
     )
     _require_whole(target, source, visible_confidence)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engines.skeleton import JOINT_INDEX
+from engines.skeleton import JOINT_INDEX, VISIBLE_CONFIDENCE
 
 Floats = npt.NDArray[np.float32]
 
@@ -81,7 +81,11 @@ class RaisedHands:
             looks: the last one at everybody who is not locked; older than `GAP_SECONDS` they say nothing any more.
             target: joints float32 [15, 3] of the pose that the locked person is to hold, or None.
         """
-        of_target = {side for side in ("left", "right") if target is not None and hand_height(target, side, 0.3) > 0}
+        of_target = {
+            side
+            for side in ("left", "right")
+            if target is not None and hand_height(target, side, VISIBLE_CONFIDENCE) > 0
+        }
         bids, done = [], None
         for look in looks:
             side = raised_side(look.joints, self._visible)

@@ -161,7 +161,7 @@ def targets_of(session: dict[str, object], where: str) -> dict[str, Target]:
 
 
 def routine_of(session: dict[str, object], where: str, targets: dict[str, Target]) -> Routine:
-    """What was to be held; files of single targets have no routine in them."""
+    """What was to be held; in a file without a routine, its targets one after the other."""
     value = session.get("routine")
     if value is None:
         return Routine("", tuple(Step(target, target.hold_seconds, 0.0) for target in targets.values()), None)

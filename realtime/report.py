@@ -19,6 +19,7 @@ import numpy as np
 from engines.exits import documented_exits
 from engines.options import add_version, posemirror_version
 from engines.skeleton import JOINTS
+from realtime.advice import FAIR_DEGREES, POOR_DEGREES
 from realtime.recording import Recording, read_recording
 from realtime.results import SCORED
 from realtime.routine import HOLD
@@ -168,7 +169,9 @@ def joint_deviations(recording: Recording) -> dict[str, float]:
 def joint_plot(recording: Recording) -> str:
     """Median deviation of each joint, the largest first."""
     deviations = sorted(joint_deviations(recording).items(), key=lambda pair: -pair[1])
-    return bars([(joint.replace("_", " "), value) for joint, value in deviations], "degrees, median", 12.0, 30.0)
+    return bars(
+        [(joint.replace("_", " "), value) for joint, value in deviations], "degrees, median", FAIR_DEGREES, POOR_DEGREES
+    )
 
 
 def delay_plot(recording: Recording) -> str:

@@ -176,7 +176,7 @@ class Station:
     def view(self, result: FrameResult, latency: str) -> tuple[Floats | None, View]:
         """The target's joints float32 [15, 3] for the ring, and all else that is drawn over the frame."""
         joints = ghost = None
-        title, pass_score = "New target", 80.0
+        title, pass_score = "New target", Target.pass_score
         state = self._shown_state
         if state is not None:
             target = state.step.target

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engines.execution import PoseOutput
 from engines.geometry import PIECE_SHARE, SURE_CONFIDENCE, shared_area
+from engines.skeleton import VISIBLE_CONFIDENCE
 from realtime.frames import Picture
 from realtime.people import KEPT_SECONDS, Crowd, Person
 from realtime.raised_hand import raised_side
@@ -65,7 +66,7 @@ class Tracker:
         *,
         detect_every: int | None = None,
         smoothing: bool = True,
-        visible_confidence: float = 0.3,
+        visible_confidence: float = VISIBLE_CONFIDENCE,
     ) -> None:
         self.people = people
         self.detect_every = detect_every or DETECT_EVERY_AUTO

@@ -39,7 +39,7 @@ from tests.realtime.web.clients import close_code, connected, next_words, within
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command line for engines without networks and no display; signals stay as they are."""
     monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (FakeChain(), "nothing at all"))
-    monkeypatch.setattr(run_live.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(run_live, "end_by_exception", lambda: None)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "pose.json").write_text(json.dumps(target_json()))
