@@ -13,7 +13,7 @@ from engines.options import MOST_SIDE_PX
 from engines.skeleton import JOINTS
 from realtime.pose import MAX_HOLD_SECONDS, Target, target_from_object
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult, PersonResult
-from realtime.routine import DONE, HOLD, MOST_REPETITIONS, READY, REST, Routine, Step
+from realtime.routine import DONE, HOLD, MOST_REPETITIONS, READY, REST, Progress, Routine, Step
 from realtime.target_formats import fields, items, name_of, number, shown, size_px
 
 Floats = npt.NDArray[np.float32]
@@ -252,3 +252,11 @@ def person_of(value: object, where: str) -> PersonResult:
         raise BadInputError(f"{where} has no box or joints", "somebody in view has both", "correct that entry")
     number_of = int(number(entry.get("id"), f"{where}: id", 0, LARGEST))
     return PersonResult(number_of, box[0], keypoints, joints, optional(entry.get("score"), f"{where}: score", 0, 100))
+
+
+def recorded_progress(result: FrameResult, routine: Routine) -> Progress:
+    """Where a recorded frame was in its routine; where no step was written, the first with its target."""
+    steps = [index for index, step in enumerate(routine.steps) if step.target.name == result.target]
+    written = result.step if result.step is not None and result.step < len(routine.steps) else None
+    step = written if written is not None else next(iter(steps), 0)
+    return Progress(result.phase, result.repetition, step, result.hold_seconds)

@@ -19,6 +19,7 @@ from realtime.ghost import Proportions, fit_ghost
 from realtime.overlay import View
 from realtime.pose import Target
 from realtime.raised_hand import Bid, Look, RaisedHands
+from realtime.recording import recorded_progress
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import DONE, HOLD, REST, Progress, Routine, RoutineState
 from realtime.sound import Cues, Silence
@@ -288,14 +289,6 @@ class Station:
         if state.step.target.name != before:
             self._aim(state.step.target)
             self._trend.clear()
-
-
-def recorded_progress(result: FrameResult, routine: Routine) -> Progress:
-    """Where a recorded frame was in its routine; where no step was written, the first with its target."""
-    steps = [index for index, step in enumerate(routine.steps) if step.target.name == result.target]
-    written = result.step if result.step is not None and result.step < len(routine.steps) else None
-    step = written if written is not None else next(iter(steps), 0)
-    return Progress(result.phase, result.repetition, step, result.hold_seconds)
 
 
 def held_words(times: int) -> str:

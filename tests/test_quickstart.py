@@ -24,6 +24,7 @@ from engines.weights_registry import MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_LICENCE
 from realtime import demo
 from realtime.executor import find_pose
 from realtime.opening import QUICKSTART
+from tests.fixtures import open_graph
 from tests.test_imports import NOT_LIVE, REPOSITORY
 
 LARGEST_BYTES = 12e6
@@ -63,6 +64,17 @@ def test_an_int8_network_of_other_weights_is_not_built(tmp_path: Path, monkeypat
     request = BuildRequest("quickstart", "quickstart", (), (720, 1280), 1, "onnx", "fp32", tmp_path / "out")
     with pytest.raises(EngineError, match=r"run python -m calibration\.quantise pose"):
         prepare_int8_pose(request, BuildEvents())
+
+
+def test_the_int8_form_is_built_for_several_people_too(tmp_path: Path) -> None:
+    request = BuildRequest("quickstart", "quickstart", (), (180, 320), 3, "onnx", "fp32", tmp_path / "out")
+    session = open_graph(prepare_int8_pose(request, BuildEvents()).graphs.whole)
+    boxes = np.zeros((3, 5), np.float32)
+    boxes[0] = boxes[2] = (100, 20, 200, 170, 0.9)
+    frame = np.random.default_rng(0).integers(0, 255, (180, 320, 3), np.uint8)
+    past = {"state": np.zeros((3, 17, 4), np.float32), "seconds": np.zeros(1, np.float32)}
+    keypoints = session.run(["keypoints"], {"frame": frame, "boxes": boxes, **past})[0]
+    assert keypoints[0] == pytest.approx(keypoints[2], abs=1e-3) and not keypoints[1].any() and keypoints[0].any()
 
 
 @pytest.mark.parametrize("sampling", ["host", "graph"])

@@ -28,6 +28,9 @@ def test_an_int8_network_says_nearly_the_same_and_its_last_layers_stay_float(tmp
         ("box_logits", "class_logits"), expected, after.run(None, {NETWORK_INPUT: pictures[:1]}), strict=True
     ):
         assert np.abs(one - other).max() < 0.25 * np.ptp(one), name
+    alone, two = (after.run(None, {NETWORK_INPUT: pictures[:count]}) for count in (1, 2))
+    for one, other in zip(alone, two, strict=True):
+        assert len(other) == 2 and other[:1] == pytest.approx(one, abs=1e-4), "for any number of pictures"
     assert made_from(out) == "12ab"
     assert sorted(path.name for path in out.parent.iterdir()) == ["detector.onnx"]
     graph = onnx.load(out).graph
