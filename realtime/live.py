@@ -175,7 +175,9 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             station=wiring.station,
             routine=routine,
         )
-    written = [path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path]
+    written = [
+        path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path and path.exists()
+    ]
     if benchmark:
         console.print(benchmark.table())
         console.print(benchmark.explained(), soft_wrap=True)

@@ -120,7 +120,7 @@ class Recorder:
         """`size` is (width, height) px; `option` names the file in errors."""
         codec = codec_of(path, option)
         require_writable(path, option)
-        self._path, self._option = path, option
+        self._path, self._option, self._pictures = path, option, 0
         self._require_room()
         self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
         if not self._video.isOpened():
@@ -143,6 +143,7 @@ class Recorder:
         self._require_room()
         for _ in range(times):
             self._video.write(picture)
+        self._pictures += times
 
     def _require_room(self) -> None:
         """OpenCV is silent about a full disk, and an mp4 without its end cannot be played."""
@@ -157,8 +158,10 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Completes the file."""
+        """Completes the file; takes one without a picture away, which no player would open."""
         self._video.release()
+        if not self._pictures:
+            self._path.unlink(missing_ok=True)
 
 
 def free_bytes(folder: Path) -> int:

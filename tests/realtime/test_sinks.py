@@ -142,6 +142,12 @@ def test_a_path_that_cannot_be_written_is_refused_with_what_is_wrong(tmp_path: P
         assert str(error) == f"{error.seen}; {error.allowed}; {error.next_step}."
 
 
+def test_a_recording_without_a_picture_leaves_no_file(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "out.mp4", (320, 180), 25.0):
+        pass
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_folder_without_rights_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir()
