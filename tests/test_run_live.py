@@ -587,7 +587,8 @@ def test_a_signal_in_the_middle_of_a_run_leaves_whole_files(
     assert (first["type"], summary["type"]) == ("session", "summary")
     assert summary["captured"] == summary["shown"] + summary["dropped"]  # type: ignore[operator]
     assert 4 <= len(frames) < 250 and len(frames) - summary["shown"] in (0, 1)  # type: ignore[operator]
-    assert frames_in(record) in (len(frames) - 1, len(frames))
+    lasted = [round((float(row["time"]) - float(frames[0]["time"])) * FPS) + 1 for row in frames[-2:]]  # type: ignore[arg-type]
+    assert frames_in(record) in lasted, "dropped frames are filled; the last one may be missing"
 
 
 def test_in_a_process_of_its_own_it_runs_and_says_nothing_on_stderr(
