@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from engines.build_phases import BuildPhases
 from engines.errors import BadInputError, EngineError
+from engines.exits import Terminated
 from engines.timing_cache import NONE, load_timing_cache, store_timing_cache
 
 MOST_TARGETS = 1024
@@ -196,7 +197,8 @@ def interruptible(work: Callable[[threading.Event], Work], on_stop: Callable[[],
             finished.set()
 
     thread = threading.Thread(target=guarded, name="tensorrt-build", daemon=True)
-    stopped = told = False
+    stopped: BaseException | None = None
+    told = False
     while not finished.is_set():
         try:
             if thread.ident is None:
@@ -206,13 +208,13 @@ def interruptible(work: Callable[[threading.Event], Work], on_stop: Callable[[],
                 on_stop()
             # not join: until Python 3.13 a join that Ctrl-C interrupts takes the thread for ended
             finished.wait(INTERRUPT_POLL_SECONDS)
-        except KeyboardInterrupt:
-            stopped = True
+        except (KeyboardInterrupt, Terminated) as signal:
+            stopped = signal
             cancel.set()
             if thread.ident is None:
                 raise
     if stopped:
-        raise KeyboardInterrupt
+        raise stopped
     if failed:
         raise failed[0]
     return done[0]

@@ -1,4 +1,4 @@
-"""The console that every program of the project prints to. Knows no program."""
+"""The console that programs print to which users or their scripts run. Knows no program."""
 
 import os
 import sys

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from realtime.window_process import ScreenWindow, open_window
 
 LONGEST_STILL_SECONDS = 2.0
 """A longer silence of the source is left out of a recording."""
+MOST_FPS = 60.0
+"""Of a recording: a source may say 1000, which is but the unit of its times."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +52,35 @@ class RecordingPace:
     """How often each picture is written to a recording, so that it plays as fast as what was recorded.
 
     Frames that were dropped, and silences up to `LONGEST_STILL_SECONDS`, are filled with the next picture; of two that
-    come closer together than the recording's rate only one is written.
+    come closer together than the recording's rate only one is written. Before a live source filling stops after half of
+    the time since the last frame, or a slow codec would cost still more frames; what is not filled is left out.
 
     Args:
         fps: pictures a second of the recording.
+        live: whether the source goes on meanwhile.
+        now: a clock, seconds.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._fps = fps
+    def __init__(self, fps: float, *, live: bool = False, now: Callable[[], float] = time.perf_counter) -> None:
+        self._fps, self._live, self._now = fps, live, now
         self._began = self._last = -math.inf
         self._written = 0
 
-    def times(self, seconds: float) -> int:
-        """How often the picture of a frame at `seconds` is written."""
+    def write(self, seconds: float, write: Callable[[], None]) -> None:
+        """Calls `write` as often as the picture of a frame at `seconds` is to be written."""
         silence = seconds - self._last
         if not 0 <= silence <= LONGEST_STILL_SECONDS:  # the first one, or cut
             self._began, self._written = seconds, 0
         self._last = seconds
-        times = max(0, round((seconds - self._began) * self._fps) + 1 - self._written)
-        self._written += times
-        return times
+        due = round((seconds - self._began) * self._fps) + 1
+        started = self._now()
+        first = self._written
+        while self._written < due:
+            if self._live and self._written > first and self._now() - started > 0.5 * silence:
+                self._began, self._written = seconds, 1
+                return
+            write()
+            self._written += 1
 
 
 class Displays:
@@ -78,12 +90,13 @@ class Displays:
         outputs: which there are.
         station: what the person sees and steers.
         info: of the engines.
-        fps: of the recordings.
+        fps: of the source.
+        live: whether the source goes on meanwhile.
     """
 
-    def __init__(self, outputs: Outputs, station: Station, info: ChainInfo, fps: float) -> None:
-        self._outputs, self._station, self._info, self._fps = outputs, station, info, fps
-        self._pace = RecordingPace(fps)
+    def __init__(self, outputs: Outputs, station: Station, info: ChainInfo, fps: float, *, live: bool = False) -> None:
+        self._outputs, self._station, self._info, self._fps = outputs, station, info, min(fps, MOST_FPS)
+        self._pace = RecordingPace(self._fps, live=live)
         self._hub = outputs.hub
         self._recorder: Recorder | None = None
         self._skeleton: Recorder | None = None
@@ -162,14 +175,16 @@ class Displays:
             stays = self._in_window(picture)
             if self._window:
                 moments["shown"] = pipeline.age_ms(result)
-        times = self._pace.times(result.seconds)
-        if picture is not None and self._recorder:
-            self._recorder.write(picture, times)
-        if self._skeleton and times:
-            self._skeleton.write(screen.over(self._ground), times)
+        self._pace.write(result.seconds, lambda: self._record(picture, screen))
         if not stays:
             self._window = None  # its user left; the frames still in flight go to the files
         return with_moments(result, moments), stays
+
+    def _record(self, picture: Picture | None, screen: Screen) -> None:
+        if picture is not None and self._recorder:
+            self._recorder.write(picture)
+        if self._skeleton:
+            self._skeleton.write(screen.over(self._ground))
 
     def _offer(self, picture: Picture, screen: Screen, result: FrameResult) -> None:
         if self._hub:

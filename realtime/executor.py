@@ -20,7 +20,7 @@ from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
 from realtime.people import Crowd
 from realtime.pose import Target
-from realtime.recognition import is_somebody
+from realtime.recognition import LOOK_SECONDS, is_somebody
 from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
@@ -113,6 +113,7 @@ class CpuExecutor:
         self._wishes: deque[int | None] = deque()
         self._done: deque[FrameResult] = deque()
         self._next_judge: Judge | None = None
+        self._looked_at = -np.inf
 
     def aim(self, target: Target) -> None:
         """Scores against another target from the next submitted frame on; may be called from any thread."""
@@ -143,7 +144,7 @@ class CpuExecutor:
             with watch.stage("pose"):
                 pose = self._chain.pose(frame.image, boxes, tracker.state, plan.seconds)
                 pose, boxes = tracker.update(frame.seconds, pose, boxes, frame.image)
-                self._look_at_others(frame, plan.detect)
+                self._look_at_others(frame)
         else:
             tracker.nobody(frame.seconds)
         encoded = None
@@ -154,11 +155,13 @@ class CpuExecutor:
         others = bystanders(tracker, self._scored)
         self._done.append(replace(verdict, moments_ms=watch.moments_ms, others=others))
 
-    def _look_at_others(self, frame: Frame, detected: bool) -> None:
+    def _look_at_others(self, frame: Frame) -> None:
         """Now and then, the pose of one who has no row: they may raise a hand."""
-        person = self._tracker.to_look_at(frame.seconds) if detected and not self._stills else None
+        due = not 0 <= frame.seconds - self._looked_at < LOOK_SECONDS
+        person = None if self._stills else self._tracker.to_look_at(frame.seconds, anybody=due)
         if person is None:
             return
+        self._looked_at = frame.seconds
         boxes = np.zeros((self._chain.info.people, 5), np.float32)
         boxes[0, :4], boxes[0, 4] = person.box, 1
         pose = self._chain.pose(frame.image, boxes, np.zeros_like(self._tracker.state), 0.0)

@@ -26,13 +26,13 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits
 from engines.geometry import Size
 from engines.options import add_version
+from engines.terminal import Terminal
 from realtime.brush import FAIR, GOOD, LIGHT, put_text
 from realtime.executor import Executor
 from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
@@ -219,15 +219,19 @@ def camera_thread(
 ) -> Iterator[Callable[[float], Back | None]]:
     """Runs the loop beside the screen; gives what asks for its next picture."""
     pictures: queue.SimpleQueue[Back | BaseException] = queue.SimpleQueue()
-    taken = threading.Semaphore(0)
+    taken, left = threading.Semaphore(0), threading.Event()
 
     def pump() -> None:
         try:
-            for shown in pipeline.run():
-                if not shown.repeated:
+            with contextlib.closing(pipeline.run()) as frames:
+                for shown in frames:
+                    if shown.repeated:
+                        continue
                     picture = shown.image.copy()
                     pictures.put(Back(picture, partial(drawn, picture, shown.result)))
                     taken.acquire()  # meanwhile the pipeline drops what grows old, as before a window
+                    if left.is_set():
+                        return
             pictures.put(SourceError("the source ended", "a camera goes on", "give a camera that sees this screen"))
         except BaseException as error:
             pictures.put(error)
@@ -247,6 +251,7 @@ def camera_thread(
     try:
         yield back
     finally:
+        left.set()
         pipeline.stop()
         taken.release()
         thread.join(5.0)
@@ -299,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             window, back, clock, measurement,
             frames=arguments.frames, timeout_seconds=arguments.timeout, whole=arguments.engines is not None,
         )  # fmt: skip
-    Console().print(report(measurement, arguments.engines is not None))
+    Terminal().print(report(measurement, arguments.engines is not None))
     if arguments.out:
         figures = {
             "delay_ms": measurement.delay.summary(),

@@ -44,21 +44,12 @@ from realtime.status import StatusLine, summary_table
 from realtime.web.address import Address
 from realtime.web.hub import Hub
 
-UNUSED = {
-    "routine": ("target_person",),
-    "replay": (
-        "target_person",
-        "ignore",
-        "encoder",
-        "people",
-        "smoothing",
-        "detect_every",
-        "source",
-        "backend",
-        "int8",
-    ),
-}
-"""Options that a task makes no use of: a replay takes all that from its recording."""
+OF_RECORDING = (
+    "target_person", "ignore", "encoder", "people", "smoothing", "detect_every", "source", "backend", "int8",
+    "open_seconds",
+)  # fmt: skip
+UNUSED = {"routine": ("target_person",), "capture_target": ("target_person",), "replay": OF_RECORDING}
+"""Options that a task makes no use of, beside the camera's: a replay takes all that from its recording."""
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -231,7 +222,7 @@ def report_unused(arguments: argparse.Namespace, console: Console) -> None:
         given = [name for name in unused if getattr(arguments, name) != parser().get_default(name)]
         if getattr(arguments, task) and given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            console.print(f"With --{task} these options do nothing: {names}.", soft_wrap=True)
+            console.print(f"With --{task.replace('_', '-')} these options do nothing: {names}.", soft_wrap=True)
 
 
 def inputs_of(arguments: argparse.Namespace) -> list[str | Path]:

@@ -112,7 +112,7 @@ def opened_executor(
     """
     people = chain.info.people
     if scored > people:
-        shipped = chain.info.directory == QUICKSTART
+        shipped = chain.info.directory.resolve() == QUICKSTART
         folder, networks = (
             (BUILT, f"--detector {OWN_NAME} --pose {OWN_NAME} ") if shipped else (chain.info.directory, "")
         )

@@ -105,6 +105,8 @@ def read_routine(path: Path, open_target: Callable[[Path], Target]) -> Routine:
 
 def target_files(path: Path) -> list[Path]:
     """The files of a routine's targets, as far as it can be read; what is wrong with it `read_routine` says."""
+    if not path.is_file():  # a pipe can be read only once
+        return []
     try:
         poses = items(fields(read_json(path), "")["poses"], "")
         files = [fields(pose, "")["target"] for pose in poses]

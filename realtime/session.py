@@ -142,7 +142,7 @@ def run_session(
     hub = outputs.hub
     with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
         results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
-        displays = stack.enter_context(Displays(outputs, station, info, source.fps))
+        displays = stack.enter_context(Displays(outputs, station, info, source.fps, live=source.live))
         if target and (results or hub):
             begin_rows(results, hub, session_row(info, source, target, smoothing, routine))
             stack.callback(

@@ -134,16 +134,15 @@ class Recorder:
         """Ready to write."""
         return self
 
-    def write(self, picture: Picture, times: int = 1) -> None:
-        """Appends one picture uint8 [H, W, 3], so many times.
+    def write(self, picture: Picture) -> None:
+        """Appends one picture uint8 [H, W, 3].
 
         Raises:
             BadInputError: the disk is nearly full; what was written until now can still be completed.
         """
         self._require_room()
-        for _ in range(times):
-            self._video.write(picture)
-        self._pictures += times
+        self._video.write(picture)
+        self._pictures += 1
 
     def _require_room(self) -> None:
         """OpenCV is silent about a full disk, and an mp4 without its end cannot be played."""
@@ -241,7 +240,8 @@ def writing_problem(path: Path) -> tuple[str, str] | None:
     """Why no file can be written to a path, and what to do then; None where one can."""
     folder = path.parent
     try:
-        os.fspath(path).encode()
+        if b"\0" in os.fspath(path).encode():
+            return "its name has a NUL in it", "give another name"
         if path.is_dir():
             return "it is a folder", "give the name of a file in it"
         if path.exists():
@@ -268,7 +268,9 @@ def is_same_file(path: Path, other: str | Path) -> bool:
     """Whether two paths lead to one file; a hard link is one, and so are two names of a file that is not there yet."""
     try:
         return path.samefile(other)
-    except (OSError, ValueError):
+    except ValueError:  # a NUL in the other one's name
+        return False
+    except OSError:
         return os.path.realpath(path) == os.path.realpath(other)
 
 

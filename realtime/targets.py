@@ -11,11 +11,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits
 from engines.options import add_version
+from engines.terminal import Terminal
 from realtime.frames import MonotonicClock, Picture
 from realtime.gallery import facts, find_targets, gallery_page, gallery_table
 from realtime.live_options import DEFAULT_ENCODER, positive, seconds
@@ -112,7 +111,7 @@ def changed(target: Target, fields: dict[str, object]) -> Target:
     return target_from_object(target_object(target) | fields, "the new target")
 
 
-def edit(arguments: argparse.Namespace, console: Console) -> None:
+def edit(arguments: argparse.Namespace, console: Terminal) -> None:
     """Changes a target file, whole or not at all."""
     fields = changes(arguments)
     if not fields:
@@ -136,7 +135,7 @@ def edit(arguments: argparse.Namespace, console: Console) -> None:
     save(target, arguments.out or arguments.target, console)
 
 
-def make(arguments: argparse.Namespace, console: Console) -> None:
+def make(arguments: argparse.Namespace, console: Terminal) -> None:
     """Writes a target from a picture, a video's frame, or a file of keypoints."""
     require_writable(arguments.out, "--out", apart_from=[arguments.source])
     require_ending(arguments.out, "--out", [TARGET_SUFFIX])
@@ -201,13 +200,13 @@ def video_frame(path: Path, at: float | None, number: int | None) -> tuple[Pictu
     )
 
 
-def save(target: Target, path: Path, console: Console) -> None:
+def save(target: Target, path: Path, console: Terminal) -> None:
     """Writes the target and says what it asks for."""
     write_target(target, path)
     console.print(f"Wrote {name_of(path)}: {target.name}, {', '.join(facts(target))}", soft_wrap=True)
 
 
-def gallery(arguments: argparse.Namespace, console: Console) -> None:
+def gallery(arguments: argparse.Namespace, console: Terminal) -> None:
     """Shows the targets, and writes the page."""
     entries = find_targets(arguments.places)
     if arguments.out:
@@ -222,9 +221,7 @@ def gallery(arguments: argparse.Namespace, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     arguments = parser().parse_args(argv)
-    {"gallery": gallery, "make": make, "edit": edit}[arguments.command](
-        arguments, Console(markup=False, highlight=False)
-    )
+    {"gallery": gallery, "make": make, "edit": edit}[arguments.command](arguments, Terminal())
     return 0
 
 

@@ -218,20 +218,22 @@ class Tracker:
         self.boxes[row] = self.state[row] = 0
         self.hidden = self.hidden and row != 0
 
-    def to_look_at(self, seconds: float) -> Person | None:
+    def to_look_at(self, seconds: float, *, anybody: bool = True) -> Person | None:
         """Somebody in view without a row whose pose was not looked at for longest: to see whether they raise a hand.
 
         Who did so at the last look comes again soon, or a request could not be followed among many; the others' turn
-        still comes.
+        still comes, in a frame in which `anybody` may be looked at.
         """
 
+        def raised(person: Person) -> bool:
+            return person.joints is not None and bool(raised_side(person.joints, self._visible))
+
         def waited(person: Person) -> float:
-            raised = person.joints is not None and raised_side(person.joints, self._visible)
-            return (seconds - person.joints_at) * (RAISED_HASTE if raised else 1)
+            return (seconds - person.joints_at) * (RAISED_HASTE if raised(person) else 1)
 
         waiting = [
             person
             for person in self.crowd.people
             if person.id not in self.rows and person.hidden_since is None and seconds - person.joints_at >= LOOK_SECONDS
         ]
-        return max(waiting, key=waited, default=None)
+        return max((person for person in waiting if anybody or raised(person)), key=waited, default=None)

@@ -1,18 +1,30 @@
 """A file written at once: whole, or not at all. Knows nothing of what is in it."""
 
 import contextlib
+import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from engines.errors import BadInputError
 from realtime.target_formats import name_of
 
+FOLDER_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def current_umask() -> int:
+    """The rights that a new file does not get."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Writes a file, text as UTF-8, whole or not at all: where that fails, what was there before stays.
 
-    A link stays a link, and a file that is replaced keeps its mode.
+    A link stays a link, and a file that is replaced keeps its mode. A file that may be written in a folder that may not
+    is written in place.
 
     Raises:
         BadInputError: the file cannot be written, the disk being full, for one.
@@ -33,11 +45,21 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 def _replace(path: Path, data: bytes) -> None:
     """Writes beside `path`, under a name that is never too long, and then puts that file in its place."""
-    temporary = path.with_name(f".{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
-        if path.exists():
-            shutil.copymode(path, temporary)
+        handle, name = tempfile.mkstemp(".tmp", ".", path.parent)
+    except OSError as error:
+        if error.errno not in FOLDER_CLOSED or not path.exists():
+            raise
+        path.write_bytes(data)
+        return
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if path.exists():
+                shutil.copymode(path, temporary)
+            else:
+                temporary.chmod(0o666 & ~current_umask())
+            file.write(data)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

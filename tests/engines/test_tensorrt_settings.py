@@ -153,7 +153,10 @@ def test_work_in_another_thread_gives_its_result_or_its_error() -> None:
 
 INTERRUPTED = """
 import sys
+from engines.exits import Terminated, end_by_exception
 from engines.tensorrt_build import interruptible
+
+end_by_exception()
 
 def work(cancel):
     print("working", flush=True)
@@ -164,13 +167,14 @@ def work(cancel):
 
 try:
     interruptible(work, lambda: print("stopping", flush=True))
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
+except (KeyboardInterrupt, Terminated) as error:
+    print(type(error).__name__, flush=True)
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_cancels_the_work_waits_for_it_and_is_raised() -> None:
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")])
+def test_a_signal_cancels_the_work_waits_for_it_and_is_raised(number: signal.Signals, raised: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
         stdin=subprocess.PIPE,
@@ -181,8 +185,8 @@ def test_ctrl_c_cancels_the_work_waits_for_it_and_is_raised() -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "working\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.stdout.readline() == "stopping\n"
-    process.send_signal(signal.SIGINT)  # a process that ends while TensorRT runs would be aborted
-    assert process.communicate("\n", timeout=30)[0] == "cancelled\ninterrupted\n"
+    process.send_signal(number)  # a process that ends while TensorRT runs would be aborted
+    assert process.communicate("\n", timeout=30)[0] == f"cancelled\n{raised}\n"
     assert process.returncode == 0

@@ -1,13 +1,17 @@
 """What displays have in common: the pace of a recording."""
 
+from functools import partial
+
 import pytest
 
 from realtime.displays import RecordingPace
 
 
 def times(fps: float, *seconds: float) -> list[int]:
-    pace = RecordingPace(fps)
-    return [pace.times(one) for one in seconds]
+    pace, written = RecordingPace(fps), list[int]()
+    for index, one in enumerate(seconds):
+        pace.write(one, partial(written.append, index))
+    return [written.count(index) for index in range(len(seconds))]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,25 @@ def times(fps: float, *seconds: float) -> list[int]:
 )
 def test_a_recording_plays_as_fast_as_its_source(seconds: list[float], written: list[int]) -> None:
     assert times(30.0, *seconds) == written
+
+
+def test_filling_a_live_sources_gaps_takes_at_most_half_of_them_and_the_pace_goes_on() -> None:
+    """A codec of 20 ms a picture, behind a camera of 30 fps that gives one in ten, and then each."""
+    clock = [0.0]
+    written: list[float] = []
+    pace = RecordingPace(30.0, live=True, now=lambda: clock[0])
+
+    def write() -> None:
+        written.append(clock[0])
+        clock[0] += 0.02
+
+    counts = []
+    for seconds in (0.0, 1 / 3, 2 / 3, 2 / 3 + 1 / 30, 2 / 3 + 2 / 30):
+        before = len(written)
+        pace.write(seconds, write)
+        counts.append(len(written) - before)
+    assert counts == [1, 9, 9, 1, 1]
+    assert times(30.0, 0.0, 1 / 3) == [1, 10], "a file waits"
 
 
 def test_a_slow_source_is_recorded_picture_by_picture() -> None:

@@ -10,11 +10,11 @@ import pytest
 from engines.errors import BadInputError, SourceError
 from realtime import glass_to_glass
 from realtime.frames import Picture
-from realtime.glass_to_glass import Back, Measurement, camera_thread, composed, measure
-from realtime.pipeline import Shown
+from realtime.glass_to_glass import Back, LookOnly, Measurement, camera_thread, composed, measure
+from realtime.pipeline import Pipeline, Shown
 from realtime.time_code import read_code
 from tests.fixtures import the_sentence
-from tests.realtime.fakes import FakeClock, result_of
+from tests.realtime.fakes import FRAME_SIZE, FakeClock, FakeSource, result_of
 from tests.realtime.test_time_code import seen
 
 HOLD_MS = 33.3
@@ -137,6 +137,13 @@ def test_a_camera_that_is_faster_than_the_screen_waits_for_it_and_its_pictures_s
             assert camera.given <= len(backs) + 1
     assert [int(one.picture.max()) for one in backs if one] == [1, 2, 3]
     assert [int(one.drawn().max()) for one in backs if one] == [1, 2, 3]
+
+
+def test_leaving_a_running_loop_leaves_no_thread() -> None:
+    pipeline = Pipeline(FakeSource(None), LookOnly(), FRAME_SIZE[::-1], FakeClock())
+    with camera_thread(pipeline, lambda picture, result: picture) as back:
+        assert back(10) is not None
+    assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
 
 
 def test_a_source_that_ends_is_told_of_at_once() -> None:

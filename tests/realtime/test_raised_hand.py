@@ -146,10 +146,13 @@ class Row(FakeChain):
         return seen
 
 
-@pytest.mark.parametrize(("up", "locks"), [((2.0, 2.3), False), ((2.0, 7.0), True)])
-def test_among_four_others_a_hand_counts_while_it_is_up(up: tuple[float, float], locks: bool) -> None:
+@pytest.mark.parametrize(("fps", "detect_every"), [(30, None), (20, None), (15, None), (10, 5)])
+@pytest.mark.parametrize(("up", "locks"), [((2.0, 2.2), False), ((2.0, 9.0), True)])
+def test_among_four_others_a_hand_counts_while_it_is_up(
+    up: tuple[float, float], locks: bool, fps: int, detect_every: int | None
+) -> None:
     chain = Row(up)
-    executor = CpuExecutor(chain, standing_target(), Tracker(1))
+    executor = CpuExecutor(chain, standing_target(), Tracker(1, detect_every=detect_every))
     chosen: list[float] = []
 
     def choose(person: int | None) -> None:
@@ -157,8 +160,8 @@ def test_among_four_others_a_hand_counts_while_it_is_up(up: tuple[float, float],
         executor.choose(person)
 
     station = Station(single(standing_target()), FRAME_SIZE, 0.3, choose=choose)
-    for index in range(30 * 9):
-        chain.now = index / 30
+    for index in range(fps * 9):
+        chain.now = index / fps
         executor.submit(Frame(PICTURE, index, chain.now, 0), wait_ms=0)
         station.take(executor.collect(), PICTURE)
     assert len(chosen) == locks

@@ -8,6 +8,7 @@ import pytest
 from engines.errors import BadInputError
 from realtime.whole_files import write_whole
 from tests.faults.disks import files_of_at_most
+from tests.realtime.fakes import as_nobody
 
 OLD = "old\n"
 
@@ -64,3 +65,17 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         assert os.read(end, 100) == b"new" and pipe.is_fifo()
     finally:
         os.close(end)
+
+
+def test_a_writable_file_in_a_closed_folder_is_written_in_place(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    path = folder / "out.html"
+    path.write_text("old")
+    path.chmod(0o666)
+    folder.chmod(0o555)
+    with as_nobody():
+        write_whole(path, "new")
+        with pytest.raises(BadInputError, match="could not be written"):
+            write_whole(folder / "other.html", "new")
+    assert path.read_text() == "new" and [one.name for one in folder.iterdir()] == ["out.html"]
