@@ -1,6 +1,7 @@
 """Files written at once: whole or not at all, with the mode and the link that were there."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,15 +68,16 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         os.close(end)
 
 
-def test_a_writable_file_in_a_closed_folder_is_written_in_place(tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    folder.mkdir()
-    path = folder / "out.html"
-    path.write_text("old")
-    path.chmod(0o666)
-    folder.chmod(0o555)
-    with as_nobody():
-        write_whole(path, "new")
-        with pytest.raises(BadInputError, match="could not be written"):
-            write_whole(folder / "other.html", "new")
-    assert path.read_text() == "new" and [one.name for one in folder.iterdir()] == ["out.html"]
+def test_a_writable_file_in_a_closed_folder_is_written_in_place() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        path = folder / "out.html"
+        path.write_text("old")
+        path.chmod(0o666)
+        folder.chmod(0o555)
+        with as_nobody():
+            write_whole(path, "new")
+            with pytest.raises(BadInputError, match="could not be written"):
+                write_whole(folder / "other.html", "new")
+        folder.chmod(0o755)
+        assert path.read_text() == "new" and [one.name for one in folder.iterdir()] == ["out.html"]
