@@ -1,5 +1,6 @@
 """What stands at the edges of the picture: score, trend, hold ring, words, help. Knows no pose and no skeleton."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -62,6 +63,11 @@ def px(value: float, scale: float) -> int:
     return round(value * scale)
 
 
+def whole_score(score: float, pass_score: float) -> int:
+    """A score as it is shown: one below the pass mark is not rounded up to it."""
+    return round(score) if score >= pass_score else min(round(score), math.ceil(pass_score) - 1)
+
+
 def draw_score(
     canvas: Picture, title: str, score: float | None, trend: tuple[tuple[float, float], ...], pass_score: float,
     scale: float,
@@ -70,10 +76,10 @@ def draw_score(
     margin, width, height = px(16, scale), px(270, scale), px(252, scale)
     shade(canvas, margin, margin, width, height, px(18, scale))
     left, room = margin + px(20, scale), width - px(40, scale)
-    name = drawable(title)
+    name = drawable(title) or "Pose"  # a name in letters that the font has not
     size = max(px(LEAST_NAME_SIZE, scale), fitting_size(name, px(NAME_SIZE, scale), room))
     put_text(canvas, cut(name, size, room), (left, px(52, scale)), size, WHITE)
-    figure = "--" if score is None else f"{score:.0f}"
+    figure = "--" if score is None else str(whole_score(score, pass_score))
     size = fitting_size(figure, px(128, scale), room)
     put_text(canvas, figure, (left, px(178, scale)), size, score_colour(score, pass_score))
     place = (left, px(198, scale), room, px(54, scale))
@@ -190,7 +196,7 @@ def draw_tag(
     canvas: Picture, above: tuple[int, int], score: float | None, pass_score: float, locked: bool, scale: float
 ) -> None:
     """Somebody's score over their head; the one who is locked has a frame and larger figures."""
-    figure, size = "--" if score is None else f"{score:.0f}", px(52 if locked else 36, scale)
+    figure, size = "--" if score is None else str(whole_score(score, pass_score)), px(52 if locked else 36, scale)
     width, height = text_width(figure, max(1, size)) + px(28, scale), round(1.25 * size)
     room = canvas.shape[1] - width, canvas.shape[0] - height
     left, top = (

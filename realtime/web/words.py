@@ -3,6 +3,7 @@
 import json
 import struct
 
+from realtime.gauges import whole_score
 from realtime.overlay import View
 from realtime.results import FrameResult
 from realtime.web.hub import Words
@@ -21,7 +22,7 @@ def page_words(view: View, result: FrameResult) -> Words:
         "status": result.status,
         "phase": result.phase,
         "target": view.title,
-        "score": None if view.score is None else round(view.score),
+        "score": None if view.score is None else whole_score(view.score, view.pass_score),
         "pass_score": view.pass_score,
         "moves": [move.words.capitalize() for move in view.moves],
         "hint": view.hint,

@@ -11,7 +11,7 @@ from realtime import brush, gauges
 from realtime.advice import Move
 from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, cut, drawable, shade, text_width, wrapped
 from realtime.frames import Picture
-from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines
+from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines, whole_score
 from realtime.overlay import View, deviation_colour, draw_overlay, draw_skeleton, draw_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
 from realtime.station import KEYS
@@ -260,3 +260,11 @@ def test_a_shade_beyond_the_picture_is_cut_off(place: tuple[int, int]) -> None:
     canvas = np.full((180, 320, 3), 200, np.uint8)
     shade(canvas, *place, 50, 50)
     assert canvas.shape == (180, 320, 3)
+
+
+@pytest.mark.parametrize(
+    ("score", "pass_score", "shown"),
+    [(79.4, 80, 79), (79.6, 80, 79), (80.0, 80, 80), (99.6, 80, 100), (80.2, 80.5, 80), (0.0, 0.0, 0), (12.7, 80, 13)],
+)
+def test_a_score_below_the_mark_is_never_shown_as_the_mark(score: float, pass_score: float, shown: int) -> None:
+    assert whole_score(score, pass_score) == shown
