@@ -54,10 +54,10 @@ def ends_at_once() -> Iterator[None]:
             print(sentence, file=sys.stderr)
         leave(code)
 
-    before = {number: signal.getsignal(number) for number in codes}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, end)
+    handlers = {number: signal.getsignal(number) for number in codes}
+    before = {number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)}
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:

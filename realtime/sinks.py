@@ -159,8 +159,8 @@ class Recorder:
     ) -> None:
         """Completes the file; takes one without a picture away, which no player would open."""
         self._video.release()
-        if not self._pictures:
-            self._path.unlink(missing_ok=True)
+        if not self._pictures and self._path.is_file():  # not a pipe
+            self._path.unlink()
 
 
 def free_bytes(folder: Path) -> int:
