@@ -100,7 +100,7 @@ def built(
     from engines.build import BuildEvents, BuildRequest, build, step_count
     from engines.networks.encoders import ENCODER_NAMES
 
-    out = arguments.out.resolve()
+    place = arguments.out.resolve()
     own_gpu = backend != "onnx" and not arguments.target
     request = BuildRequest(
         detector=arguments.detector,
@@ -117,7 +117,7 @@ def built(
         gpu=gpu.name if own_gpu else "",
         driver=gpu.driver if own_gpu else "",
         settings=BuildSettings(
-            arguments.optimisation_level, arguments.workspace, out.with_name(f"{out.name}.{backend}.timing")
+            arguments.optimisation_level, arguments.workspace, place.with_name(f"{place.name}.{backend}.timing")
         ),
     )
     display.steps = step_count(request)

@@ -3,7 +3,6 @@
 Needs the `build` extra (torch, onnx); the live loop never imports this.
 """
 
-import re
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import onnx
 
+from engines.build_place import replace_folder, require_replaceable
 from engines.download import Progress, file_sha256
 from engines.errors import BadInputError, EngineError
 from engines.geometry import CROP_HEIGHT, CROP_WIDTH, Size, network_size
@@ -52,8 +52,6 @@ from engines.weights_registry import (
     own_or_given,
     require_trust,
 )
-
-ENGINE_FILE = re.compile(r"(detect|pose|pose_int8|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
 
 @dataclass(frozen=True)
@@ -156,41 +154,6 @@ def ships(request: BuildRequest) -> bool:
     networks = (request.detector, request.pose, request.backend, request.precision)
     own = networks == (OWN_NAME, OWN_NAME, "onnx", "fp32") and tuple(request.encoders) == ENCODER_NAMES
     return own and (request.frame_size, request.people) == ((720, 1280), 1)
-
-
-def require_replaceable(place: Path) -> None:
-    """Refuses a place that holds anything but engines, since what is there goes."""
-    if place == Path.cwd():
-        raise BadInputError(
-            f"--out {place} is the folder that you are in", "a folder is replaced as a whole", "give another --out"
-        )
-    if not place.exists():
-        return
-    others = [place] if not place.is_dir() else [path for path in place.iterdir() if not is_engine_file(path)]
-    if others:
-        raise BadInputError(
-            f"--out {place} would replace {min(others)}, which is no engine",
-            "a new folder, an empty one or one of engines alone is allowed",
-            "give another --out",
-        )
-
-
-def is_engine_file(path: Path) -> bool:
-    """Whether a file is one that `build` writes, by its name."""
-    return path.is_file() and ENGINE_FILE.fullmatch(path.name) is not None
-
-
-def replace_folder(fresh: Path, place: Path) -> None:
-    """Puts `fresh` where `place` is; an older folder there ends beside `fresh`, in the scratch folder that goes."""
-    older = fresh.with_name("older")
-    try:
-        if place.exists():
-            place.rename(older)
-        fresh.rename(place)
-    except BaseException:
-        if older.exists():
-            older.rename(place)
-        raise
 
 
 def fetch(name: str, request: BuildRequest, events: BuildEvents) -> WeightsFile:

@@ -20,7 +20,7 @@ from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
 from realtime.people import Crowd
 from realtime.pose import Target
-from realtime.recognition import LOOK_SECONDS, is_somebody
+from realtime.recognition import is_somebody
 from realtime.results import Bystander, FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
@@ -113,7 +113,6 @@ class CpuExecutor:
         self._wishes: deque[int | None] = deque()
         self._done: deque[FrameResult] = deque()
         self._next_judge: Judge | None = None
-        self._looked_at = -np.inf
 
     def aim(self, target: Target) -> None:
         """Scores against another target from the next submitted frame on; may be called from any thread."""
@@ -157,11 +156,9 @@ class CpuExecutor:
 
     def _look_at_others(self, frame: Frame) -> None:
         """Now and then, the pose of one who has no row: they may raise a hand."""
-        due = not 0 <= frame.seconds - self._looked_at < LOOK_SECONDS
-        person = None if self._stills else self._tracker.to_look_at(frame.seconds, anybody=due)
+        person = None if self._stills else self._tracker.to_look_at(frame.seconds)
         if person is None:
             return
-        self._looked_at = frame.seconds
         boxes = np.zeros((self._chain.info.people, 5), np.float32)
         boxes[0, :4], boxes[0, 4] = person.box, 1
         pose = self._chain.pose(frame.image, boxes, np.zeros_like(self._tracker.state), 0.0)

@@ -218,11 +218,14 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 
 def report_unused(arguments: argparse.Namespace, console: Console) -> None:
     """Says which options do nothing with the task that is given."""
-    for task, unused in UNUSED.items():
-        given = [name for name in unused if getattr(arguments, name) != parser().get_default(name)]
-        if getattr(arguments, task) and given:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            console.print(f"With --{task.replace('_', '-')} these options do nothing: {names}.", soft_wrap=True)
+    task = next((task for task in UNUSED if getattr(arguments, task)), None)
+    if task is None:
+        return
+    options = parser()
+    given = [name for name in UNUSED[task] if getattr(arguments, name) != options.get_default(name)]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        console.print(f"With --{task.replace('_', '-')} these options do nothing: {names}.", soft_wrap=True)
 
 
 def inputs_of(arguments: argparse.Namespace) -> list[str | Path]:

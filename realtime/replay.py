@@ -192,7 +192,5 @@ class ReplayExecutor:
 
     def _scored_people(self, recorded: FrameResult, rows: Targets) -> FrameResult:
         """The recorded frame with everybody's score worked out anew."""
-        people = []
-        for person in recorded.people:
-            people.append(replace(person, score=self._judged(person.joints, rows).score))
+        people = (replace(person, score=self._judged(person.joints, rows).score) for person in recorded.people)
         return replace(recorded, people=tuple(people))

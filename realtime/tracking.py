@@ -218,11 +218,11 @@ class Tracker:
         self.boxes[row] = self.state[row] = 0
         self.hidden = self.hidden and row != 0
 
-    def to_look_at(self, seconds: float, *, anybody: bool = True) -> Person | None:
+    def to_look_at(self, seconds: float) -> Person | None:
         """Somebody in view without a row whose pose was not looked at for longest: to see whether they raise a hand.
 
-        Who did so at the last look comes again soon, or a request could not be followed among many; the others' turn
-        still comes, in a frame in which `anybody` may be looked at.
+        One look at any of them is enough for a while. Only who raised a hand at the last look comes again as soon, or a
+        request could not be followed among many; the others' turn still comes.
         """
 
         def raised(person: Person) -> bool:
@@ -231,9 +231,8 @@ class Tracker:
         def waited(person: Person) -> float:
             return (seconds - person.joints_at) * (RAISED_HASTE if raised(person) else 1)
 
-        waiting = [
-            person
-            for person in self.crowd.people
-            if person.id not in self.rows and person.hidden_since is None and seconds - person.joints_at >= LOOK_SECONDS
-        ]
-        return max((person for person in waiting if anybody or raised(person)), key=waited, default=None)
+        others = [person for person in self.crowd.people if person.id not in self.rows and person.hidden_since is None]
+        waiting = [person for person in others if seconds - person.joints_at >= LOOK_SECONDS]
+        if len(waiting) < len(others):
+            waiting = [person for person in waiting if raised(person)]
+        return max(waiting, key=waited, default=None)

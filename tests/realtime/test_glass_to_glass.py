@@ -1,7 +1,6 @@
 """The delay from screen to camera: a simulated screen and camera of known delay give it back within a frame."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -115,6 +114,7 @@ class Camera:
 
     def __init__(self, pictures: int | None = None) -> None:
         self.given, self._pictures, self._image = 0, pictures, np.zeros((2, 2, 3), np.uint8)
+        self.wanted = self.ahead = 0
         self._stopped = threading.Event()
 
     def run(self) -> Iterator[Shown]:
@@ -122,6 +122,7 @@ class Camera:
             self.given += 1
             self._image[:] = self.given
             yield Shown(result_of(self.given), self._image, 0)
+            self.ahead = max(self.ahead, self.given - self.wanted)  # asked for another before this one was
 
     def stop(self) -> None:
         self._stopped.set()
@@ -132,9 +133,10 @@ def test_a_camera_that_is_faster_than_the_screen_waits_for_it_and_its_pictures_s
     with camera_thread(camera, lambda picture, result: picture) as back:  # type: ignore[arg-type]
         backs = []
         for _ in range(3):
+            camera.wanted += 1
             backs.append(back(10))
-            time.sleep(0.05)
             assert camera.given <= len(backs) + 1
+    assert camera.ahead == 0
     assert [int(one.picture.max()) for one in backs if one] == [1, 2, 3]
     assert [int(one.drawn().max()) for one in backs if one] == [1, 2, 3]
 
