@@ -69,10 +69,16 @@ similarity for a person who fills the window (the root of their area is 30 cells
 face and that of the twelve joints. The highest cell then has the greatest similarity to expect."""
 
 
+LEAST_WEIGHT, LEAST_PROBABILITY = 1e-12, 1e-20
+"""A smaller weight of a blur is 0, and a smaller probability is this one: no product of the two is then a denormal
+number, with which an Intel Xeon blurred eight times as slowly."""
+
+
 def gaussian_matrix(size: int, deviation: float) -> Tensor:
     """`float32 [size, size]`: a matrix that blurs along one axis, 1 on its diagonal; nothing lies beyond the edges."""
     cells = torch.arange(size, dtype=torch.float32)
-    return (-0.5 * ((cells[:, None] - cells) / deviation) ** 2).exp()
+    weights = (-0.5 * ((cells[:, None] - cells) / deviation) ** 2).exp()
+    return torch.where(weights < LEAST_WEIGHT, 0.0, weights)
 
 
 def near_probability(place: Tensor) -> Tensor:
@@ -88,6 +94,7 @@ def near_probability(place: Tensor) -> Tensor:
         `float32 [N, K, h, w]`, 0..1.
     """
     points, (height, width) = len(FACE_KEYPOINTS), place.shape[2:]
+    place = place.clamp_min(LEAST_PROBABILITY)
     near = []
     for part, blur in ((place[:, :points], FACE_BLUR), (place[:, points:], BODY_BLUR)):
         down, across = gaussian_matrix(height, blur).to(place.device), gaussian_matrix(width, blur).to(place.device)

@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from engines.errors import EngineError
-from engines.networks.hrnet import BODY_BLUR, FACE_BLUR, HRNET_CONFIGS, HRNet, hrnet, near_probability
+from engines.networks.hrnet import (
+    BODY_BLUR,
+    FACE_BLUR,
+    HRNET_CONFIGS,
+    LEAST_PROBABILITY,
+    HRNet,
+    gaussian_matrix,
+    hrnet,
+    near_probability,
+)
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 from engines.onnx_runtime import onnxruntime
@@ -138,6 +147,20 @@ def test_a_broad_hill_is_more_probable_than_a_lone_spike_of_the_face_only_a_narr
         weights = torch.exp(-(((rows - 20) / blur) ** 2 + ((columns - 12) / blur) ** 2) / 2)
         assert float(near[keypoint, 20, 12]) == pytest.approx(float((place * weights).sum()), rel=1e-4)
     assert float(near.max()) <= 1
+
+
+def test_no_probability_near_a_place_is_a_denormal_number_which_some_cpus_are_slow_with() -> None:
+    maps = torch.full((1, 17, 64, 48), -95.0)
+    maps[..., 10, 8] = 0
+    place = maps.flatten(2).softmax(-1).view(maps.shape)
+    tiny = torch.finfo(torch.float32).tiny
+    assert 0 < float(place.min()) < tiny
+    near = near_probability(place)
+    assert float(near.min()) >= tiny
+    assert float(near[..., 10, 8].min()) == pytest.approx(1)
+    for size, blur in ((64, FACE_BLUR), (48, BODY_BLUR)):
+        weights = gaussian_matrix(size, blur)
+        assert float(weights[weights > 0].min()) * LEAST_PROBABILITY >= tiny
 
 
 def test_the_peaks_of_the_compact_network_are_probabilities() -> None:
