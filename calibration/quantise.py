@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("kind", choices=("pose", "detector"))
     options.add_argument("--weights", type=Path, help=".safetensors of the network; default: those that ship")
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with training pictures")
-    options.add_argument("--pictures", type=int, default=128, help="that the ranges are taken from")
+    options.add_argument("--pictures", type=int, default=512, help="that the ranges are taken from")
     options.add_argument("--out", type=Path, help="the .onnx file; default, for our own pose: the one that ships")
     given = options.parse_args(arguments)
     weights = given.weights or OWN_WEIGHTS[given.kind]
