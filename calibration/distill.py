@@ -6,6 +6,7 @@ python -m calibration.distill answers --out runs/answered --shards 100 --teacher
 python -m calibration.distill evaluate --pose FILE [--teacher POSE.onnx] [--labelled CROPS] [--detector FILE]
 python -m calibration.distill export --out runs/pose --to calibration/runs/pose_compact.safetensors
 python -m calibration.distill mean BEFORE.safetensors AFTER.safetensors --to MEAN.safetensors
+python -m calibration.distill statistics MEAN.safetensors --out runs/pose --to calibration/runs/pose_compact.safetensors
 """
 
 import argparse
@@ -22,6 +23,7 @@ from torch import Tensor
 from calibration.answered_task import AnsweredTask
 from calibration.answering import make_answered
 from calibration.augment import AUGMENTATIONS
+from calibration.batch_statistics import measure_statistics
 from calibration.crops import WINDOW_SIZE, CropSet
 from calibration.detector_task import DetectorTask
 from calibration.distill_training import Trainer, TrainSettings, averaged_weights
@@ -30,6 +32,8 @@ from calibration.report import print_detector_table, print_label_table, print_po
 from calibration.scenes import INPUT_SIZE
 from engines.errors import BadInputError
 from engines.exits import documented_exits
+from engines.networks.hrnet import HRNET_CONFIGS
+from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 
 TABLE_COLUMNS = 170
@@ -113,6 +117,13 @@ def add_people_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_crop_options(command: argparse.ArgumentParser, augmentation: str) -> None:
+    """How the pose network's pictures are made of crops."""
+    command.add_argument("--augmentation", choices=AUGMENTATIONS, default=augmentation)
+    command.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
+    command.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     result = argparse.ArgumentParser(prog="python -m calibration.distill", description=__doc__.splitlines()[0])
@@ -138,9 +149,7 @@ def parser() -> argparse.ArgumentParser:
                 "--answered", type=Path, nargs="*", default=[], metavar="FOLDER", help="learn from these (of answers)"
             )
         if name == "pose":
-            train.add_argument("--augmentation", choices=AUGMENTATIONS, default="strong")
-            train.add_argument("--size", type=window_size, default=WINDOW_SIZE, metavar="WIDTHxHEIGHT")
-            train.add_argument("--cache", type=Path, help="folder for decoded crops (1.7 GB); default: --out")
+            add_crop_options(train, augmentation="strong")
         add_people_options(train)
     answers = commands.add_parser("answers", help="make pictures for the detector, with a teacher's answers")
     add_making_options(answers, batch=48)
@@ -168,6 +177,13 @@ def parser() -> argparse.ArgumentParser:
     mean = commands.add_parser("mean", help="write the mean of several files of weights, float16")
     mean.add_argument("files", type=Path, nargs="+", help="weights of one network, from runs that began alike")
     mean.add_argument("--to", type=Path, required=True, help="the .safetensors file")
+    statistics = commands.add_parser("statistics", help="measure a pose network's batch statistics again, float16")
+    statistics.add_argument("weights", type=Path, help="a .safetensors file, such as a mean")
+    statistics.add_argument("--to", type=Path, required=True, help="the .safetensors file")
+    statistics.add_argument("--pictures", type=count, default=5120, help="on which; as training makes them")
+    add_making_options(statistics, batch=64)
+    add_crop_options(statistics, augmentation="mild")
+    add_people_options(statistics)
     return result
 
 
@@ -183,6 +199,20 @@ def detector_task(options: argparse.Namespace) -> DetectorTask:
         cutouts=options.cutouts,
         more_crops=options.more_crops,
         teacher=options.teacher,
+    )
+
+
+def pose_task(options: argparse.Namespace) -> PoseTask:
+    """What `pose` and `statistics` make pictures of."""
+    return PoseTask(
+        options.crops,
+        options.cache or options.out,
+        AUGMENTATIONS[options.augmentation],
+        options.batch,
+        options.size,
+        options.seed,
+        options.more_crops,
+        options.cutouts,
     )
 
 
@@ -228,16 +258,7 @@ def train(options: argparse.Namespace, console: Console) -> None:
     elif options.command == "detector":
         task = detector_task(options)
     else:
-        task = PoseTask(
-            options.crops,
-            options.cache or options.out,
-            AUGMENTATIONS[options.augmentation],
-            options.batch,
-            options.size,
-            options.seed,
-            options.more_crops,
-            options.cutouts,
-        )
+        task = pose_task(options)
     Trainer[Any](task, settings, options.out, device, options.resume, initial).train(console)
 
 
@@ -300,6 +321,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         make_answered(detector_task(options), options.out, shards, device, options.loaders, console)
     elif options.command == "mean":
         write_weights(mean_of(options.files), options.to, console)
+    elif options.command == "statistics":
+        set_threads(options.threads)
+        network = load_hrnet(read_state_dict(options.weights), HRNET_CONFIGS["hrnet_compact"])
+        device = torch.device(options.device)
+        measure_statistics(network.to(device), pose_task(options), options.pictures, device, options.loaders)
+        write_weights(network.cpu().state_dict(), options.to, console)
     else:
         train(options, console)
     return 0

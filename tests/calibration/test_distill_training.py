@@ -6,9 +6,10 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from calibration.augment import NO_AUGMENTATION
+from calibration.augment import AUGMENTATIONS, NO_AUGMENTATION
 from calibration.distill import export, main
 from calibration.distill_training import Trainer, TrainSettings, average_into, averaged_weights, batches_from
+from calibration.evaluate_pose import normalised
 from calibration.optimizer import optimizers, orthogonalised, schedule
 from calibration.pose_task import PoseBatch, PoseTask
 from engines.errors import BadInputError, EngineError
@@ -202,3 +203,20 @@ def test_the_mean_of_weights_is_between_them(tmp_path: Path, capsys: pytest.Capt
     assert "are not of one network" in capsys.readouterr().err
     assert main(["mean", str(first), "--to", str(tmp_path / "no.safetensors")]) == 2
     assert not (tmp_path / "no.safetensors").exists()
+
+
+def test_measured_statistics_are_those_of_the_pictures_trained_on(tiny_crops: Path, tmp_path: Path) -> None:
+    network = hrnet("hrnet_compact")
+    network.bn1.running_mean.fill_(7.0)
+    source, to = tmp_path / "mean.safetensors", tmp_path / "measured.safetensors"
+    save_file({name: value.half() for name, value in network.state_dict().items()}, source)
+    words = ["--crops", str(tiny_crops), "--out", str(tmp_path), "--size", "96x128", "--batch", "8", "--loaders", "0"]
+    assert main(["statistics", str(source), "--to", str(to), "--pictures", "16", "--device", "cpu", *words]) == 0
+    task = PoseTask(tiny_crops, tmp_path, AUGMENTATIONS["mild"], batch_size=8, size=(96, 128))
+    measured = load_hrnet(read_state_dict(to), HRNET_CONFIGS["hrnet_compact"])
+    with torch.no_grad():
+        seen = torch.stack([network.conv1(normalised(task.batch(0, index).pictures)) for index in (0, 1)])
+    assert torch.allclose(measured.bn1.running_mean, seen.mean((0, 1, 3, 4)), atol=2e-3)
+    expected = torch.stack([batch.var((0, 2, 3)) for batch in seen]).mean(0)
+    assert torch.allclose(measured.bn1.running_var, expected, rtol=1e-2)
+    assert torch.equal(measured.conv1.weight, network.conv1.weight.half().float())
