@@ -86,6 +86,8 @@ class Device(Protocol):
     """One GPU. Whoever opened it closes it, and with it all that it gave."""
 
     name: str
+    not_captured: list[str]
+    """Why `capture` gave None, each time."""
 
     def attach(self) -> None:
         """Makes the GPU usable from the calling thread."""
@@ -106,7 +108,10 @@ class Device(Protocol):
         """Enqueues a copy of the whole of `source` into `destination`, which is as large."""
 
     def capture(self, work: Callable[[Stream], None]) -> Graph | None:
-        """What `work` enqueues on the stream it is given, as a graph; None where it cannot be captured."""
+        """What `work` enqueues on the stream it is given, as a graph; None where it cannot be captured.
+
+        `not_captured` then says why.
+        """
 
     def close(self) -> None:
         """Waits for nothing; never raises."""

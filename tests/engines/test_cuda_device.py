@@ -5,7 +5,8 @@ import gc
 import sys
 import weakref
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,3 +113,19 @@ def test_options_are_those_of_the_real_package_and_a_buffer_can_be_divided() -> 
     memory = CudaMemory(core.Buffer.from_handle(bytes_.ctypes.data, 1024, owner=bytes_))
     part = memory.part(256, 100).part(16, 8)
     assert (part.address - memory.address, part.nbytes) == (272, 8)
+
+
+def test_why_something_could_not_be_captured_is_kept() -> None:
+    def nothing(*_: object) -> None:
+        pass
+
+    def work(stream: object) -> None:
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    device: Any = CudaDevice.__new__(CudaDevice)
+    builder = SimpleNamespace(begin_building=nothing, stream=SimpleNamespace(handle=1), close=nothing)
+    device.device, device.not_captured = SimpleNamespace(create_graph_builder=lambda: builder, sync=nothing), []
+    assert device.capture(work) is None
+    (reason,) = device.not_captured
+    assert reason.startswith("RuntimeError in test_cuda_device.py:")
+    assert reason.endswith(": operation not permitted when stream is capturing")
