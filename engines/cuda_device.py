@@ -231,8 +231,10 @@ class CudaDevice:
                 graph = builder.complete()
             except Exception as error:  # some operation cannot be captured; whether the GPU still works is seen below
                 self.not_captured.append(reason_of(error))
-                with contextlib.suppress(Exception):
+                try:
                     builder.close()
+                except Exception:  # CUDA has freed the graph of a capture that broke, and the builder would once more
+                    protocol.ABANDONED.append(builder)
                 self.device.sync()
                 return None
             graph.upload(self._allocation_stream)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from engines.errors import GpuHangError
 
 ABANDONED: list[object] = []
-"""What was open on a GPU that hangs. Kept, so that nobody frees it: the driver would wait for the GPU."""
+"""What was open on a GPU that hangs, or belongs to a capture that broke. Kept, so that nobody frees it: the driver
+would wait for the GPU, or free what is gone."""
 
 
 class OnGpu(ABC):
