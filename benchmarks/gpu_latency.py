@@ -297,7 +297,8 @@ def main() -> int:
     try:
         chain, warnings = opened(arguments, read_chain(arguments.engines, arguments.encoder), gpu)
         with chain, contextlib.ExitStack() as closing:
-            figures = report(arguments, chain, gpu, closing) | {"warnings": warnings}
+            figures = report(arguments, chain, gpu, closing)
+            figures["warnings"] = warnings + [f"no graph: {reason}" for reason in chain.device.not_captured]
     except PosemirrorError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -60,6 +60,15 @@ class Detect(nn.Module):
         return (self.post(boxes.float(), classes.float(), anchor),)
 
 
+class PickingPost(PosePost):
+    """As its parent, without lists of indices that go up from the host in each run: no graph captures that."""
+
+    @staticmethod
+    def pick(keypoints: Tensor, indices: tuple[int, ...]) -> Tensor:
+        """See `PosePost`."""
+        return torch.stack([keypoints[:, index] for index in indices], 1)
+
+
 class Pose(nn.Module):
     """`frame`, `boxes`, `state`, `seconds` -> `keypoints`, `joints`, `next_boxes`, `next_state`; see `Detect`.
 
@@ -79,7 +88,7 @@ class Pose(nn.Module):
         self.sample = CropSampling(frame_size, people)
         self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_DEVIATION)
         self.network = network.to(dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.post = PosePost(visible_confidence)
+        self.post = PickingPost(visible_confidence)
 
     def forward(self, frame: Tensor, boxes: Tensor, state: Tensor, seconds: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
@@ -99,7 +108,9 @@ class OnDevice:
 class TorchContext:
     """A module bound to memory; see `engines.device.Context`.
 
-    What it computes on the way lies in a pool of its own, so that a graph may keep the addresses.
+    What it computes on the way lies in a pool of its own, so that a graph may keep the addresses. cuBLAS's workspace as
+    well: torch keeps one for each stream, known by its handle, and the stream of a capture leaves its handle to the
+    next one, whose graph may run at the same time.
     """
 
     def __init__(self, module: nn.Module, inputs: list[Tensor], outputs: list[Tensor]) -> None:
@@ -111,7 +122,8 @@ class TorchContext:
         """See `engines.device.Context`."""
         assert isinstance(stream, CudaStream)
         on_stream = torch.cuda.stream(torch.cuda.ExternalStream(stream.handle))
-        with on_stream, torch.cuda.use_mem_pool(self._pool), torch.jit.optimized_execution(False):
+        with on_stream, torch.cuda.use_mem_pool(self._pool):
+            torch._C._cuda_clearCublasWorkspaces()  # the next is of this pool
             for place, value in zip(self._outputs, self._module(*self._inputs), strict=True):
                 place.copy_(value)
 
@@ -133,22 +145,16 @@ class TorchEngine:
 
     def __init__(self, module: nn.Module, tensors: Mapping[str, protocol.Tensor]) -> None:
         self._module, self.tensors = module.cuda().eval(), tensors
-        self._traced: dict[tuple[torch.Size, ...], nn.Module] = {}
 
-    @torch.no_grad()
     def context(self, memory: Mapping[str, protocol.Memory], targets: int) -> TorchContext:
-        """See `engines.device.Engine`. Traced, so that constants are on the GPU before anything is captured."""
+        """See `engines.device.Engine`."""
         views = {
             name: torch.as_tensor(OnDevice(memory[name].address, one.sized(targets), one.dtype), device="cuda")
             for name, one in self.tensors.items()
         }
         inputs = [views[name] for name, one in self.tensors.items() if one.is_input]
         outputs = [views[name] for name, one in self.tensors.items() if not one.is_input]
-        shapes = tuple(one.shape for one in inputs)
-        if shapes not in self._traced:
-            with torch.jit.optimized_execution(False):  # it would compile in the second run, which may be captured
-                self._traced[shapes] = torch.jit.trace(self._module, tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
-        return TorchContext(self._traced[shapes], inputs, outputs)
+        return TorchContext(self._module, inputs, outputs)
 
     def close(self) -> None:
         """See `engines.device.Engine`."""
@@ -177,7 +183,6 @@ def open_torch(info: ChainInfo, detector: Path, pose: Path, *, half: bool = True
             "a build of torch for CUDA is needed",
             "install one, or leave --torch out",
         )
-    torch.backends.cudnn.benchmark = True
     tensors = {name.partition("_")[0]: contract(manifest) for name, manifest in info.manifests.items()}
     modules = modules_of(info, detector, pose, half=half)
     device = CudaDevice()

@@ -4,7 +4,9 @@ cuda.core is imported when a device is opened, never before. docs/gpu.md says wh
 """
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,13 @@ def gpu_errors(what: str) -> Iterator[None]:
             "a GPU that has failed stays unusable for this process",
             "run again, and if it repeats look at nvidia-smi and dmesg, or give --backend onnx",
         ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line, with the line of code that raised it."""
+    raised = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__} in {Path(raised.filename).name}:{raised.lineno}: {text}"
 
 
 class CudaMemory:
@@ -151,6 +160,7 @@ class CudaDevice:
             self.name = str(self.device.name)
             self._pinned = LegacyPinnedMemoryResource()
             self._allocation_stream = self.device.create_stream()
+        self.not_captured: list[str] = []
         self._given: list[Any] = []
         self._pages: list[CudaHostMemory] = []
 
@@ -219,9 +229,12 @@ class CudaDevice:
                 work(CudaStream(builder, builder.stream))
                 builder.end_building()
                 graph = builder.complete()
-            except Exception:  # some operation cannot be captured; whether the GPU still works is seen at once below
-                with contextlib.suppress(Exception):
+            except Exception as error:  # some operation cannot be captured; whether the GPU still works is seen below
+                self.not_captured.append(reason_of(error))
+                try:
                     builder.close()
+                except Exception:  # CUDA has freed the graph of a capture that broke, and the builder would once more
+                    protocol.ABANDONED.append(builder)
                 self.device.sync()
                 return None
             graph.upload(self._allocation_stream)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from engines.errors import GpuHangError
 
 ABANDONED: list[object] = []
-"""What was open on a GPU that hangs. Kept, so that nobody frees it: the driver would wait for the GPU."""
+"""What was open on a GPU that hangs, or belongs to a capture that broke. Kept, so that nobody frees it: the driver
+would wait for the GPU, or free what is gone."""
 
 
 class OnGpu(ABC):
@@ -86,6 +87,8 @@ class Device(Protocol):
     """One GPU. Whoever opened it closes it, and with it all that it gave."""
 
     name: str
+    not_captured: list[str]
+    """Why `capture` gave None, each time."""
 
     def attach(self) -> None:
         """Makes the GPU usable from the calling thread."""
@@ -106,7 +109,10 @@ class Device(Protocol):
         """Enqueues a copy of the whole of `source` into `destination`, which is as large."""
 
     def capture(self, work: Callable[[Stream], None]) -> Graph | None:
-        """What `work` enqueues on the stream it is given, as a graph; None where it cannot be captured."""
+        """What `work` enqueues on the stream it is given, as a graph; None where it cannot be captured.
+
+        `not_captured` then says why.
+        """
 
     def close(self) -> None:
         """Waits for nothing; never raises."""

@@ -144,6 +144,7 @@ class FakeDevice:
         self.broken = False
         self.closed = False
         self.done = 0
+        self.not_captured: list[str] = []
         self.launches = self.allocated = self.contexts = 0
         self._kept: list[npt.NDArray[np.uint8]] = []
 
@@ -179,6 +180,7 @@ class FakeDevice:
     def capture(self, work: Callable[[protocol.Stream], None]) -> FakeGraph | None:
         self.may_fail("capture")
         if not self.captures:
+            self.not_captured.append("this fake captures nothing")
             return None
         stream = FakeStream(self, recording=[])
         work(stream)

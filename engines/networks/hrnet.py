@@ -74,9 +74,12 @@ LEAST_WEIGHT, LEAST_PROBABILITY = 1e-12, 1e-20
 number, with which an Intel Xeon blurred eight times as slowly."""
 
 
-def gaussian_matrix(size: int, deviation: float) -> Tensor:
-    """`float32 [size, size]`: a matrix that blurs along one axis, 1 on its diagonal; nothing lies beyond the edges."""
-    cells = torch.arange(size, dtype=torch.float32)
+def gaussian_matrix(size: int, deviation: float, device: torch.device | None = None) -> Tensor:
+    """`float32 [size, size]`: a matrix that blurs along one axis, 1 on its diagonal; nothing lies beyond the edges.
+
+    It is made on `device`: a copy to a GPU would wait for it, and cannot be captured in a graph.
+    """
+    cells = torch.arange(size, dtype=torch.float32, device=device)
     weights = (-0.5 * ((cells[:, None] - cells) / deviation) ** 2).exp()
     return torch.where(weights < LEAST_WEIGHT, 0.0, weights)
 
@@ -97,7 +100,7 @@ def near_probability(place: Tensor) -> Tensor:
     place = place.clamp_min(LEAST_PROBABILITY)
     near = []
     for part, blur in ((place[:, :points], FACE_BLUR), (place[:, points:], BODY_BLUR)):
-        down, across = gaussian_matrix(height, blur).to(place.device), gaussian_matrix(width, blur).to(place.device)
+        down, across = (gaussian_matrix(size, blur, place.device).to(place.dtype) for size in (height, width))
         near.append(down @ (part @ across))
     return torch.cat(near, 1)
 

@@ -190,6 +190,7 @@ def test_what_cannot_be_captured_is_enqueued(
             wanted = one_by_one(info, targets, pictures[:3], ALWAYS[:3], 1)
             assert_same(through(chain, pictures[:3], ALWAYS[:3]), wanted)
             assert device.launches == 0
+            assert bool(device.not_captured) == (reason == "device")
     finally:
         engines["pose"].is_capturable = True
 

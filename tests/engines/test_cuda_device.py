@@ -5,13 +5,15 @@ import gc
 import sys
 import weakref
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engines import cuda_device
 from engines.cuda_device import CudaDevice, CudaHostMemory, CudaMemory, gpu_errors
+from engines.device import ABANDONED
 from engines.errors import EXIT_GPU, EngineError, GpuError
 from engines.gpu import find_gpu
 
@@ -112,3 +114,26 @@ def test_options_are_those_of_the_real_package_and_a_buffer_can_be_divided() -> 
     memory = CudaMemory(core.Buffer.from_handle(bytes_.ctypes.data, 1024, owner=bytes_))
     part = memory.part(256, 100).part(16, 8)
     assert (part.address - memory.address, part.nbytes) == (272, 8)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_why_something_could_not_be_captured_is_kept_and_what_cannot_be_closed_as_well(ends: bool) -> None:
+    def nothing(*_: object) -> None:
+        pass
+
+    def close() -> None:
+        if not ends:
+            raise RuntimeError("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
+
+    def work(stream: object) -> None:
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    device: Any = CudaDevice.__new__(CudaDevice)
+    builder = SimpleNamespace(begin_building=nothing, stream=SimpleNamespace(handle=1), close=close)
+    device.device, device.not_captured = SimpleNamespace(create_graph_builder=lambda: builder, sync=nothing), []
+    assert device.capture(work) is None
+    (reason,) = device.not_captured
+    assert reason.startswith("RuntimeError in test_cuda_device.py:")
+    assert reason.endswith(": operation not permitted when stream is capturing")
+    assert ends or ABANDONED.pop() is builder
+    assert not ABANDONED

@@ -103,7 +103,7 @@ def check_same_bits(chain: DeviceChain, schedule: Schedule, pictures: list[npt.N
     for graphs in (True, False):
         how = {"schedule": schedule, "graphs": graphs}
         with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
-            assert running.uses_graphs == graphs
+            assert running.uses_graphs == graphs, chain.device.not_captured
             results.append(through(running, pictures, count))
     assert results[0] == results[1]
 
@@ -126,7 +126,7 @@ def test_graphs_give_the_same_bits_as_plain_enqueueing(device: CudaDevice, sched
     results = []
     for graphs in (True, False):
         with copying_chain(device, schedule, graphs=graphs) as chain:
-            assert chain.uses_graphs == graphs
+            assert chain.uses_graphs == graphs, device.not_captured
             results.append(through(chain, pictures, 60))
     assert results[0] == results[1]
 
