@@ -223,7 +223,8 @@ class LiveSource:
             self.close()
             self._clock.wait(pause, stop)
             pause, reads = min(pause * 2, LONGEST_RETRY_SECONDS), 0
-            self._video = self._open()
+            if not stop.is_set():  # else nobody may be left who would close it
+                self._video = self._open()
         return None
 
     def _capture(self, image: Picture, captured_ns: int) -> Capture:

@@ -460,15 +460,17 @@ def test_a_camera_that_opens_and_never_gives_a_frame_is_given_up_too(camera: Mak
         opened("0", clock, reconnect=30).read(threading.Event())
 
 
-def test_a_lost_camera_is_not_waited_for_once_the_loop_stops(camera: MakeCamera) -> None:
-    _, clock = camera("x")
+def test_a_lost_camera_is_neither_waited_for_nor_opened_again_once_the_loop_stops(camera: MakeCamera) -> None:
+    fake, clock = camera("xxx", "...")
     source, stop = opened("0", clock), threading.Event()
 
-    def stop_while_waiting(seconds: float, until: threading.Event) -> None:
-        until.set()
+    def stop_in_a_pause(seconds: float, until: threading.Event) -> None:
+        if fake.released:
+            until.set()
 
-    clock.wait = stop_while_waiting  # type: ignore[method-assign]
+    clock.wait = stop_in_a_pause  # type: ignore[method-assign]
     assert source.read(stop) is None
+    assert (len(fake.addresses), fake.released) == (1, 1)
 
 
 def test_a_driver_that_hangs_in_a_read_is_not_released_under_its_feet(
