@@ -83,7 +83,7 @@ class Station:
         self._replayed = replayed
         self._choose, self._hands = choose, RaisedHands(visible_confidence)
         self._bids: tuple[Bid, ...] = ()
-        self._person = 0
+        self._person: int | None = None
         self._capture, self._captures_only = capture, capture is not None
         self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
@@ -116,7 +116,7 @@ class Station:
 
     def _follow_people(self, result: FrameResult) -> None:
         """Whoever raises a hand for two seconds is scored from then on; another person starts with nothing learnt."""
-        if result.person != self._person:
+        if result.person not in (None, self._person):
             self._person = result.person
             self._proportions, self._steady = Proportions(), SteadyMoves()
             self._trend.clear()
