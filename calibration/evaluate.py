@@ -26,6 +26,8 @@ from calibration.training import SPREAD_OF_DEAD
 from engines.errors import EXIT_OK, BadInputError
 from engines.exits import documented_exits
 from engines.networks.encoders import PaperEncoder, load_encoder
+from realtime.sinks import require_writable
+from realtime.whole_files import write_whole
 
 DATA = Path("../shared/data")
 COLUMNS = (*SHORT_COLUMNS, "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")
@@ -165,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rule:
         show_rule(options.data, console)
         return EXIT_OK
+    if options.out:
+        require_writable(options.out, "--out")  # before minutes of work
     tests = read_test_set(options.data, tuple(filter(None, options.actions.split(","))))
     measured = measure_rows(methods_of(options), tests, options.short)
     show(measured, console)
@@ -172,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         rate = collapse_rate(PaperEncoder, torch.from_numpy(tests.poses.xy[:500]))
         console.print(f"paper: {rate:.1%} of {COLLAPSE_SEEDS} random initialisations are dead at birth")
     if options.out:
-        options.out.write_text(markdown(measured), encoding="utf-8")
+        write_whole(options.out, markdown(measured))
     return EXIT_OK
 
 
