@@ -8,6 +8,7 @@ score. Knows no backend.
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -29,7 +30,7 @@ from realtime.executor import Chain
 from realtime.frames import MonotonicClock, Picture
 from realtime.opening import open_chain
 from realtime.pipeline import BAR_GREY
-from realtime.sources import opened_source
+from realtime.sources import open_source
 
 Floats = npt.NDArray[np.float32]
 
@@ -176,7 +177,7 @@ def require_same(reference: Chain, other: Chain) -> None:
 def sample(source: str, frame_size: tuple[int, int], count: int) -> Iterable[Picture]:
     """The first `count` frames of a clip or of pictures, fitted to (width, height)."""
     width, height = frame_size
-    with opened_source(source, MonotonicClock(), pace=False, reconnect_seconds=0) as opened:
+    with contextlib.closing(open_source(source, MonotonicClock(), pace=False, reconnect_seconds=0)) as opened:
         for _ in range(count):
             capture = opened.read(threading.Event())
             if capture is None:

@@ -42,7 +42,7 @@ from realtime.overlay import draw_overlay
 from realtime.pipeline import Pipeline
 from realtime.results import NO_PERSON, FrameResult
 from realtime.sinks import Window, display_problem, require_writable
-from realtime.sources import opened_source
+from realtime.sources import open_source
 from realtime.station import Station
 from realtime.statistics import Distribution
 from realtime.time_code import NUMBERS, draw_code, read_code
@@ -296,7 +296,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock = MonotonicClock()
     measurement = Measurement(round(arguments.hold_ms * 1e6))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(opened_source(arguments.source, clock, pace=True, reconnect_seconds=5))
+        source = open_source(arguments.source, clock, pace=True, reconnect_seconds=5)
+        stack.enter_context(contextlib.closing(source))
         executor, size, drawn = stack.enter_context(mirror(arguments))
         window = stack.enter_context(Window("glass to glass", SCREEN))
         back = stack.enter_context(camera_thread(Pipeline(source, executor, size, clock), drawn))

@@ -6,6 +6,7 @@ python -m realtime.targets edit TARGET.json --pass-score 85 --ignore legs
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 from collections.abc import Sequence
@@ -185,14 +186,12 @@ def video_frame(path: Path, at: float | None, number: int | None) -> tuple[Pictu
     except SourceError as error:
         seen = error.seen.removeprefix("--source ")
         raise BadInputError(seen, "a photo, a video or keypoints as JSON are read", error.next_step) from error
-    try:
-        count, last = 0, 0.0
+    count, last = 0, 0.0
+    with contextlib.closing(source):
         while (capture := source.read(threading.Event())) is not None:
             count, last = count + 1, capture.seconds
             if count == number or (at is not None and last >= at - 1e-6):
                 return capture.image, f"frame {count} at {last:.2f} s"
-    finally:
-        source.close()
     raise BadInputError(
         f"{name_of(path)} has {count} frames and ends at {last:.2f} s",
         f"--at up to {last:.2f} and --frame up to {count} are allowed",
