@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError
+from engines.weights_registry import SHIPPED_ENGINES
 from realtime.coach import COVERED, TWO_PEOPLE, hint_for
-from realtime.opening import QUICKSTART, opened_executor
+from realtime.opening import opened_executor
 from realtime.overlay import View, draw_overlay
 from realtime.raised_hand import Bid
 from realtime.recording import frame_of
@@ -75,7 +76,7 @@ def test_more_people_than_the_engines_hold_are_refused_with_the_command_that_bui
     ):
         pass
     chain = FakeChain(2)
-    chain.info = dataclasses.replace(chain.info, directory=QUICKSTART)
+    chain.info = dataclasses.replace(chain.info, directory=SHIPPED_ENGINES)
     with (
         pytest.raises(EngineError, match="--detector quickstart --pose quickstart --out engines/built"),
         opened_executor(chain, None, detect_every=None, smoothing=True, stills=False, scored=3),
