@@ -12,24 +12,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import nn
-
-from calibration.curves import FIGURE_ENDINGS, write_figure
-from calibration.datasets.poseset import Floats
-from calibration.methods import embed
-from calibration.pose_files import FilePose, read_pose
-from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError
-from engines.exits import documented_exits
-from engines.networks.encoders import load_encoder
-from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
-from realtime.executor import Chain
-from realtime.opening import engines_folder, open_chain
-from realtime.pose import parse_ignore
-from realtime.scoring import score_from_distance
-from realtime.sinks import require_ending, require_writable
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from calibration.curves import FIGURE_ENDINGS, write_figure
+    from calibration.datasets.poseset import Floats
+    from calibration.methods import embed
+    from calibration.pose_files import FilePose, read_pose
+    from engines.device_chain import DeviceChain
+    from engines.networks.encoders import load_encoder
+    from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
+    from realtime.executor import Chain
+    from realtime.opening import engines_folder, open_chain
+    from realtime.pose import parse_ignore
+    from realtime.scoring import score_from_distance
+    from realtime.sinks import require_ending, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

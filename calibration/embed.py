@@ -5,16 +5,18 @@ import io
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from calibration.datasets.poseset import Floats, load_arrays, malformed
-from calibration.methods import embed
 from engines.errors import EXIT_OK
-from engines.exits import documented_exits
-from engines.networks.encoders import load_encoder
-from engines.skeleton import VISIBLE_CONFIDENCE
-from realtime.whole_files import write_whole
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import torch
+
+    from calibration.datasets.poseset import Floats, load_arrays, malformed
+    from calibration.methods import embed
+    from engines.networks.encoders import load_encoder
+    from engines.skeleton import VISIBLE_CONFIDENCE
+    from realtime.whole_files import write_whole
 
 
 def parser() -> argparse.ArgumentParser:

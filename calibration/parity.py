@@ -15,22 +15,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from rich.console import Console
-from rich.table import Table
-
 from engines.errors import BadInputError, EngineError
-from engines.execution import Targets
-from engines.exits import documented_exits
-from engines.geometry import iou
-from engines.host_sampling import letterbox
-from engines.manifest import Parity, write_manifest
-from realtime.executor import Chain
-from realtime.frames import MonotonicClock, Picture
-from realtime.opening import open_chain
-from realtime.pipeline import BAR_GREY
-from realtime.sources import open_source
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import numpy.typing as npt
+    from rich.console import Console
+    from rich.table import Table
+
+    from engines.execution import Targets
+    from engines.geometry import iou
+    from engines.host_sampling import letterbox
+    from engines.manifest import Parity, write_manifest
+    from realtime.executor import Chain
+    from realtime.frames import MonotonicClock, Picture
+    from realtime.opening import open_chain
+    from realtime.pipeline import BAR_GREY
+    from realtime.sources import open_source
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,15 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from calibration.curves import FIGURE_ENDINGS, draw_score
-from calibration.datasets.poseset import load_arrays, malformed, require_file
 from engines.errors import EXIT_OK, BadInputError
-from engines.exits import documented_exits
-from realtime.scoring import score_from_distance
-from realtime.sinks import require_ending
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import numpy.typing as npt
+
+    from calibration.curves import FIGURE_ENDINGS, draw_score
+    from calibration.datasets.poseset import load_arrays, malformed, require_file
+    from realtime.scoring import score_from_distance
+    from realtime.sinks import require_ending
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95

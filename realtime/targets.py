@@ -13,27 +13,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import BadInputError, SourceError
-from engines.exits import documented_exits
-from engines.options import add_version
-from engines.terminal import Terminal
-from realtime.frames import MonotonicClock, Picture
-from realtime.gallery import facts, find_targets, gallery_page, gallery_table
-from realtime.live_options import DEFAULT_ENCODER, positive, seconds
-from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
-from realtime.pose import (
-    TARGET_SUFFIX,
-    Target,
-    is_picture,
-    parse_ignore,
-    read_target,
-    target_from_object,
-    target_object,
-    write_target,
-)
-from realtime.sinks import require_ending, require_writable
-from realtime.sources import open_source
-from realtime.target_formats import name_of, read_json
-from realtime.whole_files import write_whole
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    from engines.options import add_version
+    from engines.terminal import Terminal
+    from realtime.frames import MonotonicClock, Picture
+    from realtime.gallery import facts, find_targets, gallery_page, gallery_table
+    from realtime.live_options import DEFAULT_ENCODER, positive, seconds
+    from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
+    from realtime.pose import (
+        TARGET_SUFFIX,
+        Target,
+        is_picture,
+        parse_ignore,
+        read_target,
+        target_from_object,
+        target_object,
+        write_target,
+    )
+    from realtime.sinks import require_ending, require_writable
+    from realtime.sources import open_source
+    from realtime.target_formats import name_of, read_json
+    from realtime.whole_files import write_whole
 
 EVERY_JOINT = "none"
 
