@@ -35,11 +35,12 @@ from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
-from realtime.session import Statistics, run_session
+from realtime.session import run_session
 from realtime.sinks import codec_of, display_problem, require_ending, require_writable
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
+from realtime.statistics import Statistics
 from realtime.status import StatusLine, summary_table
 from realtime.web.address import Address
 from realtime.web.hub import Hub
