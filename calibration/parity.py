@@ -51,14 +51,14 @@ class Tolerance:
     box_iou: float = 0.98
     score_points: float = 1.0
 
-    def passed(self, parity: Parity) -> list[str]:
-        """What is beyond the tolerance, in words."""
+    def exceeded(self, parity: Parity) -> list[str]:
+        """What is beyond the tolerance, in words; a figure that is no number is."""
         told = []
-        if parity.keypoint_p99_px > self.keypoint_p99_px:
+        if not parity.keypoint_p99_px <= self.keypoint_p99_px:
             told.append(f"keypoints shift by {parity.keypoint_p99_px:.2f} px (at most {self.keypoint_p99_px:g})")
-        if parity.box_iou < self.box_iou:
+        if not parity.box_iou >= self.box_iou:
             told.append(f"boxes overlap by {parity.box_iou:.3f} (at least {self.box_iou:g})")
-        if parity.score_points > self.score_points:
+        if not parity.score_points <= self.score_points:
             told.append(f"scores differ by {parity.score_points:.2f} points (at most {self.score_points:g})")
         return told
 
@@ -219,7 +219,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"Engines: {arguments.engines} on {where}.", soft_wrap=True)
     parity = compare(reference, other, sample(arguments.source, other.info.frame_size, arguments.frames))
     tolerance = Tolerance(arguments.keypoints_px, arguments.box_iou, arguments.score_points)
-    beyond = tolerance.passed(parity)
+    beyond = tolerance.exceeded(parity)
     parity = replace(parity, accepted=arguments.accept or not beyond)
     for manifest in other.info.manifests.values():
         write_manifest(replace(manifest, parity=parity), arguments.engines)
