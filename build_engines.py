@@ -6,20 +6,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.build_display import BuildDisplay, list_engines, list_weights
 from engines.errors import EXIT_OK, BadInputError
-from engines.exits import documented_exits, end_by_exception
-from engines.gpu import GpuState, choose_backend, find_gpu
-from engines.manifest import Manifest, read_manifest
-from engines.options import (
-    add_version,
-    frame_size,
-    optimisation_level,
-    people_count,
-    workspace_bytes,
-)
-from engines.tensorrt_build import BuildSettings, ComputeCapability, parse_compute_capability
-from engines.terminal import Terminal
+from engines.exits import documented_exits, end_by_exception, starting
+
+with starting(__name__):
+    from engines.build_display import BuildDisplay, list_engines, list_weights
+    from engines.gpu import GpuState, choose_backend, find_gpu
+    from engines.manifest import Manifest, read_manifest
+    from engines.options import (
+        add_version,
+        frame_size,
+        optimisation_level,
+        people_count,
+        workspace_bytes,
+    )
+    from engines.tensorrt_build import BuildSettings, ComputeCapability, parse_compute_capability
+    from engines.terminal import Terminal
 
 
 def parser() -> argparse.ArgumentParser:

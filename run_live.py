@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
 """Command line of the live loop: parse, wire, run. What it does is in `realtime/`."""
 
-import importlib
 import sys
 from collections.abc import Sequence
 
 from engines.errors import EXIT_OK
-from engines.exits import documented_exits, end_by_exception, ends_at_once
+from engines.exits import documented_exits, end_by_exception, starting
 
-
-@documented_exits()
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
-    end_by_exception()
+with starting(__name__):
     from engines.terminal import Terminal
     from realtime.demo import demo_arguments
     from realtime.live import run
     from realtime.live_options import parser
     from realtime.settings import with_settings
 
+
+@documented_exits()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    end_by_exception()
     console = Terminal()
     arguments = parser().parse_args(with_settings(parser(), sys.argv[1:] if argv is None else argv))
     if arguments.demo:
@@ -28,6 +28,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with ends_at_once():
-        importlib.import_module("realtime.live")  # takes most of a second
     sys.exit(main())

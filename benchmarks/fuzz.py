@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
+from realtime.whole_files import write_whole
 from tests.fuzz.readers import MARK, READERS, Reader, attempt
 
 
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         print("a file ran code", file=sys.stderr)
         failed = True
     if arguments.out and not failed:
-        arguments.out.write_text("\n".join(rows) + "\n")
+        write_whole(arguments.out, "\n".join(rows) + "\n")
     return int(failed)
 
 

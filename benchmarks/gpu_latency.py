@@ -43,6 +43,7 @@ from engines.gpu import GpuState, find_gpu
 from engines.tensorrt_build import BuildSettings, build_engine, import_tensorrt, parse_compute_capability
 from engines.tensorrt_engine import TensorRtEngine, engine_tensors, open_tensorrt, read_engine
 from engines.weights_registry import OWN_WEIGHTS
+from realtime.whole_files import write_whole
 
 VARIANTS = {
     "in turn, graph": {"schedule": IN_TURN, "graphs": True},
@@ -305,7 +306,7 @@ def main() -> int:
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_whole(arguments.out, text + "\n")
     return 0
 
 

@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.overhead import fitted_frames, loop_seconds
 from engines.execution import CpuChain, read_chain
 from engines.int8 import dot_product
+from engines.weights_registry import SHIPPED_ENGINES
 from realtime.live_options import DEFAULT_ENCODER
-from realtime.opening import QUICKSTART, open_target
+from realtime.opening import open_target
 from realtime.results import FrameResult
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--engines", type=Path, default=QUICKSTART)
+    parser.add_argument("--engines", type=Path, default=SHIPPED_ENGINES)
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--pairs", type=int, default=7)
     arguments = parser.parse_args()

@@ -16,8 +16,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.host_sampling import letterbox
+from engines.weights_registry import SHIPPED_ENGINES
 from realtime.brush import ground
-from realtime.opening import BUILT, QUICKSTART
+from realtime.opening import BUILT
 from realtime.recording import read_recording
 from realtime.replay import find_encoder
 from realtime.screen import screen_of
@@ -37,11 +38,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clip", type=Path)
-    parser.add_argument("--engines", type=Path, default=QUICKSTART)
+    parser.add_argument("--engines", type=Path, default=SHIPPED_ENGINES)
     parser.add_argument("--mirror", action="store_true")
     arguments = parser.parse_args()
     recording = read_recording(arguments.results)
-    info = find_encoder(recording, (arguments.engines, BUILT, QUICKSTART))
+    info = find_encoder(recording, (arguments.engines, BUILT, SHIPPED_ENGINES))
     station = Station(
         recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
     )

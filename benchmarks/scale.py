@@ -28,6 +28,7 @@ import build_engines
 from engines.execution import CpuChain, Targets, read_chain
 from engines.host_sampling import letterbox
 from realtime.demo import CLIP
+from realtime.whole_files import write_whole
 
 PEOPLE = (1, 2, 3, 4, 6, 8)
 SIZES = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
@@ -156,7 +157,7 @@ def main() -> int:
         f"![Cost over people, megapixels and targets]({arguments.out.with_suffix('.png').name})",
         "",
     ]
-    arguments.out.with_suffix(".md").write_text("\n".join(text))
+    write_whole(arguments.out.with_suffix(".md"), "\n".join(text))
     plot(
         [("people", by_people), ("megapixels of the frame", by_size), ("targets", by_targets)],
         arguments.out.with_suffix(".png"),

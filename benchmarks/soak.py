@@ -38,8 +38,10 @@ from realtime.looped import LoopedSource
 from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.results import FrameResult
-from realtime.session import Statistics, run_session
+from realtime.session import run_session
 from realtime.sources import open_source
+from realtime.statistics import Statistics
+from realtime.whole_files import write_whole
 
 LIMITS = {"memory_mb": 0.2, "age_ms": 0.05}
 UNITS = {"memory_mb": "MB", "age_ms": "ms", "files": "handles", "threads": "threads"}
@@ -198,7 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     looks, ran = soak(arguments)
     trends, grown = judged(looks)
     report = ran | {"trends_a_minute": trends, "grown": grown, "looks": [asdict(look) for look in looks]}
-    arguments.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    write_whole(arguments.out.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
     plot(looks, trends, ran, arguments.out.with_suffix(".png"))
     for name, one in trends.items():
         print(

@@ -31,8 +31,9 @@ from realtime.looped import LoopedSource
 from realtime.opening import engines_folder, open_chain, open_target, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.results import FrameResult
-from realtime.session import Statistics, run_session
+from realtime.session import run_session
 from realtime.sources import open_source
+from realtime.statistics import Statistics
 from realtime.web import server
 from realtime.web.address import Address, bound_socket, guard_of
 from realtime.web.hub import Hub, Offer

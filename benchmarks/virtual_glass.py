@@ -8,7 +8,6 @@ must differ by the delay, within a camera's frame (33 ms): exit code 1 when they
 """
 
 import argparse
-import contextlib
 import json
 import mmap
 import os
@@ -77,7 +76,7 @@ def main() -> int:
         try:
             for delay in (0.0, arguments.delay_ms / 1e3):
                 camera = FramebufferCamera(Path(folder) / "Xvfb_screen0", delay)
-                glass_to_glass.opened_source = lambda *_, camera=camera, **__: contextlib.nullcontext(camera)
+                glass_to_glass.open_source = lambda *_, camera=camera, **__: camera
                 out = Path(folder) / "out.json"
                 words = ["--frames", str(arguments.frames), "--out", str(out)]
                 words += ["--engines", arguments.engines] if arguments.engines else []

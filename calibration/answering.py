@@ -15,6 +15,7 @@ from calibration.detector_lessons import SceneBatch, asked
 from calibration.detector_task import DetectorTask
 from calibration.distill_training import batches_from
 from engines.errors import BadInputError
+from realtime.whole_files import write_whole
 
 
 def answered_pictures(
@@ -60,9 +61,7 @@ def make_answered(
     made, settings = out / MADE, task.record() | {"seed": task.seed, "batches": task.batches(0), "quality": QUALITY}
     text = json.dumps(settings, indent=1)
     if not made.is_file():
-        partial = made.with_suffix(".partial")
-        partial.write_text(text)
-        partial.replace(made)
+        write_whole(made, text)
     elif made.read_text() != text:
         raise BadInputError(
             f"{out} has pictures made with other settings", "a folder is made in one way", "give another --out"

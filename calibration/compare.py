@@ -8,35 +8,35 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import nn
-
-from calibration.datasets.poseset import Floats
-from calibration.methods import embed
-from calibration.pose_files import FilePose, read_pose
-from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError
-from engines.exits import documented_exits
-from engines.networks.encoders import load_encoder
-from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
-from realtime.executor import Chain
-from realtime.opening import engines_folder, open_chain
-from realtime.pose import parse_ignore
-from realtime.scoring import score_from_distance
-from realtime.sinks import require_ending, require_writable
-from realtime.whole_files import write_whole
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from calibration.curves import FIGURE_ENDINGS, write_figure
+    from calibration.datasets.poseset import Floats
+    from calibration.methods import embed
+    from calibration.pose_files import FilePose, read_pose
+    from engines.device_chain import DeviceChain
+    from engines.networks.encoders import load_encoder
+    from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
+    from realtime.executor import Chain
+    from realtime.opening import engines_folder, open_chain
+    from realtime.pose import parse_ignore
+    from realtime.scoring import score_from_distance
+    from realtime.sinks import require_ending, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEAST_COMMON_JOINTS = 12
-FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 SHOWN_AROUND = 0.65
 """Half the side of the square that is drawn, in units of the longer side of the pose's box."""
 
@@ -108,9 +108,7 @@ def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
         for half, name, pose in zip(part.subplots(1, 2), comparison.names, comparison.poses, strict=True):
             half.set(aspect="equal", title=name)
             _draw_pose(half, pose)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=110)
-    write_whole(path, drawn.getvalue())
+    write_figure(figure, path)
 
 
 def _draw_pose(place: "Axes", pose: FilePose) -> None:
@@ -139,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.width > 0:
         raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
     require_writable(options.out, "--out", apart_from=options.poses)
-    require_ending(options.out, "--out", FORMATS)
+    require_ending(options.out, "--out", FIGURE_ENDINGS)
     encoder = load_encoder(options.encoder)
     comparisons = []
     with contextlib.ExitStack() as stack:

@@ -1,11 +1,31 @@
 """Curves of training and of scores, as PNG. Knows what to draw, not how it came about."""
 
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from calibration.training import History
+from realtime.scoring import score_from_distance
+from realtime.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURE_ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+
+
+def write_figure(figure: "Figure", path: Path) -> None:
+    """Writes a figure in the format that its name's ending (one of FIGURE_ENDINGS) says, whole or not at all.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=110)
+    write_whole(path, drawn.getvalue())
 
 
 def draw_training(history: History, title: str, path: Path) -> None:
@@ -21,7 +41,7 @@ def draw_training(history: History, title: str, path: Path) -> None:
     right.set(xlabel="step", ylabel="held-out actions")
     right.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path)
 
 
 def draw_score(
@@ -34,12 +54,13 @@ def draw_score(
     axes = figure.subplots()
     reach = max(float(distance.max()) if len(distance) else 0, 3 * width)
     line = np.linspace(0, reach, 200)
-    axes.plot(line, 100 * np.exp(-0.5 * (line / width) ** 2), color="black")
+    axes.plot(line, score_from_distance(line, width), color="black")
     for chosen, name, colour in ((good, "good", "tab:green"), (~good, "bad", "tab:red")):
-        score = 100 * np.exp(-0.5 * (distance[chosen] / width) ** 2)
-        axes.scatter(distance[chosen], score, s=14, label=name, color=colour, alpha=0.6)
+        axes.scatter(
+            distance[chosen], score_from_distance(distance[chosen], width), s=14, label=name, color=colour, alpha=0.6
+        )
     axes.axhline(pass_score, linestyle=":", color="grey")
     axes.set(xlabel="cosine distance", ylabel="score", title=f"score width {width:.3f}")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path)

@@ -1,18 +1,22 @@
 """Command line that embeds poses in bulk: `python -m calibration.embed in.npz out.npz`. Knows no data set."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from calibration.datasets.poseset import Floats, load_arrays, malformed
-from calibration.methods import embed
 from engines.errors import EXIT_OK
-from engines.exits import documented_exits
-from engines.networks.encoders import load_encoder
-from engines.skeleton import VISIBLE_CONFIDENCE
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import torch
+
+    from calibration.datasets.poseset import Floats, load_arrays, malformed
+    from calibration.methods import embed
+    from engines.networks.encoders import load_encoder
+    from engines.skeleton import VISIBLE_CONFIDENCE
+    from realtime.whole_files import write_whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     visible = (joints[..., 2] >= VISIBLE_CONFIDENCE).astype(np.float32)
     embedding = embed(load_encoder(options.encoder), joints[..., :2], visible)
     options.embeddings.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(options.embeddings, embedding=embedding)
+    written = io.BytesIO()
+    np.savez(written, embedding=embedding)
+    write_whole(options.embeddings, written.getvalue())
     print(f"{len(embedding)} poses embedded by {options.encoder} into {options.embeddings}")
     return EXIT_OK
 

@@ -8,24 +8,28 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import torch
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from torch import nn
-
-from calibration.baselines import CLASSICAL
-from calibration.datasets.outcomes import read_ski_jumps, read_speed21
-from calibration.evaluation import SHORT_COLUMNS, TestSet, measure, read_test_set
-from calibration.methods import Method, classical_method, encoder_method
-from calibration.outcome_scores import spearman_with_interval
-from calibration.paper_rule import PAPER_ENCODERS, cross_validated
-from calibration.paper_tables import SEEDS, STEPS, paper_tables
-from calibration.training import SPREAD_OF_DEAD
 from engines.errors import EXIT_OK, BadInputError
-from engines.exits import documented_exits
-from engines.networks.encoders import PaperEncoder, load_encoder
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import torch
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+    from torch import nn
+
+    from calibration.baselines import CLASSICAL
+    from calibration.datasets.outcomes import read_ski_jumps, read_speed21
+    from calibration.evaluation import SHORT_COLUMNS, TestSet, measure, read_test_set
+    from calibration.methods import Method, classical_method, encoder_method
+    from calibration.outcome_scores import spearman_with_interval
+    from calibration.paper_rule import PAPER_ENCODERS, cross_validated
+    from calibration.paper_tables import SEEDS, STEPS, paper_tables
+    from calibration.training import SPREAD_OF_DEAD
+    from engines.networks.encoders import PaperEncoder, load_encoder
+    from realtime.sinks import require_writable
+    from realtime.whole_files import write_whole
 
 DATA = Path("../shared/data")
 COLUMNS = (*SHORT_COLUMNS, "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")
@@ -165,6 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rule:
         show_rule(options.data, console)
         return EXIT_OK
+    if options.out:
+        require_writable(options.out, "--out")  # before minutes of work
     tests = read_test_set(options.data, tuple(filter(None, options.actions.split(","))))
     measured = measure_rows(methods_of(options), tests, options.short)
     show(measured, console)
@@ -172,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
         rate = collapse_rate(PaperEncoder, torch.from_numpy(tests.poses.xy[:500]))
         console.print(f"paper: {rate:.1%} of {COLLAPSE_SEEDS} random initialisations are dead at birth")
     if options.out:
-        options.out.write_text(markdown(measured), encoding="utf-8")
+        write_whole(options.out, markdown(measured))
     return EXIT_OK
 
 

@@ -28,6 +28,7 @@ from realtime.frames import MonotonicClock
 from realtime.opening import engines_folder, open_chain, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.sources import Source
+from realtime.whole_files import write_whole
 
 READERS: dict[str, Callable[[Path], ClipSet]] = {
     "finediving": read_finediving,
@@ -112,7 +113,7 @@ def require_same_engines(out: Path, info: ChainInfo) -> None:
             )
     else:
         out.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"engines": ours}, indent=1) + "\n", encoding="utf-8")
+        write_whole(record, json.dumps({"engines": ours}, indent=1) + "\n")
 
 
 def decoded_together(clip: Footage) -> tuple[Path, str]:

@@ -8,28 +8,31 @@ score. Knows no backend.
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from rich.console import Console
-from rich.table import Table
-
 from engines.errors import BadInputError, EngineError
-from engines.execution import Targets
-from engines.exits import documented_exits
-from engines.geometry import iou
-from engines.host_sampling import letterbox
-from engines.manifest import Parity, write_manifest
-from realtime.executor import Chain
-from realtime.frames import MonotonicClock, Picture
-from realtime.opening import open_chain
-from realtime.pipeline import BAR_GREY
-from realtime.sources import opened_source
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import numpy.typing as npt
+    from rich.console import Console
+    from rich.table import Table
+
+    from engines.execution import Targets
+    from engines.geometry import iou
+    from engines.host_sampling import letterbox
+    from engines.manifest import Parity, write_manifest
+    from realtime.executor import Chain
+    from realtime.frames import MonotonicClock, Picture
+    from realtime.opening import open_chain
+    from realtime.pipeline import BAR_GREY
+    from realtime.sources import open_source
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,14 +51,14 @@ class Tolerance:
     box_iou: float = 0.98
     score_points: float = 1.0
 
-    def passed(self, parity: Parity) -> list[str]:
-        """What is beyond the tolerance, in words."""
+    def exceeded(self, parity: Parity) -> list[str]:
+        """What is beyond the tolerance, in words; a figure that is no number is."""
         told = []
-        if parity.keypoint_p99_px > self.keypoint_p99_px:
+        if not parity.keypoint_p99_px <= self.keypoint_p99_px:
             told.append(f"keypoints shift by {parity.keypoint_p99_px:.2f} px (at most {self.keypoint_p99_px:g})")
-        if parity.box_iou < self.box_iou:
+        if not parity.box_iou >= self.box_iou:
             told.append(f"boxes overlap by {parity.box_iou:.3f} (at least {self.box_iou:g})")
-        if parity.score_points > self.score_points:
+        if not parity.score_points <= self.score_points:
             told.append(f"scores differ by {parity.score_points:.2f} points (at most {self.score_points:g})")
         return told
 
@@ -176,7 +179,7 @@ def require_same(reference: Chain, other: Chain) -> None:
 def sample(source: str, frame_size: tuple[int, int], count: int) -> Iterable[Picture]:
     """The first `count` frames of a clip or of pictures, fitted to (width, height)."""
     width, height = frame_size
-    with opened_source(source, MonotonicClock(), pace=False, reconnect_seconds=0) as opened:
+    with contextlib.closing(open_source(source, MonotonicClock(), pace=False, reconnect_seconds=0)) as opened:
         for _ in range(count):
             capture = opened.read(threading.Event())
             if capture is None:
@@ -216,7 +219,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"Engines: {arguments.engines} on {where}.", soft_wrap=True)
     parity = compare(reference, other, sample(arguments.source, other.info.frame_size, arguments.frames))
     tolerance = Tolerance(arguments.keypoints_px, arguments.box_iou, arguments.score_points)
-    beyond = tolerance.passed(parity)
+    beyond = tolerance.exceeded(parity)
     parity = replace(parity, accepted=arguments.accept or not beyond)
     for manifest in other.info.manifests.values():
         write_manifest(replace(manifest, parity=parity), arguments.engines)

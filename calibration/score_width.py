@@ -11,14 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from calibration.curves import draw_score
-from calibration.datasets.poseset import load_arrays, malformed, require_file
 from engines.errors import EXIT_OK, BadInputError
-from engines.exits import documented_exits
-from realtime.scoring import score_from_distance
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import numpy as np
+    import numpy.typing as npt
+
+    from calibration.curves import FIGURE_ENDINGS, draw_score
+    from calibration.datasets.poseset import load_arrays, malformed, require_file
+    from realtime.scoring import score_from_distance
+    from realtime.sinks import require_ending
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95
@@ -94,6 +97,7 @@ def fit_width(good: Floats64, bad: Floats64, pass_score: float) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
+    require_ending(options.out, "--out", FIGURE_ENDINGS)
     good = np.concatenate([read_distances(path, options.target) for path in options.good])
     bad = np.concatenate([np.zeros(0), *(read_distances(path, options.target) for path in options.bad)])
     width = fit_width(good, bad, options.pass_score)

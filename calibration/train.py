@@ -41,6 +41,7 @@ from engines.download import file_sha256
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder, save_encoder
+from realtime.whole_files import write_whole
 
 DATA = Path("../shared/data")
 RECIPES = ("graded", "graded-mlp", "graded-labels", "paper", "mlp")
@@ -175,7 +176,7 @@ def _write(
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    write_whole(folder / "run.json", json.dumps(record, indent=1))
     draw_training(history, f"{arguments.encoder}, seed {schedule.seed}", folder / "curves.png")
     return Trained(schedule.seed, weights, validation)
 

@@ -13,7 +13,7 @@ from engines.errors import EngineError
 from engines.host_sampling import crop, letterbox
 from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, check_files, read_manifest
-from engines.onnx_runtime import onnxruntime
+from engines.onnx_runtime import onnxruntime, open_graph
 
 Floats = npt.NDArray[np.float32]
 Frame = npt.NDArray[np.uint8]
@@ -136,14 +136,10 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
     options.log_severity_level = 3
     # a pool that spins between frames would take its core from the other engines' pools
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for every status, with no common base
-        raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot open {path} ({type(error).__name__})",
-            "a graph written by build_engines.py is needed",
-            f"run build_engines.py --backend onnx --out {info.directory}",
-        ) from error
+    session = open_graph(
+        path, options, "a graph written by build_engines.py is needed",
+        f"run build_engines.py --backend onnx --out {info.directory}",
+    )  # fmt: skip
     check_tensors(session_tensors(session), manifest, info.directory, cut=cut)
     return session
 

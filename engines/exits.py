@@ -65,6 +65,13 @@ def ends_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def starting(name: str) -> Iterator[None]:
+    """For the imports of a module that is a program: as `ends_at_once` where its `__name__` says that it is run."""
+    with ends_at_once() if name == "__main__" else contextlib.nullcontext():
+        yield
+
+
 def leave(code: int) -> NoReturn:
     """Ends the process at once, with nothing closed but what was written to its two streams."""
     for stream in (sys.stdout, sys.stderr):

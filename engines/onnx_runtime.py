@@ -22,7 +22,22 @@ finally:
         os.environ[_FORBIDDEN] = _before
 onnxruntime.disable_telemetry_events()
 
-__all__ = ["cpu_session", "onnxruntime"]
+__all__ = ["cpu_session", "onnxruntime", "open_graph"]
+
+
+def open_graph(
+    path: Path, options: onnxruntime.SessionOptions, allowed: str, next_step: str
+) -> onnxruntime.InferenceSession:
+    """A graph opened on the CPU; `allowed` and `next_step` are of the error.
+
+    Raises:
+        EngineError: there is no such file, or ONNX Runtime cannot open it.
+    """
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for every status, with no common base
+        fault = f"cannot be opened by ONNX Runtime {onnxruntime.__version__} ({type(error).__name__})"
+        raise EngineError(f"{path} {fault if path.is_file() else 'is no file'}", allowed, next_step) from error
 
 
 def cpu_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -33,8 +48,4 @@ def cpu_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for every status, with no common base
-        fault = f"cannot be opened by ONNX Runtime ({type(error).__name__})" if model.is_file() else "is no file"
-        raise EngineError(f"{model} {fault}", "a complete ONNX graph is needed", "name another file") from error
+    return open_graph(model, options, "a complete ONNX graph is needed", "name another file")

@@ -27,6 +27,9 @@ BONES = (
 PARENT = (1, 2, 3, 3, 3, 4, 5, 8, 9, 10, 3, 10, 11, 12, 10)
 """For each joint the next one toward the pelvis, which is its own parent."""
 
+BONE_ENDS = tuple(first if PARENT[first] == second else second for first, second in BONES)
+"""For each bone the joint that it ends at: the one farther from the pelvis."""
+
 MIRRORED_JOINT = (6, 5, 4, 3, 2, 1, 0, 13, 12, 11, 10, 9, 8, 7, 14)
 """For each joint the one on the other side of the body."""
 

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from engines.errors import EXIT_LIMIT_PASSED, BadInputError, PosemirrorError
 from realtime.results import FrameResult
-from realtime.session import Statistics
-from realtime.statistics import Distribution
+from realtime.statistics import Distribution, Statistics
 
 WARM_UP = 30
 DEFAULT_FRAMES = 300

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from engines.errors import EngineError
-from realtime.opening import QUICKSTART
+from engines.weights_registry import SHIPPED_ENGINES
 
 FOLDER = Path(__file__).parent / "demo_clip"
 CLIP, TARGET = FOLDER / "roof.mp4", FOLDER / "roof.json"
@@ -17,11 +17,11 @@ ENGINES = OUTPUT / "engines"
 def demo_arguments(arguments: argparse.Namespace, console: Console) -> argparse.Namespace:
     """The command line with everything that the user left open filled in by the demo's own files."""
     given = vars(arguments)
-    engines = arguments.engines or str(next((folder for folder in (QUICKSTART, ENGINES) if folder.is_dir()), ""))
+    engines = arguments.engines or str(next((folder for folder in (SHIPPED_ENGINES, ENGINES) if folder.is_dir()), ""))
     if not engines:
         raise EngineError(
             "there are no engines for the demo",
-            f"{QUICKSTART} or {ENGINES} is needed",
+            f"{SHIPPED_ENGINES} or {ENGINES} is needed",
             "run make demo, which builds them",
         )
     OUTPUT.mkdir(exist_ok=True)

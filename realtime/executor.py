@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from engines.bodies import same_skeleton
 from engines.execution import ChainInfo, EncodeOutput, PoseOutput, Targets
-from engines.skeleton import mirror_joints
 from realtime.frames import Frame, FrameBuffers, Picture
 from realtime.people import Crowd
 from realtime.pose import Target
@@ -145,7 +144,7 @@ class CpuExecutor:
                 pose, boxes = tracker.update(frame.seconds, pose, boxes, frame.image)
                 self._look_at_others(frame)
         else:
-            tracker.nobody(frame.seconds)
+            tracker.nobody()
         encoded = None
         if pose is not None and self._judge.rows is not None:
             with watch.stage("encode"):
@@ -207,12 +206,3 @@ def bystanders(tracker: Rows, scored: int) -> tuple[Bystander, ...]:
         for person in tracker.crowd.people
         if person.id not in tracker.rows[:scored] and person.hidden_since is None
     )
-
-
-def target_as_matched(target: Target, mirrored: bool) -> Floats:
-    """The target's joints float32 [15, 3], mirrored inside its own picture if its mirror image was matched."""
-    if not mirrored:
-        return target.joints
-    joints = mirror_joints(target.joints)
-    joints[:, 0] += target.image_size[0]
-    return joints

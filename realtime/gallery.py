@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rich.table import Column, Table
 
 from engines.errors import BadInputError
-from engines.skeleton import BONES, JOINT_GROUPS, JOINTS, PARENT
+from engines.skeleton import BONE_ENDS, BONES, JOINT_GROUPS, JOINTS
 from realtime.pose import TARGET_SUFFIX, Target, read_target
 from realtime.target_formats import name_of
 
@@ -122,9 +122,9 @@ def placed(target: Target, width: float, height: float, edge: float) -> Floats:
 def bones_of(target: Target, points: Floats) -> list[tuple[int, int, bool]]:
     """Bones whose two ends are there, and whether the joint that each ends at counts."""
     counts = target.counts > 0
-    ends = [(first, second, first if PARENT[first] == second else second) for first, second in BONES]
     there = ~np.isnan(points[:, 0])
-    return [(first, second, bool(counts[end])) for first, second, end in ends if there[first] and there[second]]
+    bones = zip(BONES, BONE_ENDS, strict=True)
+    return [(first, second, bool(counts[end])) for (first, second), end in bones if there[first] and there[second]]
 
 
 def braille(target: Target) -> str:

@@ -24,30 +24,32 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-import numpy as np
-from rich.table import Table
-
 from engines.errors import BadInputError, SourceError
-from engines.exits import documented_exits
-from engines.geometry import Size
-from engines.options import add_version
-from engines.terminal import Terminal
-from realtime.brush import FAIR, GOOD, LIGHT, put_text
-from realtime.executor import Executor
-from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
-from realtime.live_options import DEFAULT_ENCODER
-from realtime.opening import engines_folder, open_chain, opened_executor
-from realtime.overlay import draw_overlay
-from realtime.pipeline import Pipeline
-from realtime.results import NO_PERSON, FrameResult
-from realtime.sinks import Window, display_problem, require_writable
-from realtime.sources import opened_source
-from realtime.station import Station
-from realtime.statistics import Distribution
-from realtime.time_code import NUMBERS, draw_code, read_code
-from realtime.watchdog import Watchdog
-from realtime.whole_files import write_whole
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    import cv2
+    import numpy as np
+    from rich.table import Table
+
+    from engines.geometry import Size
+    from engines.options import add_version
+    from engines.terminal import Terminal
+    from realtime.brush import FAIR, GOOD, LIGHT, put_text
+    from realtime.executor import Executor
+    from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
+    from realtime.live_options import DEFAULT_ENCODER
+    from realtime.opening import engines_folder, open_chain, opened_executor
+    from realtime.overlay import draw_overlay
+    from realtime.pipeline import Pipeline
+    from realtime.results import NO_PERSON, FrameResult
+    from realtime.sinks import Window, display_problem, require_writable
+    from realtime.sources import open_source
+    from realtime.station import Station
+    from realtime.statistics import Distribution
+    from realtime.time_code import NUMBERS, draw_code, read_code
+    from realtime.watchdog import Watchdog
+    from realtime.whole_files import write_whole
 
 SCREEN = (1280, 720)
 VIEW_WIDTH = 400
@@ -296,7 +298,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock = MonotonicClock()
     measurement = Measurement(round(arguments.hold_ms * 1e6))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(opened_source(arguments.source, clock, pace=True, reconnect_seconds=5))
+        source = open_source(arguments.source, clock, pace=True, reconnect_seconds=5)
+        stack.enter_context(contextlib.closing(source))
         executor, size, drawn = stack.enter_context(mirror(arguments))
         window = stack.enter_context(Window("glass to glass", SCREEN))
         back = stack.enter_context(camera_thread(Pipeline(source, executor, size, clock), drawn))

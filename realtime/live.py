@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
+from engines.weights_registry import SHIPPED_ENGINES
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
@@ -21,7 +22,6 @@ from realtime.frames import Clock, MonotonicClock
 from realtime.live_options import asks_of_camera, camera_wish, parser
 from realtime.opening import (
     BUILT,
-    QUICKSTART,
     answering,
     engines_folder,
     open_chain,
@@ -35,11 +35,12 @@ from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
-from realtime.session import Statistics, run_session
+from realtime.session import run_session
 from realtime.sinks import codec_of, display_problem, require_ending, require_writable
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
+from realtime.statistics import Statistics
 from realtime.status import StatusLine, summary_table
 from realtime.web.address import Address
 from realtime.web.hub import Hub
@@ -108,7 +109,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     """Shows a recorded session again and says whether its scores are the same."""
     recording = read_recording(arguments.replay)
-    info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, QUICKSTART))
+    info = find_encoder(recording, (engines_folder(arguments.engines), BUILT, SHIPPED_ENGINES))
     console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
     clock = MonotonicClock()
     executor = ReplayExecutor(recording, info)

@@ -29,14 +29,13 @@ from realtime.verdict import Judge
 from realtime.watchdog import CLOSE_SECONDS, OPEN_SECONDS, Deadline, Watchdog, opening
 
 BUILT = Path("engines/built")
-QUICKSTART = SHIPPED_ENGINES
 
 
 def engines_folder(given: str | None) -> Path:
     """The folder that `--engines` stands for: the given one, else the built one if it exists, else quickstart."""
     if given is None:
-        return BUILT if BUILT.is_dir() else QUICKSTART
-    return QUICKSTART if given == "quickstart" else Path(given)
+        return BUILT if BUILT.is_dir() else SHIPPED_ENGINES
+    return SHIPPED_ENGINES if given == OWN_NAME else Path(given)
 
 
 def open_chain(
@@ -112,7 +111,7 @@ def opened_executor(
     """
     people = chain.info.people
     if scored > people:
-        shipped = chain.info.directory.resolve() == QUICKSTART
+        shipped = chain.info.directory.resolve() == SHIPPED_ENGINES
         folder, networks = (
             (BUILT, f"--detector {OWN_NAME} --pose {OWN_NAME} ") if shipped else (chain.info.directory, "")
         )

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engines.skeleton import BONES, JOINTS, PARENT
+from engines.skeleton import BONE_ENDS, BONES, JOINTS
 from realtime.advice import FAIR_DEGREES, POOR_DEGREES, Move
 from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, WHITE, Colour, arrow
 from realtime.frames import Picture
@@ -179,8 +179,8 @@ def draw_skeleton(
     points = pixels(joints)
     thickness = max(2, px(7, scale))
     edge = max(2, px(4, scale))
-    ends = [(first, second, first if PARENT[first] == second else second) for first, second in BONES]
-    drawn = [(first, second, end) for first, second, end in ends if seen[first] and seen[second]]
+    bones = zip(BONES, BONE_ENDS, strict=True)
+    drawn = [(first, second, end) for (first, second), end in bones if seen[first] and seen[second]]
     for first, second, _ in drawn:
         cv2.line(canvas, points[first], points[second], DARK, thickness + edge, cv2.LINE_AA)
     for first, second, end in drawn:

@@ -238,7 +238,7 @@ def frame_of(row: dict[str, object], where: str, targets: dict[str, Target]) -> 
         repetition=int(number(row.get("repetition"), f"{where}: repetition", 1, LARGEST)),
         hold_seconds=number(row.get("hold_seconds"), f"{where}: hold_seconds", 0, LARGEST),
         people=tuple(person_of(one, f"{where}: people[{index}]") for index, one in enumerate(crowd)),
-        person=int(number(row.get("person", 0), f"{where}: person", 0, LARGEST)),
+        person=int(number(row["person"], f"{where}: person", 0, LARGEST)) if "person" in row else None,
     )
 
 

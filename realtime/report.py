@@ -14,19 +14,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from engines.exits import documented_exits, starting
 
-from engines.exits import documented_exits
-from engines.options import add_version, posemirror_version
-from engines.skeleton import JOINTS
-from realtime.advice import FAIR_DEGREES, POOR_DEGREES
-from realtime.recording import Recording, read_recording
-from realtime.results import SCORED
-from realtime.routine import HOLD
-from realtime.sinks import require_writable
-from realtime.svg import bars, histogram, line_plot
-from realtime.target_formats import name_of
-from realtime.whole_files import write_whole
+with starting(__name__):
+    import numpy as np
+
+    from engines.options import add_version, posemirror_version
+    from engines.skeleton import JOINTS
+    from realtime.advice import FAIR_DEGREES, POOR_DEGREES
+    from realtime.recording import Recording, read_recording
+    from realtime.results import SCORED
+    from realtime.routine import HOLD
+    from realtime.sinks import require_writable
+    from realtime.svg import bars, histogram, line_plot
+    from realtime.target_formats import name_of
+    from realtime.whole_files import write_whole
 
 WORDS = {
     "scored": "scored",

@@ -66,7 +66,7 @@ class FrameResult:
         target: the target's name.
         stages_ms: time in each stage.
         people: everybody who is scored, when several are.
-        person: the id of the person that is locked, whom the rest of this result is about.
+        person: the id of the person that is locked, whom the rest of this result is about; None while nobody is.
         others: who is in view and not scored; not written to files.
         age_ms: age at display, set by the loop: until its picture is on the screen, or, where nothing is drawn, until
             it reaches the sinks.
@@ -96,7 +96,7 @@ class FrameResult:
     target: str
     stages_ms: dict[str, float]
     people: tuple[PersonResult, ...] = ()
-    person: int = 0
+    person: int | None = None
     others: tuple[Bystander, ...] = ()
     age_ms: float = 0.0
     phase: str = "ready"
@@ -146,7 +146,8 @@ def frame_row(result: FrameResult) -> dict[str, object]:
     if result.step is not None:
         row["step"] = result.step
     if result.people:
-        row["person"] = result.person
+        if result.person is not None:
+            row["person"] = result.person
         row["people"] = [person_row(person) for person in result.people]
     return row
 

@@ -38,6 +38,15 @@ def mirrored_counts(counts: Floats) -> Floats:
     return mirrored
 
 
+def target_as_matched(target: Target, mirrored: bool) -> Floats:
+    """The target's joints float32 [15, 3], mirrored inside its own picture if its mirror image was matched."""
+    if not mirrored:
+        return target.joints
+    joints = mirror_joints(target.joints)
+    joints[:, 0] += target.image_size[0]
+    return joints
+
+
 def stacked(targets: Sequence[Targets]) -> Targets:
     """Several targets' rows as one."""
     return Targets(

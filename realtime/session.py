@@ -11,38 +11,14 @@ from realtime.displays import Displays, Outputs
 from realtime.mailbox import Ledger
 from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_object
-from realtime.results import SCORED, FrameResult
+from realtime.results import FrameResult
 from realtime.routine import Routine, single
 from realtime.signals import held_signals
 from realtime.sinks import ResultsFile
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
-from realtime.statistics import Distribution
+from realtime.statistics import Statistics
 from realtime.web.hub import Hub
-
-STAGES = ("wait", "detect", "pose", "encode")
-
-
-class Statistics:
-    """What the summary is made of, in bounded memory."""
-
-    def __init__(self) -> None:
-        self.scored = 0
-        self.duplicates = 0
-        self.best: FrameResult | None = None
-        self.age = Distribution()
-        self.stages = {name: Distribution() for name in STAGES}
-
-    def add(self, result: FrameResult) -> None:
-        """Counts one result."""
-        self.age.add(result.age_ms)
-        self.duplicates += result.duplicate
-        for name in {**self.stages, **result.stages_ms}:
-            self.stages.setdefault(name, Distribution()).add(result.stages_ms.get(name, 0.0))
-        if result.status == SCORED:
-            self.scored += 1
-            if self.best is None or (result.score or 0) > (self.best.score or 0):
-                self.best = result
 
 
 def session_row(

@@ -3,13 +3,11 @@
 `live` sources lose what is not read in time; the others wait. A source is closed by whoever opened it.
 """
 
-import contextlib
 import glob
 import os
 import re
 import stat
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TypeGuard
 
@@ -76,28 +74,16 @@ def without_password(address: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{re.split('[?#]', path)[0]}"
 
 
-@contextlib.contextmanager
-def opened_source(
+def open_source(
     text: str, clock: Clock, *, pace: bool, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA
-) -> Iterator[Source]:
-    """Opens `0` (a camera), a video file, a picture, a glob of pictures or `rtsp://...`, and closes it.
+) -> Source:
+    """Opens `0` (a camera), a video file, a picture, a glob of pictures or `rtsp://...`; the caller closes.
 
     `wish` is for cameras alone.
 
     Raises:
         SourceError: it cannot be opened; the sentence says why.
     """
-    source = open_source(text, clock, pace=pace, reconnect_seconds=reconnect_seconds, wish=wish)
-    try:
-        yield source
-    finally:
-        source.close()
-
-
-def open_source(
-    text: str, clock: Clock, *, pace: bool, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA
-) -> Source:
-    """See `opened_source`; the caller closes."""
     # OpenCV's own warnings would stand between the user and our one sentence
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -223,7 +209,8 @@ class LiveSource:
             self.close()
             self._clock.wait(pause, stop)
             pause, reads = min(pause * 2, LONGEST_RETRY_SECONDS), 0
-            self._video = self._open()
+            if not stop.is_set():  # else nobody may be left who would close it
+                self._video = self._open()
         return None
 
     def _capture(self, image: Picture, captured_ns: int) -> Capture:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from realtime.advice import Move, SteadyMoves, moves
 from realtime.capture import Capture, free_name
 from realtime.coach import DARK_LEVEL, Coach, brightness, hint_for
-from realtime.executor import target_as_matched
 from realtime.frames import Picture
 from realtime.gauges import TREND_SECONDS, HoldView
 from realtime.ghost import Proportions, fit_ghost
@@ -21,7 +20,8 @@ from realtime.pose import Target
 from realtime.raised_hand import Bid, Look, RaisedHands
 from realtime.recording import recorded_progress
 from realtime.results import SCORED, STALE, FrameResult
-from realtime.routine import DONE, HOLD, REST, Progress, Routine, RoutineState
+from realtime.routine import DONE, HOLD, REST, Routine, RoutineState
+from realtime.scoring import target_as_matched
 from realtime.sound import Cues, Silence
 
 Floats = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ class Station:
         self._replayed = replayed
         self._choose, self._hands = choose, RaisedHands(visible_confidence)
         self._bids: tuple[Bid, ...] = ()
-        self._person = 0
+        self._person: int | None = None
         self._capture, self._captures_only = capture, capture is not None
         self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
@@ -102,7 +102,6 @@ class Station:
 
     def take(self, result: FrameResult, image: Picture) -> FrameResult:
         """Takes one result; gives it with its place in the routine."""
-        seconds = result.seconds
         self._follow_people(result)
         if self._capture is not None:
             self._follow_capture(self._capture, result)
@@ -112,11 +111,11 @@ class Station:
             self._state.progress = recorded_progress(result, self._state.routine)
             self._keep_trend(result, result.status == SCORED)
             return result
-        return self._placed(result, self._state, seconds, image)
+        return self._placed(result, self._state, image)
 
     def _follow_people(self, result: FrameResult) -> None:
         """Whoever raises a hand for two seconds is scored from then on; another person starts with nothing learnt."""
-        if result.person != self._person:
+        if result.person not in (None, self._person):
             self._person = result.person
             self._proportions, self._steady = Proportions(), SteadyMoves()
             self._trend.clear()
@@ -132,8 +131,8 @@ class Station:
             self._choose(chosen)
             self._cues.play("enter")
 
-    def _placed(self, result: FrameResult, state: RoutineState, seconds: float, image: Picture) -> FrameResult:
-        before = state.step.target.name
+    def _placed(self, result: FrameResult, state: RoutineState, image: Picture) -> FrameResult:
+        seconds, before = result.seconds, state.step.target.name
         current = result.status == SCORED and result.target == before  # a frame in flight may be of the last target
         progress = state.update(seconds, result.score if current else None)
         self._cues.play(progress.event)
@@ -183,7 +182,7 @@ class Station:
             target = state.step.target
             title, pass_score = target.name, target.pass_score
             joints = target_as_matched(target, result.mirrored)
-            ghost = self._ghost(result, joints, target)
+            ghost = self._ghost(result, joints)
         shown = self._shown_moves(result, ghost)
         hint, countdown = self._words()
         self._words_right = self._column_right(result)
@@ -211,8 +210,8 @@ class Station:
         """The routine, but none during a capture: whoever takes a new pose must not be told to leave it."""
         return self._state if self._capture is None else None
 
-    def _ghost(self, result: FrameResult, joints: Floats, target: Target) -> Floats | None:
-        """The target in the user's size and place; joints that do not count are left out."""
+    def _ghost(self, result: FrameResult, joints: Floats) -> Floats | None:
+        """The target's joints float32 [15, 3] in the user's size and place."""
         if result.joints is None:
             return None
         lengths = self._proportions.update(result.joints, result.seconds, self._visible)
@@ -248,9 +247,9 @@ class Station:
         """The hint and the countdown to show."""
         if self._capture is not None:
             return ("", self._notice) if self._notice.isdecimal() else (self._notice, "")
-        progress = self._state.progress if self._state else Progress()
         if self._state is None:
             return "", ""
+        progress = self._state.progress
         if progress.paused:
             return "Paused: press space to go on", ""
         if progress.phase == DONE:
@@ -258,9 +257,7 @@ class Station:
         if progress.phase == REST:
             rest = f"Rest {math.ceil(progress.rest_left)} s" if progress.rest_left > 0 else "Rest"
             return f"Well held. {rest}, then {self._state.step.target.name}", ""
-        if self._coach.shown:
-            return self._coach.shown, ""
-        return "", ""
+        return self._coach.shown, ""
 
     def press(self, key: int) -> None:
         """Acts on a key of the window."""
@@ -278,7 +275,7 @@ class Station:
             self._capture = Capture(
                 free_name(self._folder), self._frame_size, self._visible, self._ignore, required=False
             )
-        elif self._state is not None and letter in (" ", "p", "n", "r") and letter:
+        elif self._state is not None and letter in (" ", "p", "n", "r"):
             self._steer(self._state, letter)
 
     def _steer(self, state: RoutineState, letter: str) -> None:

@@ -1,9 +1,12 @@
-"""Percentiles of times in bounded memory. Knows no clock and no stage."""
+"""What a run amounts to, in bounded memory: percentiles of times, how many frames were scored. Knows no clock."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator
 
+from realtime.results import SCORED, FrameResult
+
+STAGES = ("wait", "detect", "pose", "encode")
 RELATIVE_ERROR = 0.01
 LEAST_MS, MOST_MS = 1e-3, 1e8
 MOST_BUCKETS = round(math.log(MOST_MS / LEAST_MS) / math.log1p(RELATIVE_ERROR)) + 1
@@ -19,7 +22,7 @@ class Distribution:
         self.max = 0.0
 
     def add(self, milliseconds: float) -> None:
-        """Adds one time; negative ones count as zero, those above a day as a day."""
+        """Adds one time. In percentiles one below a microsecond counts as that, one above 28 hours as that."""
         value = min(max(milliseconds, LEAST_MS), MOST_MS)
         self._buckets[round(math.log(value / LEAST_MS) / math.log1p(RELATIVE_ERROR))] += 1
         self.count += 1
@@ -43,3 +46,25 @@ class Distribution:
         """p50, p90, p95, p99 and max, ms."""
         shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
         return {name: round(self.percentile(share), 3) for name, share in shares.items()} | {"max": round(self.max, 3)}
+
+
+class Statistics:
+    """What the summary is made of, in bounded memory."""
+
+    def __init__(self) -> None:
+        self.scored = 0
+        self.duplicates = 0
+        self.best: FrameResult | None = None
+        self.age = Distribution()
+        self.stages = {name: Distribution() for name in STAGES}
+
+    def add(self, result: FrameResult) -> None:
+        """Counts one result."""
+        self.age.add(result.age_ms)
+        self.duplicates += result.duplicate
+        for name in {**self.stages, **result.stages_ms}:
+            self.stages.setdefault(name, Distribution()).add(result.stages_ms.get(name, 0.0))
+        if result.status == SCORED:
+            self.scored += 1
+            if self.best is None or (result.score or 0) > (self.best.score or 0):
+                self.best = result

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from realtime.mailbox import Ledger
 from realtime.results import SCORED, FrameResult
-from realtime.session import Statistics
+from realtime.session import latency_line
+from realtime.statistics import Statistics
 
 REFRESH_PER_SECOND = 8
 
@@ -45,11 +46,7 @@ class StatusLine:
 def status_text(source: str, result: FrameResult, statistics: Statistics, ledger: Ledger) -> Text:
     """Frame, score or the reason there is none, frame age and drops."""
     said = f"score {result.score:5.1f}" if result.status == SCORED and result.score is not None else result.reason
-    age = statistics.age
-    return Text(
-        f"{source}  frame {result.frame}  {said}  age p50 {age.percentile(0.5):.0f} ms "
-        f"p95 {age.percentile(0.95):.0f} ms  dropped {ledger.dropped}"
-    )
+    return Text(f"{source}  frame {result.frame}  {said}  {latency_line(statistics, ledger)}")
 
 
 def summary_table(ledger: Ledger, statistics: Statistics) -> Table:

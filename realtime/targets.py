@@ -6,33 +6,36 @@ python -m realtime.targets edit TARGET.json --pass-score 85 --ignore legs
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import BadInputError, SourceError
-from engines.exits import documented_exits
-from engines.options import add_version
-from engines.terminal import Terminal
-from realtime.frames import MonotonicClock, Picture
-from realtime.gallery import facts, find_targets, gallery_page, gallery_table
-from realtime.live_options import DEFAULT_ENCODER, positive, seconds
-from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
-from realtime.pose import (
-    TARGET_SUFFIX,
-    Target,
-    is_picture,
-    parse_ignore,
-    read_target,
-    target_from_object,
-    target_object,
-    write_target,
-)
-from realtime.sinks import require_ending, require_writable
-from realtime.sources import open_source
-from realtime.target_formats import name_of, read_json
-from realtime.whole_files import write_whole
+from engines.exits import documented_exits, starting
+
+with starting(__name__):
+    from engines.options import add_version
+    from engines.terminal import Terminal
+    from realtime.frames import MonotonicClock, Picture
+    from realtime.gallery import facts, find_targets, gallery_page, gallery_table
+    from realtime.live_options import DEFAULT_ENCODER, positive, seconds
+    from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
+    from realtime.pose import (
+        TARGET_SUFFIX,
+        Target,
+        is_picture,
+        parse_ignore,
+        read_target,
+        target_from_object,
+        target_object,
+        write_target,
+    )
+    from realtime.sinks import require_ending, require_writable
+    from realtime.sources import open_source
+    from realtime.target_formats import name_of, read_json
+    from realtime.whole_files import write_whole
 
 EVERY_JOINT = "none"
 
@@ -185,14 +188,12 @@ def video_frame(path: Path, at: float | None, number: int | None) -> tuple[Pictu
     except SourceError as error:
         seen = error.seen.removeprefix("--source ")
         raise BadInputError(seen, "a photo, a video or keypoints as JSON are read", error.next_step) from error
-    try:
-        count, last = 0, 0.0
+    count, last = 0, 0.0
+    with contextlib.closing(source):
         while (capture := source.read(threading.Event())) is not None:
             count, last = count + 1, capture.seconds
             if count == number or (at is not None and last >= at - 1e-6):
                 return capture.image, f"frame {count} at {last:.2f} s"
-    finally:
-        source.close()
     raise BadInputError(
         f"{name_of(path)} has {count} frames and ends at {last:.2f} s",
         f"--at up to {last:.2f} and --frame up to {count} are allowed",

@@ -183,8 +183,8 @@ class Tracker:
             return pose, boxes
         return replace(pose, next_boxes=next_boxes, state=state), boxes
 
-    def nobody(self, seconds: float) -> None:
-        """There was nobody to look at in the frame at `seconds`."""
+    def nobody(self) -> None:
+        """There was nobody to look at in a frame."""
         self._since_detection += 1
         self.boxes = np.zeros_like(self.boxes)
         self.state = np.zeros_like(self.state)

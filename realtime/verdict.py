@@ -112,7 +112,7 @@ class Judge:
             target=self._target.name if self._target else "",
             stages_ms=stages_ms,
             people=self._everybody(boxes, pose, encoded, ids),
-            person=ids[0] or 0,
+            person=ids[0],
         )
 
     def _judged(self, row: int, pose: PoseOutput | None, encoded: EncodeOutput | None) -> Judgement | None:

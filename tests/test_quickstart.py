@@ -20,10 +20,16 @@ from engines.int8 import INT8_POSE
 from engines.manifest import check_files, read_manifest
 from engines.networks.encoders import ENCODER_NAMES
 from engines.networks.loading import load_pose_network
-from engines.weights_registry import MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_LICENCE, OWN_WEIGHTS, own_or_given
+from engines.weights_registry import (
+    MADE_FROM_GRAPH,
+    OWN_INT8_POSE,
+    OWN_LICENCE,
+    OWN_WEIGHTS,
+    SHIPPED_ENGINES,
+    own_or_given,
+)
 from realtime import demo
 from realtime.executor import find_pose
-from realtime.opening import QUICKSTART
 from tests.fixtures import open_graph
 from tests.test_imports import NOT_LIVE, REPOSITORY
 
@@ -41,7 +47,7 @@ sys.exit(run_live.main(["--demo", "--headless", "--mute", "--max-frames", "60"])
 
 @pytest.mark.parametrize("kind", ["detector", "pose"])
 def test_the_engines_belong_to_the_committed_weights(kind: str) -> None:
-    manifests = read_chain(QUICKSTART, "graded").manifests
+    manifests = read_chain(SHIPPED_ENGINES, "graded").manifests
     manifest = manifests["detect" if kind == "detector" else kind]
     assert manifest.weights_sha256 == file_sha256(OWN_WEIGHTS[kind]), MEND
     assert manifest.licence == OWN_LICENCE
@@ -52,7 +58,7 @@ def test_the_int8_pose_network_belongs_to_the_committed_weights() -> None:
     assert made_from(OWN_INT8_POSE) == file_sha256(OWN_WEIGHTS["pose"]), f"other weights: {mend}"
     graph = torch_pose_network(load_pose_network(OWN_WEIGHTS["pose"]), 1)
     assert made_from(OWN_INT8_POSE, MADE_FROM_GRAPH) == layout_sha256(graph), f"another network: {mend}"
-    manifest = read_manifest(QUICKSTART / f"{INT8_POSE}.json")
+    manifest = read_manifest(SHIPPED_ENGINES / f"{INT8_POSE}.json")
     assert manifest.weights_sha256 == file_sha256(OWN_INT8_POSE), MEND
     assert (manifest.licence, manifest.precision) == (OWN_LICENCE, "int8")
 
@@ -81,7 +87,7 @@ def test_the_int8_form_is_built_for_several_people_too(tmp_path: Path) -> None:
 def test_both_forms_of_the_pose_network_see_the_same_person(sampling: str) -> None:
     video = cv2.VideoCapture(str(demo.CLIP))
     picture = video.read()[1]
-    chains = [CpuChain(read_chain(QUICKSTART, "bones", int8=int8), sampling=sampling) for int8 in (False, True)]
+    chains = [CpuChain(read_chain(SHIPPED_ENGINES, "bones", int8=int8), sampling=sampling) for int8 in (False, True)]
     frame = letterbox(picture, chains[0].info.frame_size[::-1], grey=0)
     one, other = (find_pose(chain, frame)[0] for chain in chains)
     apart = np.linalg.norm(one[:, :2] - other[:, :2], axis=1)
@@ -91,21 +97,21 @@ def test_both_forms_of_the_pose_network_see_the_same_person(sampling: str) -> No
 
 @pytest.mark.parametrize("encoder", ENCODER_NAMES)
 def test_every_encoder_ships_and_belongs_to_its_weights(encoder: str) -> None:
-    manifest = read_chain(QUICKSTART, encoder).manifests[f"encode_{encoder}"]
+    manifest = read_chain(SHIPPED_ENGINES, encoder).manifests[f"encode_{encoder}"]
     weights = REPOSITORY / "engines" / "weights" / f"{encoder}.safetensors"
     assert manifest.weights_sha256 == (file_sha256(weights) if weights.is_file() else ""), MEND
 
 
 def test_the_engines_are_whole_small_and_for_the_default_frame() -> None:
-    infos = [read_chain(QUICKSTART, encoder) for encoder in ENCODER_NAMES]
+    infos = [read_chain(SHIPPED_ENGINES, encoder) for encoder in ENCODER_NAMES]
     manifests = {name: manifest for info in infos for name, manifest in info.manifests.items()}
-    manifests[INT8_POSE] = read_chain(QUICKSTART, "graded", int8=True).manifests["pose"]
+    manifests[INT8_POSE] = read_chain(SHIPPED_ENGINES, "graded", int8=True).manifests["pose"]
     for manifest in manifests.values():
-        check_files(manifest, QUICKSTART)
+        check_files(manifest, SHIPPED_ENGINES)
     listed = {name for manifest in manifests.values() for name in manifest.files}
     listed |= {f"{name}.json" for name in manifests}
-    assert {path.name for path in QUICKSTART.iterdir()} == listed
-    assert sum(path.stat().st_size for path in QUICKSTART.iterdir()) <= LARGEST_BYTES
+    assert {path.name for path in SHIPPED_ENGINES.iterdir()} == listed
+    assert sum(path.stat().st_size for path in SHIPPED_ENGINES.iterdir()) <= LARGEST_BYTES
     assert {"detect.cut.onnx", "pose.cut.onnx"} <= listed
     assert infos[0].frame_size == (1280, 720) and infos[0].backend == "onnx"
 
@@ -116,7 +122,7 @@ def test_the_demo_runs_without_anything_of_the_build_step(tmp_path: Path) -> Non
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Engines: {QUICKSTART}" in done.stdout
+    assert f"Engines: {SHIPPED_ENGINES}" in done.stdout
     rows = [json.loads(line) for line in (tmp_path / "demo" / "demo.jsonl").read_text().splitlines()]
     assert len(rows) == 62
     assert sum(row["keypoints"] is not None for row in rows[1:-1]) >= 50

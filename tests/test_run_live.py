@@ -519,7 +519,7 @@ def test_the_demo_fills_in_everything_and_its_files_go_to_its_folder(
     tmp_path: Path, fake_engines: FakeChain, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "QUICKSTART", tmp_path)
+    monkeypatch.setattr(demo, "SHIPPED_ENGINES", tmp_path)
     assert run_live.main(["--demo", "--headless", "--max-frames", "4"]) == 0
     assert demo.CLIP.name in capfd.readouterr().out
     assert len(rows_of(tmp_path / "demo" / "demo.jsonl")) == 6 and frames_in(tmp_path / "demo" / "demo.mp4") == 4
@@ -527,7 +527,7 @@ def test_the_demo_fills_in_everything_and_its_files_go_to_its_folder(
 
 def test_the_demo_without_engines_ends_with_4(tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "QUICKSTART", tmp_path / "none")
+    monkeypatch.setattr(demo, "SHIPPED_ENGINES", tmp_path / "none")
     assert "run make demo" in fails(4, "--demo", "--headless")
 
 

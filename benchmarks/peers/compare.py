@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 from realtime.demo import CLIP
+from realtime.whole_files import write_whole
 
 ENVIRONMENTS = {
     "mediapipe": ("mediapipe==0.10.21",),
@@ -166,7 +167,7 @@ def main() -> int:
     print(report)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(report)
+        write_whole(arguments.out, report)
     return 0
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import SubFigure
 from safetensors import safe_open
 
 from calibration import compare, embed, evaluate, score_width, train
+from calibration.curves import FIGURE_ENDINGS
 from calibration.pose_files import read_pose
 from calibration.recipes import embed_all
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK
@@ -95,6 +96,27 @@ def test_a_short_table_has_four_columns(data: Path, tmp_path: Path) -> None:
     assert table.read_text().splitlines()[0] == "| method | seeds | AUC | R@1 | R@1 action | bends |"
 
 
+def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "measure_rows", lambda *_: pytest.fail("measured"))
+    line = ["--data", str(data), "--encoders", "bones", "--out", str(tmp_path / "none" / "table.md")]
+    assert evaluate.main(line) == EXIT_BAD_INPUT
+    assert "its folder does not exist" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_old_table(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "markdown", lambda _: "x" * 5000)
+    table = tmp_path / "table.md"
+    table.write_text("old")
+    line = ["--data", str(data), "--encoders", "bones", "--out", str(table), "--no-collapse", "--short"]
+    with files_of_at_most(1000):
+        assert evaluate.main([*line, "--no-classical"]) == EXIT_BAD_INPUT
+    assert "table.md could not be written" in capsys.readouterr().err and table.read_text() == "old"
+
+
 def test_evaluation_of_a_folder_without_runs_is_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,9 +131,9 @@ def test_about_a_fifth_of_the_papers_initialisations_are_dead() -> None:
 
 def test_embedding_in_bulk_writes_an_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", joints=np.stack([person(0), person(1), np.zeros((15, 3), np.float32)]))
-    line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out")]
     assert embed.main(line) == EXIT_OK
-    embedding = np.load(tmp_path / "out.npz")["embedding"]
+    embedding = np.load(tmp_path / "out")["embedding"]
     assert embedding.shape == (3, 50)
     assert embedding.dtype == np.float32
     assert not embedding[2].any()
@@ -270,7 +292,7 @@ def test_a_comparison_is_only_drawn_where_it_replaces_nothing_that_it_reads(
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("ending", compare.FORMATS)
+@pytest.mark.parametrize("ending", FIGURE_ENDINGS)
 def test_every_ending_that_is_allowed_can_be_drawn(tmp_path: Path, ending: str) -> None:
     files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
     out = tmp_path / f"c{ending.upper()}"
@@ -338,6 +360,16 @@ def test_fitting_refuses_a_recording_without_scored_frames(tmp_path: Path, capsy
     line = ["--good", str(recording(tmp_path / "good.jsonl", [])), "--out", str(tmp_path / "width.png")]
     assert score_width.main(line) == EXIT_BAD_INPUT
     assert "good.jsonl: 0 usable distances" in capsys.readouterr().err
+
+
+def test_a_curve_that_no_program_draws_is_refused_and_no_recording_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = recording(tmp_path / "good.jsonl", [0.02])
+    before = good.read_bytes()
+    assert score_width.main(["--good", str(good), "--out", str(good)]) == EXIT_BAD_INPUT
+    assert ".jsonl; .png, .jpg, .jpeg, .pdf, .svg are allowed" in capsys.readouterr().err
+    assert good.read_bytes() == before
 
 
 def test_the_papers_tables_of_a_folder_without_data_are_refused(

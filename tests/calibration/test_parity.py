@@ -39,22 +39,28 @@ class ShiftedChain(FakeChain):
 def test_a_chain_agrees_with_itself() -> None:
     parity = compare(FakeChain(), FakeChain(), FRAMES)
     assert (parity.frames, parity.keypoint_p99_px, parity.box_iou, parity.score_points) == (10, 0.0, 1.0, 0.0)
-    assert Tolerance().passed(parity) == [] and not parity.accepted
+    assert Tolerance().exceeded(parity) == [] and not parity.accepted
 
 
 def test_a_shift_is_told_in_px_of_1280_x_720() -> None:
     parity = compare(FakeChain(), ShiftedChain(0.5), FRAMES)
     assert parity.keypoint_median_px == pytest.approx(2.0)  # the frame is 320 px wide
-    (told,) = Tolerance().passed(parity)
+    (told,) = Tolerance().exceeded(parity)
     assert "2.00 px" in told and "at most 1" in told
-    assert Tolerance(keypoint_p99_px=3).passed(parity) == []
+    assert Tolerance(keypoint_p99_px=3).exceeded(parity) == []
 
 
 def test_a_moved_box_and_another_score_are_told() -> None:
     other = ShiftedChain(0, box_px=5)
     other.distance = 0.2
-    told = Tolerance().passed(compare(FakeChain(distance=0.1), other, FRAMES))
+    told = Tolerance().exceeded(compare(FakeChain(distance=0.1), other, FRAMES))
     assert len(told) == 2 and "0.905" in told[0] and "points" in told[1]
+
+
+def test_engines_that_give_no_numbers_are_beyond_every_tolerance() -> None:
+    other = ShiftedChain(np.nan, box_px=np.nan)
+    other.distance = np.nan
+    assert len(Tolerance().exceeded(compare(FakeChain(distance=0.1), other, FRAMES))) == 3
 
 
 def test_frames_without_anybody_prove_nothing() -> None:

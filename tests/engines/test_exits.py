@@ -22,6 +22,16 @@ with ends_at_once():
     except BaseException:
         raise ImportError
 """
+PROGRAMS = (
+    "run_live", "build_engines", "realtime.report", "realtime.targets", "realtime.glass_to_glass",
+    "calibration.compare", "calibration.embed", "calibration.evaluate", "calibration.parity", "calibration.score_width",
+)  # fmt: skip
+"""Those that the README tells users of."""
+INTERRUPTED = """
+import os, signal
+os.kill(os.getpid(), signal.SIGINT)
+raise ImportError
+"""
 TALKING = """
 from engines.exits import documented_exits
 from engines.terminal import Terminal
@@ -48,6 +58,18 @@ def test_a_signal_in_the_middle_of_an_import_ends_the_process_at_once(number: in
         cwd=ROOT,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (code, said)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_ctrl_c_while_a_program_starts_shows_no_traceback(program: str, tmp_path: Path) -> None:
+    for package in ("numpy", "rich"):
+        (tmp_path / f"{package}.py").write_text(INTERRUPTED)
+    ran = subprocess.run(
+        [sys.executable, "-m", program, "--help"], capture_output=True, text=True, timeout=SECONDS, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout, ran.stderr) == (EXIT_INTERRUPTED, "", "stopped\n")
 
 
 def test_a_program_whose_output_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:

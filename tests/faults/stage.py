@@ -26,8 +26,9 @@ from realtime.mailbox import Ledger
 from realtime.pipeline import STALE_MS, Pipeline
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.screen import Screen
-from realtime.session import Statistics, run_session
+from realtime.session import run_session
 from realtime.sources import open_source
+from realtime.statistics import Statistics
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
     DEADLINE_SECONDS,

@@ -104,7 +104,8 @@ def recorded_rows() -> tuple[dict[str, Any], ...]:
     from realtime.mailbox import Ledger
     from realtime.results import PersonResult, frame_row
     from realtime.routine import Routine, Step
-    from realtime.session import Statistics, session_row, summary_row
+    from realtime.session import session_row, summary_row
+    from realtime.statistics import Statistics
     from tests.realtime.fakes import FakeSource, chain_info, result_of, standing, standing_joints, standing_target
 
     target = standing_target()

@@ -198,7 +198,7 @@ def test_they_are_followed_for_as_many_frames_as_on_a_cpu(confidence: float, her
             boxes, pose = device.run(DevicePlan(0, False, None, None), [], bodies)
             tracker.update(index / FPS, pose, boxes[:1])
         else:
-            tracker.nobody(index / FPS)
+            tracker.nobody()
     assert [where is not None for where in play.on] == [
         looked and here for looked, here in zip(on_cpu, map(bool, seen), strict=True)
     ]

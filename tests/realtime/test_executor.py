@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from engines.errors import BadInputError
-from engines.skeleton import JOINT_INDEX, KEYPOINTS
-from realtime.executor import CpuExecutor, find_pose, target_as_matched
+from engines.skeleton import KEYPOINTS
+from realtime.executor import CpuExecutor, find_pose
 from realtime.frames import Frame
 from realtime.pose import Target
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, FrameResult
@@ -247,13 +247,3 @@ def test_who_was_found_twice_is_one_person() -> None:
     again = (*ANNA[:2], ANNA[2] + 4, ANNA[3] + 4, 0.5)
     found = find_pose(FakeChain(3, detections=[[ANNA, again, BERT]]), np.zeros((height, width, 3), np.uint8))
     assert [joints.tolist() for joints in found] == [standing_joints(box).tolist() for box in (ANNA, BERT)]
-
-
-def test_a_target_matched_in_the_mirror_is_drawn_mirrored_inside_its_own_picture() -> None:
-    target = standing_target()
-    assert target_as_matched(target, False) is target.joints
-    mirrored = target_as_matched(target, True)
-    left, right = JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]
-    assert mirrored[left, 0] == FRAME_SIZE[0] - target.joints[right, 0]
-    assert mirrored[left, 1] == target.joints[right, 1]
-    assert (target.joints == standing_joints()).all()

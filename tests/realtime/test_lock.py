@@ -62,7 +62,7 @@ class Stage:
             detected[: len(kept)] = kept
             boxes = self.tracker.boxes_after_detection(detected, picture)
         if not boxes.any():
-            self.tracker.nobody(seconds)
+            self.tracker.nobody()
             return None
         keypoints = np.zeros((len(boxes), 17, 3), np.float32)
         next_boxes = np.zeros((len(boxes), 5), np.float32)

@@ -14,8 +14,9 @@ from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, BadInputError, EngineErr
 from engines.gpu import GpuState
 from engines.int8 import INT8_POSE
 from engines.manifest import Manifest, read_manifest, write_manifest
+from engines.weights_registry import SHIPPED_ENGINES
 from realtime import opening
-from realtime.opening import BUILT, QUICKSTART, engines_folder, open_chain, open_routine, open_target
+from realtime.opening import BUILT, engines_folder, open_chain, open_routine, open_target
 from tests.fixtures import tiny_graphs, write_engines
 from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_joints, target_json
 
@@ -65,14 +66,14 @@ def refused_engines(folder: Path, encoder: str = "bones", backend: str = "auto")
 
 def test_engines_come_from_the_folder_that_is_named() -> None:
     assert engines_folder("somewhere") == Path("somewhere")
-    assert engines_folder("quickstart") == QUICKSTART
+    assert engines_folder("quickstart") == SHIPPED_ENGINES
 
 
 def test_without_a_folder_the_built_one_is_taken_if_it_is_there_else_quickstart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert engines_folder(None) == QUICKSTART
+    assert engines_folder(None) == SHIPPED_ENGINES
     BUILT.mkdir(parents=True)
     assert engines_folder(None) == BUILT
 

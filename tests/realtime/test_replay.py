@@ -143,7 +143,7 @@ def test_an_unknown_hash_ends_with_4(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("realtime.live.QUICKSTART", tmp_path / "quickstart")
+    monkeypatch.setattr("realtime.live.SHIPPED_ENGINES", tmp_path / "quickstart")
     assert replay(recorded, tmp_path) == EXIT_ENGINE
     stderr = capsys.readouterr().err
     assert stderr.count("\n") == 1 and "no ONNX graph of that hash" in stderr and "build_engines.py" in stderr

@@ -16,7 +16,8 @@ from realtime.mailbox import Ledger
 from realtime.recording import read_recording
 from realtime.results import FrameResult, frame_row
 from realtime.routine import Routine, RoutineState, Step
-from realtime.session import Statistics, session_row, summary_row
+from realtime.session import session_row, summary_row
+from realtime.statistics import Statistics
 from realtime.svg import nice_ticks
 from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import FakeSource, chain_info, result_of, standing_target

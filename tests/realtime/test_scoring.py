@@ -18,9 +18,10 @@ from realtime.scoring import (
     require_masked,
     score_from_distance,
     stacked,
+    target_as_matched,
     target_rows,
 )
-from tests.realtime.fakes import standing_joints, standing_target
+from tests.realtime.fakes import FRAME_SIZE, standing_joints, standing_target
 
 Floats = npt.NDArray[np.float32]
 
@@ -209,3 +210,13 @@ def test_every_bone_has_its_own_end() -> None:
     """14 bones, 14 deviations: the root has none."""
     bones = sum(PARENT[joint] != joint for joint in range(15))
     assert bones == len(deviation_degrees(with_arm(0), with_arm(0), ALL, 0.3)) == 14
+
+
+def test_a_target_matched_in_the_mirror_is_drawn_mirrored_inside_its_own_picture() -> None:
+    target = standing_target()
+    assert target_as_matched(target, False) is target.joints
+    mirrored = target_as_matched(target, True)
+    left, right = JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]
+    assert mirrored[left, 0] == FRAME_SIZE[0] - target.joints[right, 0]
+    assert mirrored[left, 1] == target.joints[right, 1]
+    assert (target.joints == standing_joints()).all()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError
+from engines.weights_registry import SHIPPED_ENGINES
 from realtime.coach import COVERED, TWO_PEOPLE, hint_for
-from realtime.opening import QUICKSTART, opened_executor
+from realtime.opening import opened_executor
 from realtime.overlay import View, draw_overlay
 from realtime.raised_hand import Bid
 from realtime.recording import frame_of
@@ -39,6 +40,19 @@ def test_the_locked_person_is_drawn_otherwise_than_the_rest() -> None:
     assert changed(left, right, 0, 110) and changed(left, right, 200, 300)
 
 
+def test_while_nobody_is_locked_everybody_is_one_of_the_rest_person_0_too() -> None:
+    people = person(0, LEFT, 91.0), person(5, RIGHT, 40.0)
+    nothing = dict.fromkeys(("score", "distance", "box", "keypoints", "joints"))
+    result = result_of(0, status=NO_PERSON, reason="no person in view", people=people, **nothing)
+    row = json.loads(json.dumps(frame_row(result)))
+    again = frame_of(row, "line 2", {"Standing": standing_target()})
+    assert "person" not in row and again.person is None
+    nobody, somebody = (
+        draw_overlay(GROUND, dataclasses.replace(again, person=number), None, View(""), 0.3) for number in (None, 0)
+    )
+    assert changed(nobody, somebody, 0, 110) and not changed(nobody, somebody, 200, 320)
+
+
 def test_a_ring_is_drawn_at_the_hand_that_is_raised_and_fills() -> None:
     plain, none, half = (
         draw_overlay(GROUND, result_of(0), None, View("", bids=bids), 0.3)
@@ -62,7 +76,7 @@ def test_more_people_than_the_engines_hold_are_refused_with_the_command_that_bui
     ):
         pass
     chain = FakeChain(2)
-    chain.info = dataclasses.replace(chain.info, directory=QUICKSTART)
+    chain.info = dataclasses.replace(chain.info, directory=SHIPPED_ENGINES)
     with (
         pytest.raises(EngineError, match="--detector quickstart --pose quickstart --out engines/built"),
         opened_executor(chain, None, detect_every=None, smoothing=True, stills=False, scored=3),

@@ -13,7 +13,7 @@ import pytest
 
 from engines.errors import EXIT_SOURCE_LOST, SourceError
 from realtime.frames import Capture
-from realtime.sources import Source, open_source, opened_source, without_password
+from realtime.sources import Source, open_source, without_password
 from tests.realtime.fakes import DEADLINE_SECONDS, FakeClock, wait_for, without_rights
 
 WIDTH, HEIGHT, FPS = 320, 180, 25.0
@@ -226,16 +226,14 @@ def test_a_broken_picture_among_others_is_named_when_its_turn_comes(tmp_path: Pa
     assert_one_sentence(caught.value)
 
 
-def test_a_source_is_closed_however_its_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_is_closed_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = ScriptedVideo([0.0, 0.04])
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: video)
     path = tmp_path / "clip.mp4"
     path.touch()
-    with (
-        pytest.raises(ZeroDivisionError),
-        opened_source(str(path), FakeClock(), pace=False, reconnect_seconds=1),
-    ):
-        raise ZeroDivisionError
+    source = opened(path)
+    assert not video.released
+    source.close()
     assert video.released
 
 
@@ -460,15 +458,17 @@ def test_a_camera_that_opens_and_never_gives_a_frame_is_given_up_too(camera: Mak
         opened("0", clock, reconnect=30).read(threading.Event())
 
 
-def test_a_lost_camera_is_not_waited_for_once_the_loop_stops(camera: MakeCamera) -> None:
-    _, clock = camera("x")
+def test_a_lost_camera_is_neither_waited_for_nor_opened_again_once_the_loop_stops(camera: MakeCamera) -> None:
+    fake, clock = camera("xxx", "...")
     source, stop = opened("0", clock), threading.Event()
 
-    def stop_while_waiting(seconds: float, until: threading.Event) -> None:
-        until.set()
+    def stop_in_a_pause(seconds: float, until: threading.Event) -> None:
+        if fake.released:
+            until.set()
 
-    clock.wait = stop_while_waiting  # type: ignore[method-assign]
+    clock.wait = stop_in_a_pause  # type: ignore[method-assign]
     assert source.read(stop) is None
+    assert (len(fake.addresses), fake.released) == (1, 1)
 
 
 def test_a_driver_that_hangs_in_a_read_is_not_released_under_its_feet(

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from realtime.mailbox import Ledger
-from realtime.session import Statistics
+from realtime.statistics import Statistics
 from realtime.status import StatusLine, status_text, summary_table
 from tests.realtime.fakes import result_of
 
@@ -28,7 +28,7 @@ def printed(thing: object) -> str:
 
 def test_the_line_tells_source_frame_score_age_and_drops() -> None:
     text = status_text("camera 0", result_of(12, score=87.34), counted(87.34), Ledger(dropped=4)).plain
-    assert text == "camera 0  frame 12  score  87.3  age p50 40 ms p95 40 ms  dropped 4"
+    assert text == "camera 0  frame 12  score  87.3  age p50 40 ms  p95 40 ms  dropped 4"
 
 
 def test_the_line_tells_why_there_is_no_score() -> None:
