@@ -13,7 +13,7 @@ from safetensors import safe_open
 from calibration import compare, embed, evaluate, score_width, train
 from calibration.pose_files import read_pose
 from calibration.recipes import embed_all
-from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK
+from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK, BadInputError
 from engines.networks.encoders import BlendedEncoder, PaperEncoder, load_encoder
 from engines.skeleton import JOINTS
 from realtime.executor import Chain
@@ -177,6 +177,22 @@ def test_a_joint_ignored_on_the_command_line_changes_nothing(tmp_path: Path) -> 
     assert compare.main([*line, "--out", str(tmp_path / "compare.png")]) == EXIT_OK
 
 
+def test_joints_that_do_not_count_are_not_missed_in_a_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    line = [*files, "--out", str(tmp_path / "c.png"), "--ignore", "legs,left_wrist"]
+    assert compare.main([*line, "--encoder", "bones"]) == EXIT_OK
+    assert "a / b: score 100.0" in capsys.readouterr().out
+    assert compare.main([*line, "--encoder", "mlp"]) == EXIT_BAD_INPUT
+    assert "only 10 joints" in capsys.readouterr().err
+
+
+def test_two_poses_that_leave_each_others_joints_out_have_nothing_to_compare() -> None:
+    with pytest.raises(BadInputError, match="no joint counts in both"):
+        compare.compare(evaluate.load_encoder("bones"), person(), person(), 0.3, JOINTS)
+
+
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines that find a small and a large person, whose joints lie in the boxes below."""
@@ -294,14 +310,16 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, capsys: pytest.Captu
         (["a.json", "b.txt"], "of kind '.txt'"),
         (["a.json", "missing.json"], "missing.json could not be read"),
         (["a.json", "broken.json"], "broken.json"),
-        (["a.json", "half.json"], "joints are visible in both"),
+        (["a.json", "half.npz"], "only 10 joints are visible in both (not right_ankle, right_knee"),
     ],
 )
 def test_comparing_refuses_what_it_cannot_read(
     tmp_path: Path, files: list[str], seen: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target_file(tmp_path / "a.json", person())
-    target_file(tmp_path / "half.json", person(), ignore=JOINTS[:5])
+    half = person()
+    half[:5, 2] = 0
+    np.savez(tmp_path / "half.npz", joints=half)
     (tmp_path / "broken.json").write_text('{"joints": {"tail": [1, 2, 3]}}')
     line = [*(str(tmp_path / file) for file in files), "--encoder", "bones"]
     assert compare.main(line) == EXIT_BAD_INPUT
