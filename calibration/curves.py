@@ -1,11 +1,13 @@
 """Curves of training and of scores, as PNG. Knows what to draw, not how it came about."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from calibration.training import History
+from realtime.whole_files import write_whole
 
 
 def draw_training(history: History, title: str, path: Path) -> None:
@@ -27,7 +29,11 @@ def draw_training(history: History, title: str, path: Path) -> None:
 def draw_score(
     distance: npt.NDArray[np.float64], good: npt.NDArray[np.bool_], width: float, pass_score: float, path: Path
 ) -> None:
-    """The score over the distance for one width, with recorded good and bad holds on it, written to `path`."""
+    """The score over the distance for one width, with recorded good and bad holds on it, written to `path`.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.8), layout="constrained")
@@ -36,10 +42,13 @@ def draw_score(
     line = np.linspace(0, reach, 200)
     axes.plot(line, 100 * np.exp(-0.5 * (line / width) ** 2), color="black")
     for chosen, name, colour in ((good, "good", "tab:green"), (~good, "bad", "tab:red")):
+        if not chosen.any():
+            continue
         score = 100 * np.exp(-0.5 * (distance[chosen] / width) ** 2)
         axes.scatter(distance[chosen], score, s=14, label=name, color=colour, alpha=0.6)
     axes.axhline(pass_score, linestyle=":", color="grey")
     axes.set(xlabel="cosine distance", ylabel="score", title=f"score width {width:.3f}")
     axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=110)
+    write_whole(path, drawn.getvalue())

@@ -1,6 +1,7 @@
 """Command line that embeds poses in bulk: `python -m calibration.embed in.npz out.npz`. Knows no data set."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from engines.errors import EXIT_OK
 from engines.exits import documented_exits
 from engines.networks.encoders import load_encoder
 from engines.skeleton import VISIBLE_CONFIDENCE
+from realtime.sinks import require_ending, require_writable
+from realtime.whole_files import write_whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,11 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
+    require_ending(options.embeddings, "the embeddings file", [".npz"])
+    require_writable(options.embeddings, "the embeddings file", apart_from=[options.poses])
     joints = read_joints(options.poses)
     visible = (joints[..., 2] >= VISIBLE_CONFIDENCE).astype(np.float32)
     embedding = embed(load_encoder(options.encoder), joints[..., :2], visible)
-    options.embeddings.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(options.embeddings, embedding=embedding)
+    archive = io.BytesIO()
+    np.savez(archive, embedding=embedding)
+    write_whole(options.embeddings, archive.getvalue())
     print(f"{len(embedding)} poses embedded by {options.encoder} into {options.embeddings}")
     return EXIT_OK
 

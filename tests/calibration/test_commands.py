@@ -134,6 +134,28 @@ def test_embedding_refuses_malformed_poses(
     assert seen in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("in.npz", "would overwrite a file of the same run"),
+        ("hard.npz", "would overwrite a file of the same run"),
+        ("out", "out ends in nothing; .npz is allowed"),
+        ("folder.npz", "it is a folder"),
+        ("none/out.npz", "its folder does not exist"),
+    ],
+)
+def test_embeddings_are_only_written_where_they_replace_nothing_that_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, said: str
+) -> None:
+    np.savez(tmp_path / "in.npz", joints=person()[None])
+    (tmp_path / "hard.npz").hardlink_to(tmp_path / "in.npz")
+    (tmp_path / "folder.npz").mkdir()
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    assert embed.main(["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / out)]) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_embedding_with_an_unknown_encoder_exits_4(tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", joints=person()[None])
     line = ["--encoder", "nonsense", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
@@ -356,6 +378,33 @@ def test_fitting_refuses_a_recording_without_scored_frames(tmp_path: Path, capsy
     line = ["--good", str(recording(tmp_path / "good.jsonl", [])), "--out", str(tmp_path / "width.png")]
     assert score_width.main(line) == EXIT_BAD_INPUT
     assert "good.jsonl: 0 usable distances" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("good.jsonl", "good.jsonl ends in .jsonl; .png, .jpg, .jpeg, .pdf, .svg are allowed"),
+        ("good.png", "would overwrite a file of the same run"),
+        ("none/width.png", "its folder does not exist"),
+    ],
+)
+def test_a_curve_is_only_drawn_where_it_replaces_nothing_that_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, said: str
+) -> None:
+    good = recording(tmp_path / "good.jsonl", [0.02, 0.06])
+    (tmp_path / "good.png").hardlink_to(good)
+    before = good.read_bytes()
+    assert score_width.main(["--good", str(good), "--out", str(tmp_path / out)]) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert good.read_bytes() == before
+
+
+def test_fitting_to_a_target_that_was_not_recorded_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = recording(tmp_path / "good.jsonl", [0.02, 0.06])
+    assert score_width.main(["--good", str(good), "--target", "B", "--out", str(tmp_path / "w.png")]) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert "good.jsonl has no frame that was scored against 'B'" in said
+    assert "download" not in said
 
 
 def test_the_papers_tables_of_a_folder_without_data_are_refused(
