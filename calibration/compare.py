@@ -8,7 +8,9 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import math
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +32,12 @@ with starting(__name__):
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
     from realtime.pose import parse_ignore
-    from realtime.scoring import score_from_distance
+    from realtime.scoring import LEAST_VISIBLE_SHARE, enough_visible, missing_joints, score_from_distance
     from realtime.sinks import require_ending, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LEAST_COMMON_JOINTS = 12
 SHOWN_AROUND = 0.65
 """Half the side of the square that is drawn, in units of the longer side of the pose's box."""
 
@@ -71,22 +72,30 @@ def parser() -> argparse.ArgumentParser:
     return line
 
 
-def compare(encoder: nn.Module, first: Floats, second: Floats, width: float) -> tuple[float, float]:
+def compare(
+    encoder: nn.Module, first: Floats, second: Floats, width: float, ignore: Collection[str] = ()
+) -> tuple[float, float]:
     """Distance (equation 5) and score (equation 6) of two poses `[15, 3]` under their common mask.
 
+    Joints named in `ignore` do not count: none of them is missed, as in the live loop.
+
     Raises:
-        BadInputError: fewer than 12 joints are visible in both, or the encoder knows no mask and one is missing.
+        BadInputError: no joint counts, or fewer than 80 % of those that do are visible in both; or one of all 15 is
+            missing and the encoder knows no mask.
     """
-    visible = (first[:, 2] >= VISIBLE_CONFIDENCE) & (second[:, 2] >= VISIBLE_CONFIDENCE)
-    least = LEAST_COMMON_JOINTS if encoder.masked else len(JOINTS)
-    if visible.sum() < least:
-        missing = ", ".join(name for name, seen in zip(JOINTS, visible, strict=True) if not seen)
+    counts = np.array([not encoder.masked or name not in ignore for name in JOINTS], np.float32)
+    common = np.where((first[:, 2] < second[:, 2])[:, None], first, second)  # of each joint the one seen less well
+    missing, counted = missing_joints(common, counts, VISIBLE_CONFIDENCE), int(counts.sum())
+    if not counted:
+        raise BadInputError("no joint counts in both", "some joints must count", "ignore fewer of them")
+    if not enough_visible(missing, counts, bool(encoder.masked)):
+        least = math.ceil(LEAST_VISIBLE_SHARE * counted) if encoder.masked else counted
         raise BadInputError(
-            f"only {visible.sum()} joints are visible in both (not {missing})",
-            f"this encoder needs {least} of 15",
-            "choose poses that show the whole person",
+            f"only {counted - len(missing)} joints are visible in both (not {', '.join(missing)})",
+            f"this encoder needs {least} of the {counted} that count",
+            "choose poses that show the whole person, or leave joints out with --ignore",
         )
-    mask = visible.astype(np.float32)[None]
+    mask = ((common[:, 2] >= VISIBLE_CONFIDENCE) & (counts > 0)).astype(np.float32)[None]
     one, other = embed(encoder, first[None, :, :2], mask), embed(encoder, second[None, :, :2], mask)
     distance = max(0.0, float(1 - (one.astype(np.float64) * other).sum()))
     return distance, float(score_from_distance(distance, width))
@@ -153,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in range(0, len(files), 2):
         first, second = files[number : number + 2]
         names = options.poses[number].stem, options.poses[number + 1].stem
-        said = compare(encoder, first.joints, second.joints, options.width)
+        said = compare(encoder, first.joints, second.joints, options.width, {*first.ignore, *second.ignore})
         comparisons.append(Comparison(names, (first, second), *said))
     comparisons.sort(key=lambda comparison: -comparison.score)
     draw(comparisons, options.out, options.figure)

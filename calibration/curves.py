@@ -47,7 +47,11 @@ def draw_training(history: History, title: str, path: Path) -> None:
 def draw_score(
     distance: npt.NDArray[np.float64], good: npt.NDArray[np.bool_], width: float, pass_score: float, path: Path
 ) -> None:
-    """The score over the distance for one width, with recorded good and bad holds on it, written to `path`."""
+    """The score over the distance for one width, with recorded good and bad holds on it, written to `path`.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.8), layout="constrained")
@@ -56,11 +60,12 @@ def draw_score(
     line = np.linspace(0, reach, 200)
     axes.plot(line, score_from_distance(line, width), color="black")
     for chosen, name, colour in ((good, "good", "tab:green"), (~good, "bad", "tab:red")):
+        if not chosen.any():
+            continue
         axes.scatter(
             distance[chosen], score_from_distance(distance[chosen], width), s=14, label=name, color=colour, alpha=0.6
         )
     axes.axhline(pass_score, linestyle=":", color="grey")
     axes.set(xlabel="cosine distance", ylabel="score", title=f"score width {width:.3f}")
     axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_figure(figure, path)

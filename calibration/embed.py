@@ -16,6 +16,7 @@ with starting(__name__):
     from calibration.methods import embed
     from engines.networks.encoders import load_encoder
     from engines.skeleton import VISIBLE_CONFIDENCE
+    from realtime.sinks import require_ending, require_writable
     from realtime.whole_files import write_whole
 
 
@@ -47,13 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
+    require_ending(options.embeddings, "the embeddings file", [".npz"])
+    require_writable(options.embeddings, "the embeddings file", apart_from=[options.poses])
     joints = read_joints(options.poses)
     visible = (joints[..., 2] >= VISIBLE_CONFIDENCE).astype(np.float32)
     embedding = embed(load_encoder(options.encoder), joints[..., :2], visible)
-    options.embeddings.parent.mkdir(parents=True, exist_ok=True)
-    written = io.BytesIO()
-    np.savez(written, embedding=embedding)
-    write_whole(options.embeddings, written.getvalue())
+    archive = io.BytesIO()
+    np.savez(archive, embedding=embedding)
+    write_whole(options.embeddings, archive.getvalue())
     print(f"{len(embedding)} poses embedded by {options.encoder} into {options.embeddings}")
     return EXIT_OK
 

@@ -22,10 +22,12 @@ class FilePose:
     Attributes:
         joints: `float32 [15, 3]`, x px, y px, confidence; zeros for a joint that is ignored or absent.
         picture: `uint8 [h, w, 3]` BGR that the joints lie in; None where the file was no picture.
+        ignore: names of the joints that do not count.
     """
 
     joints: Floats
     picture: Picture | None = None
+    ignore: tuple[str, ...] = ()
 
 
 def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, ...] = ()) -> FilePose:
@@ -58,4 +60,4 @@ def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, 
         allowed = ", ".join((".npz", ".json", *PICTURE_SUFFIXES))
         raise BadInputError(f"{path} is of kind {kind!r}", f"a pose is read from {allowed}", "give such a file")
     counts = np.array([name not in ignore for name in JOINTS], np.float32)
-    return FilePose(joints * counts[:, None], picture)
+    return FilePose(joints * counts[:, None], picture, ignore)

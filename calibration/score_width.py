@@ -19,9 +19,9 @@ with starting(__name__):
     import numpy.typing as npt
 
     from calibration.curves import FIGURE_ENDINGS, draw_score
-    from calibration.datasets.poseset import load_arrays, malformed, require_file
+    from calibration.datasets.poseset import load_arrays, require_file
     from realtime.scoring import score_from_distance
-    from realtime.sinks import require_ending
+    from realtime.sinks import require_ending, require_writable
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95
@@ -38,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     return line
 
 
+def unusable(path: Path, seen: str, needed: str) -> BadInputError:
+    """The error of a recording: nobody can download a hold again, but hold it again."""
+    return BadInputError(f"{path.name}: {seen}", f"a recording needs {needed}", "record it with run_live.py --results")
+
+
 def read_distances(path: Path, target: str | None = None) -> Floats64:
     """The distances of all scored frames of a recording: `float64 [N]`.
 
@@ -48,8 +53,14 @@ def read_distances(path: Path, target: str | None = None) -> Floats64:
         found = load_arrays(path, ("distance",), "recording")["distance"].astype(np.float64).ravel()
     else:
         found = np.array(_frame_distances(path, target), np.float64)
+    if not len(found) and target is not None:
+        raise BadInputError(
+            f"{path.name} has no frame that was scored against {target!r}",
+            "--target is the name of a target as the recording has it",
+            "leave --target out, or give that name",
+        )
     if not len(found) or not np.isfinite(found).all() or (found < 0).any():
-        raise malformed(path, f"{len(found)} usable distances", "at least one scored frame, distances of 0 and above")
+        raise unusable(path, f"{len(found)} usable distances", "at least one scored frame, distances of 0 and above")
     return found
 
 
@@ -64,7 +75,7 @@ def _frame_distances(path: Path, target: str | None) -> list[float]:
                 distances.append(float(row["distance"]))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             seen = f"line {number}: {type(error).__name__}"
-            raise malformed(path, seen, "one JSON object a line, as --results writes them") from error
+            raise unusable(path, seen, "one JSON object a line, as --results writes them") from error
     return distances
 
 
@@ -98,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     require_ending(options.out, "--out", FIGURE_ENDINGS)
+    require_writable(options.out, "--out", apart_from=[*options.good, *options.bad])
     good = np.concatenate([read_distances(path, options.target) for path in options.good])
     bad = np.concatenate([np.zeros(0), *(read_distances(path, options.target) for path in options.bad)])
     width = fit_width(good, bad, options.pass_score)

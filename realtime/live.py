@@ -98,6 +98,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             cues=chosen_cues(arguments, console, stack),
             capture=Capture(capture, info.frame_size, info.visible_confidence, ignore) if capture else None,
             ignore=ignore,
+            stills=source.stills,
         )
         run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), routine)
     for path in station.captured:

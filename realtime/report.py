@@ -45,8 +45,9 @@ td,th{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid #dde
 h1,p.quiet{overflow-wrap:anywhere}.chart{overflow-x:auto}
 svg{width:100%;min-width:52rem;height:auto;display:block}svg text{font:13px system-ui,sans-serif;fill:#444}
 @media(prefers-color-scheme:dark){body{background:#15181a;color:#e8e8e8}.figures div{background:#23282b}
-p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}@media print{svg{min-width:0}}
-@media(max-width:30rem){td,th{padding-right:.4rem}}
+p.quiet{color:#a5a5a5}svg text{fill:#c4c4c4}td,th{border-color:#343a3e}}@media print{svg{min-width:0}
+.chart,table{overflow:visible}section{break-inside:avoid}}
+td:first-child{overflow-wrap:anywhere;min-width:4.5rem}@media(max-width:30rem){table{font-size:.85rem}td,th{padding-right:.4rem}}
 """
 
 
@@ -182,7 +183,9 @@ def delay_plot(recording: Recording) -> str:
     if not ages:
         return "<p>No frame was shown.</p>"
     p50, p95 = np.percentile(ages, [50, 95])
-    dropped = "" if recording.dropped is None else f", {recording.dropped} frames dropped"
+    dropped = (
+        "" if recording.dropped is None else f", {recording.dropped} frame{'s' * (recording.dropped != 1)} dropped"
+    )
     return (
         f"<p>Half of all pictures were at most {p50:.0f} ms old, 95 % at most {p95:.0f} ms{dropped}.</p>"
         + histogram(ages, "age of the picture when shown, ms")

@@ -59,6 +59,7 @@ class Station:
         folder: where the key `c` writes targets.
         choose: locks a person by id, or the next in view when told None.
         replayed: results bring their place in the routine with them.
+        stills: every picture stands for itself, so nothing of one is shown with the next.
     """
 
     def __init__(
@@ -75,12 +76,13 @@ class Station:
         folder: Path = Path(),
         choose: Callable[[int | None], None] = lambda person: None,
         replayed: bool = False,
+        stills: bool = False,
     ) -> None:
         self._state = RoutineState(routine) if routine else None
         self._frame_size, self._visible, self._aim = frame_size, visible_confidence, aim
         self._mirror, self._ignore, self._folder = mirror, ignore, folder
         self._cues: Cues = cues or Silence()
-        self._replayed = replayed
+        self._replayed, self._stills = replayed, stills
         self._choose, self._hands = choose, RaisedHands(visible_confidence)
         self._bids: tuple[Bid, ...] = ()
         self._person: int | None = None
@@ -115,9 +117,11 @@ class Station:
 
     def _follow_people(self, result: FrameResult) -> None:
         """Whoever raises a hand for two seconds is scored from then on; another person starts with nothing learnt."""
-        if result.person not in (None, self._person):
-            self._person = result.person
+        another = result.person not in (None, self._person)
+        if self._stills or another:
             self._proportions, self._steady = Proportions(), SteadyMoves()
+        if another:
+            self._person = result.person
             self._trend.clear()
         if self._replayed or result.status == STALE:
             self._bids = ()
@@ -144,7 +148,11 @@ class Station:
             self.finished = seconds - self._done_at >= DONE_SECONDS
         self._keep_trend(result, current and state.step.target.name == before)
         light = DARK_LEVEL if result.status == SCORED else brightness(image)
-        self._coach.update(seconds, hint_for(result, self._frame_size, light))
+        hint = hint_for(result, self._frame_size, light)
+        if self._stills:
+            self._coach.shown = hint
+        else:
+            self._coach.update(seconds, hint)
         if progress.phase != DONE:
             self._cues.say(self._coach.to_say(seconds))
         return replace(

@@ -52,7 +52,8 @@ def status_text(source: str, result: FrameResult, statistics: Statistics, ledger
 def summary_table(ledger: Ledger, statistics: Statistics) -> Table:
     """Counts, the best frame, and percentiles of frame age and of every stage."""
     best = statistics.best
-    counts = f"{ledger.shown} frames shown, {ledger.dropped} dropped, {statistics.scored} scored"
+    shown = f"{ledger.shown} frame{'s' * (ledger.shown != 1)} shown"
+    counts = f"{shown}, {ledger.dropped} dropped, {statistics.scored} scored"
     best_score = "" if best is None else f"\nbest score {best.score:.1f} at frame {best.frame}"
     table = Table("ms", "p50", "p90", "p95", "p99", "max", title=counts + best_score)
     rows = {"frame age": statistics.age.summary()}

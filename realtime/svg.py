@@ -10,6 +10,8 @@ WIDTH, HEIGHT = 960, 280
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 40
 GOOD, FAIR, POOR, GREY = "#2a8fc7", "#b59b00", "#d55e00", "#8a8f93"
 MOST_POINTS = 2000
+LEAST_SPAN_SECONDS = 1.0
+"""A session of one picture has a time axis too, with numbers that can be read."""
 
 
 def nice_ticks(low: float, high: float, about: int = 6) -> list[float]:
@@ -57,7 +59,7 @@ def line_plot(
     """
     if not points:
         return "<p>Nothing was recorded.</p>"
-    first, last = points[0][0], max(points[-1][0], points[0][0] + 1e-3)
+    first, last = points[0][0], max(points[-1][0], points[0][0] + LEAST_SPAN_SECONDS)
 
     def x(seconds: float) -> float:
         return LEFT + (min(max(seconds, first), last) - first) / (last - first) * (WIDTH - LEFT - RIGHT)

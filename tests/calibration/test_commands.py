@@ -14,7 +14,7 @@ from calibration import compare, embed, evaluate, score_width, train
 from calibration.curves import FIGURE_ENDINGS
 from calibration.pose_files import read_pose
 from calibration.recipes import embed_all
-from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK
+from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK, BadInputError
 from engines.networks.encoders import BlendedEncoder, PaperEncoder, load_encoder
 from engines.skeleton import JOINTS
 from realtime.executor import Chain
@@ -131,9 +131,9 @@ def test_about_a_fifth_of_the_papers_initialisations_are_dead() -> None:
 
 def test_embedding_in_bulk_writes_an_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", joints=np.stack([person(0), person(1), np.zeros((15, 3), np.float32)]))
-    line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out")]
+    line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     assert embed.main(line) == EXIT_OK
-    embedding = np.load(tmp_path / "out")["embedding"]
+    embedding = np.load(tmp_path / "out.npz")["embedding"]
     assert embedding.shape == (3, 50)
     assert embedding.dtype == np.float32
     assert not embedding[2].any()
@@ -154,6 +154,28 @@ def test_embedding_refuses_malformed_poses(
     line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     assert embed.main(line) == EXIT_BAD_INPUT
     assert seen in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("in.npz", "would overwrite a file of the same run"),
+        ("hard.npz", "would overwrite a file of the same run"),
+        ("out", "out ends in nothing; .npz is allowed"),
+        ("folder.npz", "it is a folder"),
+        ("none/out.npz", "its folder does not exist"),
+    ],
+)
+def test_embeddings_are_only_written_where_they_replace_nothing_that_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, said: str
+) -> None:
+    np.savez(tmp_path / "in.npz", joints=person()[None])
+    (tmp_path / "hard.npz").hardlink_to(tmp_path / "in.npz")
+    (tmp_path / "folder.npz").mkdir()
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    assert embed.main(["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / out)]) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_embedding_with_an_unknown_encoder_exits_4(tmp_path: Path) -> None:
@@ -197,6 +219,22 @@ def test_a_joint_ignored_on_the_command_line_changes_nothing(tmp_path: Path) -> 
     assert not pose[13].any()
     line = [str(target), str(tmp_path / "moved.npz"), "--encoder", "bones", "--ignore", "left_wrist"]
     assert compare.main([*line, "--out", str(tmp_path / "compare.png")]) == EXIT_OK
+
+
+def test_joints_that_do_not_count_are_not_missed_in_a_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    line = [*files, "--out", str(tmp_path / "c.png"), "--ignore", "legs,left_wrist"]
+    assert compare.main([*line, "--encoder", "bones"]) == EXIT_OK
+    assert "a / b: score 100.0" in capsys.readouterr().out
+    assert compare.main([*line, "--encoder", "mlp"]) == EXIT_BAD_INPUT
+    assert "only 10 joints" in capsys.readouterr().err
+
+
+def test_two_poses_that_leave_each_others_joints_out_have_nothing_to_compare() -> None:
+    with pytest.raises(BadInputError, match="no joint counts in both"):
+        compare.compare(evaluate.load_encoder("bones"), person(), person(), 0.3, JOINTS)
 
 
 @pytest.fixture
@@ -316,14 +354,16 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, capsys: pytest.Captu
         (["a.json", "b.txt"], "of kind '.txt'"),
         (["a.json", "missing.json"], "missing.json could not be read"),
         (["a.json", "broken.json"], "broken.json"),
-        (["a.json", "half.json"], "joints are visible in both"),
+        (["a.json", "half.npz"], "only 10 joints are visible in both (not right_ankle, right_knee"),
     ],
 )
 def test_comparing_refuses_what_it_cannot_read(
     tmp_path: Path, files: list[str], seen: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target_file(tmp_path / "a.json", person())
-    target_file(tmp_path / "half.json", person(), ignore=JOINTS[:5])
+    half = person()
+    half[:5, 2] = 0
+    np.savez(tmp_path / "half.npz", joints=half)
     (tmp_path / "broken.json").write_text('{"joints": {"tail": [1, 2, 3]}}')
     line = [*(str(tmp_path / file) for file in files), "--encoder", "bones"]
     assert compare.main(line) == EXIT_BAD_INPUT
@@ -362,14 +402,31 @@ def test_fitting_refuses_a_recording_without_scored_frames(tmp_path: Path, capsy
     assert "good.jsonl: 0 usable distances" in capsys.readouterr().err
 
 
-def test_a_curve_that_no_program_draws_is_refused_and_no_recording_overwritten(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("good.jsonl", "good.jsonl ends in .jsonl; .png, .jpg, .jpeg, .pdf, .svg are allowed"),
+        ("good.png", "would overwrite a file of the same run"),
+        ("none/width.png", "its folder does not exist"),
+    ],
+)
+def test_a_curve_is_only_drawn_where_it_replaces_nothing_that_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, said: str
 ) -> None:
-    good = recording(tmp_path / "good.jsonl", [0.02])
+    good = recording(tmp_path / "good.jsonl", [0.02, 0.06])
+    (tmp_path / "good.png").hardlink_to(good)
     before = good.read_bytes()
-    assert score_width.main(["--good", str(good), "--out", str(good)]) == EXIT_BAD_INPUT
-    assert ".jsonl; .png, .jpg, .jpeg, .pdf, .svg are allowed" in capsys.readouterr().err
+    assert score_width.main(["--good", str(good), "--out", str(tmp_path / out)]) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
     assert good.read_bytes() == before
+
+
+def test_fitting_to_a_target_that_was_not_recorded_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = recording(tmp_path / "good.jsonl", [0.02, 0.06])
+    assert score_width.main(["--good", str(good), "--target", "B", "--out", str(tmp_path / "w.png")]) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert "good.jsonl has no frame that was scored against 'B'" in said
+    assert "download" not in said
 
 
 def test_the_papers_tables_of_a_folder_without_data_are_refused(

@@ -18,7 +18,7 @@ from realtime.results import FrameResult, frame_row
 from realtime.routine import Routine, RoutineState, Step
 from realtime.session import session_row, summary_row
 from realtime.statistics import Statistics
-from realtime.svg import nice_ticks
+from realtime.svg import line_plot, nice_ticks
 from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import FakeSource, chain_info, result_of, standing_target
 from tests.realtime.web.browser import DEADLINE_SECONDS, open_tab, running_browser
@@ -189,9 +189,22 @@ def test_the_page_does_not_scroll_sideways_and_its_letters_can_be_read(
             assert await tab.value("document.documentElement.scrollWidth") == width
             scales = await tab.value("[...document.querySelectorAll('svg')].map(one => one.getScreenCTM().a)")
             assert min(scales) * 13 > 11, "px of a letter"
+            assert await tab.value(
+                "[...document.querySelectorAll('table')].every(one => one.scrollWidth <= one.clientWidth)"
+            )
+            await tab.call("Emulation.setEmulatedMedia", media="print")
+            boxes = "[...document.querySelectorAll('.chart, table')]"
+            assert await tab.value(f"{boxes}.every(one => getComputedStyle(one).overflowX == 'visible')"), (
+                "paper scrolls"
+            )
 
     with running_browser(tmp_path / "chromium") as browser:
         asyncio.run(asyncio.wait_for(look(browser), DEADLINE_SECONDS))
+
+
+def test_the_time_axis_of_one_picture_has_numbers_that_can_be_read() -> None:
+    plot = line_plot([(0.0, 80.0)], [], [80.0], "time, s", "score")
+    assert ">0.5<" in plot and "0.0001" not in plot
 
 
 @pytest.mark.parametrize(("low", "high", "ticks"), [(0, 10, [0, 2, 4, 6, 8, 10]), (0.3, 0.9, [0.4, 0.6, 0.8])])

@@ -155,6 +155,27 @@ def test_with_nobody_in_view_it_is_shown_and_said() -> None:
     assert scene.heard.words == ["Step into view"]
 
 
+def test_a_picture_says_at_once_why_it_has_no_score_and_the_next_one_does_not() -> None:
+    scene = Scene(two_poses(), stills=True)
+    scene.frame(status=NO_PERSON, reason="nobody", score=None, joints=None, box=None)
+    assert scene.view().hint == "Step into view"
+    scene.frame(target="A")
+    assert scene.view().hint == ""
+
+
+def test_the_pose_to_reach_has_the_size_of_each_picture_s_own_person() -> None:
+    small, heights = standing_joints(), []
+    small[:, :2] *= 0.25
+    for before in ([], [standing_joints()]):
+        scene = Scene(two_poses(), stills=True)
+        for joints in [*before, small]:
+            scene.frame(joints=joints)
+        ghost = scene.view().ghost
+        assert ghost is not None
+        heights.append(float(np.ptp(ghost[:, 1])))
+    assert heights[0] == pytest.approx(heights[1])
+
+
 def test_keys_toggle_help_delay_and_mirror() -> None:
     scene = Scene(two_poses())
     scene.frame(target="A")

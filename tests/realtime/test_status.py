@@ -51,7 +51,7 @@ def test_the_table_of_a_run_without_a_score_names_no_best_frame() -> None:
     statistics = Statistics()
     statistics.add(NOBODY)
     text = printed(summary_table(Ledger(captured=1, shown=1), statistics))
-    assert "1 frames shown, 0 dropped, 0 scored" in text and "best" not in text
+    assert "1 frame shown, 0 dropped, 0 scored" in text and "best" not in text
     assert "0 frames shown" in printed(summary_table(Ledger(), Statistics()))
 
 
