@@ -43,7 +43,7 @@ OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")
 """Parts of the names of convolutions whose outputs are what is asked for."""
 FUSION = ("/stage4/stage4.0/fuse_layers.0", "/stage4/stage4.0/Add", "/stage4/stage4.0/Relu")
-"""The pose network's last fusion: ONNX Runtime enlarges 8-bit maps three times as slowly as float32 ones."""
+"""The pose network's last fusion: ONNX Runtime enlarges 8-bit maps five times as slowly as float32 ones."""
 TIMED, REPEATS = 10, 5
 
 
@@ -119,7 +119,7 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
 def with_fourth_channel(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph, changed in place to give its first convolution a fourth channel of zeros, which changes no sum.
 
-    ONNX Runtime's quick 8-bit convolutions take input channels by fours; the first of three took three times as long.
+    ONNX Runtime's quick 8-bit convolutions take channels by fours; the first, of three, took more than twice as long.
     """
     graph = model.graph
     (first,) = (node for node in graph.node if NETWORK_INPUT in node.input)

@@ -9,13 +9,13 @@ import numpy as np
 from engines.cuda_chain import CudaChain
 from engines.device_chain import DeviceChain
 from engines.errors import BadInputError, EngineError
-from engines.execution import CpuChain, read_chain
+from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
 from engines.int8 import DEFAULT_INT8, choose_int8
 from engines.tensorrt_engine import open_tensorrt
-from engines.weights_registry import OWN_NAME, SHIPPED_ENGINES
+from engines.weights_registry import OWN_NAME, OWN_WEIGHTS, SHIPPED_ENGINES
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import Chain, CpuExecutor, Floats, find_pose
@@ -91,6 +91,14 @@ def answering(chain: Chain, doing: str, seconds: float) -> contextlib.AbstractCo
     return opening(doing, seconds) if isinstance(chain, DeviceChain) else contextlib.nullcontext()
 
 
+def of_own_networks(info: ChainInfo) -> bool:
+    """Whether engines are of the compact networks that ship, wherever they were built and in either form."""
+    return all(
+        info.manifests[engine].network.startswith(OWN_WEIGHTS[kind].stem)
+        for engine, kind in (("detect", "detector"), ("pose", "pose"))
+    )
+
+
 @contextlib.contextmanager
 def opened_executor(
     chain: Chain,
@@ -111,10 +119,8 @@ def opened_executor(
     """
     people = chain.info.people
     if scored > people:
-        shipped = chain.info.directory.resolve() == SHIPPED_ENGINES
-        folder, networks = (
-            (BUILT, f"--detector {OWN_NAME} --pose {OWN_NAME} ") if shipped else (chain.info.directory, "")
-        )
+        folder = BUILT if chain.info.directory.resolve() == SHIPPED_ENGINES else chain.info.directory
+        networks = f"--detector {OWN_NAME} --pose {OWN_NAME} " if of_own_networks(chain.info) else ""
         raise EngineError(
             f"--people {scored} came with engines of {people}",
             f"the engines in {chain.info.directory} hold {people} of 1 to 8 people",

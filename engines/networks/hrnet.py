@@ -71,7 +71,7 @@ face and that of the twelve joints. The highest cell then has the greatest simil
 
 LEAST_WEIGHT, LEAST_PROBABILITY = 1e-12, 1e-20
 """A smaller weight of a blur is 0, and a smaller probability is this one: no product of the two is then a denormal
-number, with which an Intel Xeon blurred eight times as slowly."""
+number, with which an Intel Xeon blurred eleven times as slowly."""
 
 
 def gaussian_matrix(size: int, deviation: float, device: torch.device | None = None) -> Tensor:

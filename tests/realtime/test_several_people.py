@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,12 +77,17 @@ def test_more_people_than_the_engines_hold_are_refused_with_the_command_that_bui
     ):
         pass
     chain = FakeChain(2)
-    chain.info = dataclasses.replace(chain.info, directory=SHIPPED_ENGINES)
-    with (
-        pytest.raises(EngineError, match="--detector quickstart --pose quickstart --out engines/built"),
-        opened_executor(chain, None, detect_every=None, smoothing=True, stills=False, scored=3),
-    ):
-        pass
+    ours = {"detect": "detector_compact", "pose": "pose_compact_int8"}
+    manifests = {
+        name: dataclasses.replace(one, network=ours.get(name, "")) for name, one in chain.info.manifests.items()
+    }
+    for folder, out in ((SHIPPED_ENGINES, "engines/built"), (Path("mine"), "mine")):
+        chain.info = dataclasses.replace(chain.info, directory=folder, manifests=manifests)
+        with (
+            pytest.raises(EngineError, match=f"--detector quickstart --pose quickstart --out {out}"),
+            opened_executor(chain, None, detect_every=None, smoothing=True, stills=False, scored=3),
+        ):
+            pass
 
 
 def test_whoever_is_hidden_is_told_to_step_aside() -> None:
