@@ -4,11 +4,10 @@ A mean of several networks' weights gives other activations than each of them, a
 the statistics of the mean (Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018).
 """
 
-from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from calibration.distill_training import batches_from
@@ -27,9 +26,5 @@ def measure_statistics(network: nn.Module, task: PoseTask, pictures: int, device
         loaders: processes that make batches; 0: this one.
     """
     batches = islice(batches_from(task, [0], loaders), max(pictures // task.batch_size, 1))
-
-    def images() -> Iterator[Tensor]:
-        for batch in batches:
-            yield normalised(batch.pictures).contiguous(memory_format=torch.channels_last)
-
-    update_bn(images(), network, device)
+    images = (normalised(batch.pictures).contiguous(memory_format=torch.channels_last) for batch in batches)
+    update_bn(images, network, device)

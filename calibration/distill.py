@@ -35,6 +35,7 @@ from engines.exits import documented_exits
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
+from realtime.whole_files import write_whole
 
 TABLE_COLUMNS = 170
 """Width of the tables where the output is no terminal."""
@@ -290,11 +291,11 @@ def mean_of(files: Sequence[Path]) -> dict[str, Tensor]:
 
 def write_weights(weights: dict[str, Tensor], to: Path, console: Console) -> None:
     """A `.safetensors` in float16; counters stay whole numbers."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     small = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     to.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in small.items()}, to)
+    write_whole(to, save({name: value.contiguous() for name, value in small.items()}))
     console.print(f"{to}: {to.stat().st_size / 1e6:.1f} MB")
 
 

@@ -38,6 +38,7 @@ from engines.graphs.parts import export_part, layout_sha256
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
 from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
+from realtime.whole_files import write_whole
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")
@@ -92,12 +93,13 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
         plain, prepared, small = (Path(scratch) / f"{name}.onnx" for name in ("plain", "prepared", "small"))
         onnx.save_model(model, plain)
         quant_pre_process(os.fspath(plain), os.fspath(prepared), skip_symbolic_shape=True)
-        nodes = onnx.load(prepared).graph.node
+        tidied = onnx.load(prepared)
+        nodes = tidied.graph.node
         kept = [node.name for node in nodes if any(part in node.name for part in (*LAST, *FUSION))]
         # what belongs to no layer: the detector's levels joined, the pose network's visibilities
         kept += [node.name for node in nodes if node.op_type in ("Concat", "Add") and node.name.count("/") == 1]
         quantization.quantize_static(
-            with_fourth_channel(onnx.load(prepared)),
+            with_fourth_channel(tidied),
             os.fspath(small),
             Pictures(pictures),
             quant_format=quantization.QuantFormat.QDQ,
@@ -111,9 +113,7 @@ def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_s
         )
         result = for_any_batch(onnx.load(small))
     onnx.helper.set_model_props(result, {MADE_FROM: weights_sha256, MADE_FROM_GRAPH: layout_sha256(model)})
-    partial = out.with_suffix(".part")
-    partial.write_bytes(result.SerializeToString(deterministic=True))
-    partial.replace(out)
+    write_whole(out, result.SerializeToString(deterministic=True))
 
 
 def with_fourth_channel(model: onnx.ModelProto) -> onnx.ModelProto:

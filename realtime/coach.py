@@ -124,8 +124,13 @@ class Coach:
 
     A hint appears when its cause has lasted 0.4 s, stays 2.5 s before another may follow, and goes 1 s after it
     appeared at the earliest, once there is a score.
+
+    Attributes:
+        at_once: each hint is of its own picture alone, and appears and goes with it.
+        shown: the hint on screen.
     """
 
+    at_once: bool = False
     shown: str = ""
     _since: float = 0.0
     _pending: str = ""
@@ -135,6 +140,9 @@ class Coach:
 
     def update(self, seconds: float, hint: str) -> str:
         """Takes this frame's hint (empty with a score); gives the one to show."""
+        if self.at_once:
+            self.shown = hint
+            return hint
         if hint != self._pending:
             self._pending, self._pending_since = hint, seconds
         if hint == self.shown:

@@ -87,7 +87,7 @@ class Station:
         self._bids: tuple[Bid, ...] = ()
         self._person: int | None = None
         self._capture, self._captures_only = capture, capture is not None
-        self._coach, self._proportions, self._steady = Coach(), Proportions(), SteadyMoves()
+        self._coach, self._proportions, self._steady = Coach(at_once=stills), Proportions(), SteadyMoves()
         self._trend: deque[tuple[float, float]] = deque()
         self._phase_seen, self._phase_since = "", 0.0
         self._done_at: float | None = None
@@ -148,11 +148,7 @@ class Station:
             self.finished = seconds - self._done_at >= DONE_SECONDS
         self._keep_trend(result, current and state.step.target.name == before)
         light = DARK_LEVEL if result.status == SCORED else brightness(image)
-        hint = hint_for(result, self._frame_size, light)
-        if self._stills:
-            self._coach.shown = hint
-        else:
-            self._coach.update(seconds, hint)
+        self._coach.update(seconds, hint_for(result, self._frame_size, light))
         if progress.phase != DONE:
             self._cues.say(self._coach.to_say(seconds))
         return replace(
