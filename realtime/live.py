@@ -115,7 +115,12 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     clock = MonotonicClock()
     executor = ReplayExecutor(recording, info)
     station = Station(
-        recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
+        recording.routine,
+        info.frame_size,
+        info.visible_confidence,
+        mirror=arguments.mirror,
+        replayed=True,
+        stills=recording.stills,
     )
     arguments.smoothing = "on" if recording.smoothing else "off"
     with contextlib.ExitStack() as stack:

@@ -37,6 +37,7 @@ def session_row(
         "source": source.name,
         "source_size": list(source.size),
         "capture_clock": source.capture_clock,
+        "stills": source.stills,
         "frame_size": [width, height],
         "fit": {"scale": fit.scale, "left": fit.left, "top": fit.top},
         "engines": {name: manifest.files[manifest.engine_file] for name, manifest in info.manifests.items()},
