@@ -244,6 +244,7 @@ def test_every_field_of_a_results_line_is_needed(document: dict[str, object], re
         (SESSION, "targets.0.colour", "red"),
         (SESSION, "fit.scale", 0),
         (SESSION, "stills", "yes"),
+        (SESSION, "not_captured", ""),
         (SESSION, "started", "yesterday"),
         (FRAME, "status", "fine"),
         (FRAME, "reason", "why"),
