@@ -16,6 +16,7 @@ from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
+from realtime.cuda_executor import CudaExecutor
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
@@ -87,6 +88,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
                 seconds=patience,
             )
         )
+        report_enqueued(executor, console)
         capture = arguments.capture_target
         station = Station(
             routine,
@@ -115,7 +117,12 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     clock = MonotonicClock()
     executor = ReplayExecutor(recording, info)
     station = Station(
-        recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
+        recording.routine,
+        info.frame_size,
+        info.visible_confidence,
+        mirror=arguments.mirror,
+        replayed=True,
+        stills=recording.stills,
     )
     arguments.smoothing = "on" if recording.smoothing else "off"
     with contextlib.ExitStack() as stack:
@@ -136,6 +143,11 @@ class Wiring:
     station: Station
     outputs: Outputs
     clock: Clock
+
+
+def not_captured(executor: Executor) -> str:
+    """Why a GPU's work is not captured as graphs; empty where it is, and on a CPU."""
+    return executor.not_captured if isinstance(executor, CudaExecutor) else ""
 
 
 def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
@@ -167,6 +179,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             on_result=on_result,
             station=wiring.station,
             routine=routine,
+            not_captured=not_captured(wiring.executor),
         )
     written = [
         path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path and path.exists()
@@ -274,6 +287,12 @@ def report_camera(arguments: argparse.Namespace, source: Source, console: Consol
         console.print(f"{source.name.capitalize()}: {source.camera.sentence}.", soft_wrap=True)
     elif asks_of_camera(arguments):
         console.print(f"The --camera options do nothing: {source.name} is no camera.", soft_wrap=True)
+
+
+def report_enqueued(executor: Executor, console: Console) -> None:
+    """Says that a GPU's work could not be captured as graphs, and why: it is slower then."""
+    if reason := not_captured(executor):
+        console.print(f"GPU: operations are enqueued one by one, not as one graph, because {reason}.", soft_wrap=True)
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:

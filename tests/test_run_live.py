@@ -14,17 +14,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
 import build_engines
 import run_live
+from engines.contract import contract
+from engines.device_chain import DeviceChain
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from engines.execution import read_chain
 from engines.exits import ENDS
 from engines.manifest import read_manifest
 from realtime import demo, displays
 from realtime import live as live_wiring
 from realtime.frames import Picture
 from realtime.sources import LiveSource
+from tests.fake_device import FakeDevice, FakeEngine
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
 from tests.realtime.fakes import (
     FRAME_SIZE,
@@ -236,6 +241,13 @@ def test_a_source_that_is_none_ends_with_3(tmp_path: Path, target: Path, fails: 
 
 
 @pytest.mark.usefixtures("fake_engines")
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_source_without_a_name_is_told_of_as_such(target: Path, fails: Fails, empty: str) -> None:
+    said = fails(3, "--target", target, "--source", empty, "--headless")
+    assert "--source is empty; a camera number, a video" in said and said.endswith("give --source 0.\n")
+
+
+@pytest.mark.usefixtures("fake_engines")
 @pytest.mark.parametrize("index", ["97", "99999999999999999999"])
 def test_a_camera_that_is_not_there_ends_with_3(target: Path, fails: Fails, index: str) -> None:
     assert f"camera {index} cannot be opened" in fails(3, "--target", target, "--source", index, "--headless")
@@ -320,6 +332,26 @@ def test_engines_that_do_not_fit_end_with_4(
         4, "--target", target, "--source", clip, "--engines", folder, "--encoder", encoder, "--headless"
     )  # fmt: skip
     assert said in sentence and "build_engines.py" in sentence
+
+
+@pytest.mark.parametrize("captures", [True, False])
+def test_a_gpu_that_captures_no_graphs_is_told_of_and_so_it_is_in_the_results(
+    tmp_path: Path, target: Path, clip: Path, tiny_engines: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, captures: bool,
+) -> None:  # fmt: skip
+    info, device = read_chain(tiny_engines, "bones"), FakeDevice(captures=captures)
+    engines = {
+        name.partition("_")[0]: FakeEngine(device, onnx.load(tiny_engines / one.engine_file), contract(one))
+        for name, one in info.manifests.items()
+    }
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (DeviceChain(info, device, engines), "a fake GPU"))
+    results = tmp_path / "out.jsonl"
+    line = ["--target", target, "--source", clip, "--headless", "--max-frames", 3, "--results", results]
+    assert run_live.main([str(word) for word in line]) == 0
+    session, *_ = rows_of(results)
+    said = "GPU: operations are enqueued one by one, not as one graph, because this fake captures nothing."
+    assert (said in capsys.readouterr().out.splitlines()) == (not captures)
+    assert session.get("not_captured") == (None if captures else "this fake captures nothing")
 
 
 def test_without_any_engines_it_ends_with_4(
