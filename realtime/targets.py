@@ -17,10 +17,10 @@ from engines.exits import documented_exits, starting
 
 with starting(__name__):
     from engines.options import add_version
-    from engines.terminal import Terminal
+    from engines.terminal import Terminal, saying
     from realtime.frames import MonotonicClock, Picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
-    from realtime.live_options import DEFAULT_ENCODER, positive, seconds
+    from realtime.live_options import DEFAULT_ENCODER, WHICH_PERSON, positive, seconds
     from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
     from realtime.pose import (
         TARGET_SUFFIX,
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     moment = make.add_mutually_exclusive_group()
     moment.add_argument("--at", type=seconds, metavar="S", help="the video's frame at this time, in seconds")
     moment.add_argument("--frame", type=positive, metavar="N", help="the video's frame of this number, from 1")
-    make.add_argument("--person", type=positive, metavar="N", help="which person in the picture, from 1")
+    make.add_argument("--person", type=positive, metavar="N", help=WHICH_PERSON)
     make.add_argument(
         "--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart"
     )
@@ -143,6 +143,7 @@ def make(arguments: argparse.Namespace, console: Terminal) -> None:
     require_writable(arguments.out, "--out", apart_from=[arguments.source])
     require_ending(arguments.out, "--out", [TARGET_SUFFIX])
     ignore = ignored(arguments.ignore)
+    person, say = arguments.person, saying(console)
     is_json = arguments.source.suffix.lower() == ".json"
     is_moment = arguments.at is not None or arguments.frame is not None
     if is_moment and (is_json or is_picture(arguments.source)):
@@ -150,7 +151,7 @@ def make(arguments: argparse.Namespace, console: Terminal) -> None:
             f"--at or --frame came with {name_of(arguments.source)}", "they choose a video's frame", "leave them out"
         )
     if is_json:
-        target = read_target(arguments.source, ignore=ignore, person=arguments.person, person_option="--person")
+        target = read_target(arguments.source, ignore=ignore, person=person, person_option="--person", say=say)
         save(changed(target, changes(arguments)), arguments.out, console)
         return
     if is_picture(arguments.source):
@@ -162,7 +163,7 @@ def make(arguments: argparse.Namespace, console: Terminal) -> None:
     chain, backend = open_chain(folder, DEFAULT_ENCODER, "onnx")
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     target = target_in_picture(
-        image, source, arguments.source.stem, chain, ignore=ignore, person=arguments.person, person_option="--person"
+        image, source, arguments.source.stem, chain, ignore=ignore, person=person, person_option="--person", say=say
     )
     save(changed(target, changes(arguments)), arguments.out, console)
 
