@@ -31,7 +31,7 @@ with starting(__name__):
     from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
-    from realtime.pose import parse_ignore
+    from realtime.pose import SCORE_WIDTH_RANGE, Target, parse_ignore
     from realtime.scoring import LEAST_VISIBLE_SHARE, enough_visible, missing_joints, score_from_distance
     from realtime.sinks import require_ending, require_writable
 
@@ -47,16 +47,18 @@ class Comparison:
     """Two poses and what an encoder says of them.
 
     Attributes:
-        names: of the two files.
         poses: with their pictures, if they come from any.
         distance: equation 5 under the common mask.
         score: equation 6, 0..100.
+        width: of equation 6.
+        target: name of the file whose own width that is; empty where it is none's.
     """
 
-    names: tuple[str, str]
     poses: tuple[FilePose, FilePose]
     distance: float
     score: float
+    width: float
+    target: str
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
     line = argparse.ArgumentParser(prog="python -m calibration.compare", description=__doc__)
     line.add_argument("poses", nargs="+", type=Path, help="two files; with --figure any even number, pair by pair")
     line.add_argument("--encoder", default="graded", help="graded, paper, mlp, bones or a .safetensors file")
-    line.add_argument("--width", type=float, default=0.3, help="score width u (%(default)s, the paper's)")
+    line.add_argument(
+        "--width", type=float, help=f"score width u (a target's own, A's first; else {Target.score_width})"
+    )
     line.add_argument("--ignore", type=parse_ignore, default=(), metavar="legs|JOINT,...", help="what does not count")
     line.add_argument("--engines", default=None, help="folder of engines, for pictures (engines/built, or quickstart)")
     line.add_argument("--out", type=Path, default=Path("compare.png"), help="picture to write (%(default)s)")
@@ -101,6 +105,20 @@ def compare(
     return distance, float(score_from_distance(distance, width))
 
 
+def compared(encoder: nn.Module, first: FilePose, second: FilePose, width: float | None) -> Comparison:
+    """The poses of two files; where no width is given it is the target's own, of two targets the first one's.
+
+    Raises:
+        BadInputError: see `compare`.
+    """
+    name = ""
+    if width is None:
+        own = [(pose.target.score_width, pose.name) for pose in (first, second) if pose.target]
+        width, name = (*own, (Target.score_width, ""))[0]
+    said = compare(encoder, first.joints, second.joints, width, {*first.ignore, *second.ignore})
+    return Comparison((first, second), *said, width, name)
+
+
 def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
     """Each pair side by side, one row a pair, with its score and, if `ranked`, its place; written to `path`.
 
@@ -114,8 +132,8 @@ def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
     for place, (part, comparison) in enumerate(zip(parts, comparisons, strict=True), start=1):
         rank = f"{place} of {len(comparisons)}: " if ranked else ""
         part.suptitle(f"{rank}score {comparison.score:.1f}".capitalize(), weight="bold")
-        for half, name, pose in zip(part.subplots(1, 2), comparison.names, comparison.poses, strict=True):
-            half.set(aspect="equal", title=name)
+        for half, pose in zip(part.subplots(1, 2), comparison.poses, strict=True):
+            half.set(aspect="equal", title=pose.name)
             _draw_pose(half, pose)
     write_figure(figure, path)
 
@@ -143,12 +161,14 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     if len(options.poses) % 2 or (len(options.poses) > 2 and not options.figure):
         raise BadInputError(f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair")
-    if not options.width > 0:
-        raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
+    least, most = SCORE_WIDTH_RANGE
+    if options.width is not None and not least <= options.width <= most:
+        raise BadInputError(
+            f"--width is {options.width}", f"a width is a number from {least} to {most}", "give one, such as 0.3"
+        )
     require_writable(options.out, "--out", apart_from=options.poses)
     require_ending(options.out, "--out", FIGURE_ENDINGS)
     encoder = load_encoder(options.encoder)
-    comparisons = []
     with contextlib.ExitStack() as stack:
 
         @functools.cache
@@ -159,17 +179,15 @@ def main(arguments: list[str] | None = None) -> int:
             return chain
 
         files = [read_pose(path, engines, options.ignore) for path in options.poses]
-    for number in range(0, len(files), 2):
-        first, second = files[number : number + 2]
-        names = options.poses[number].stem, options.poses[number + 1].stem
-        said = compare(encoder, first.joints, second.joints, options.width, {*first.ignore, *second.ignore})
-        comparisons.append(Comparison(names, (first, second), *said))
+    pairs = zip(files[::2], files[1::2], strict=True)
+    comparisons = [compared(encoder, first, second, options.width) for first, second in pairs]
     comparisons.sort(key=lambda comparison: -comparison.score)
     draw(comparisons, options.out, options.figure)
     for comparison in comparisons:
+        names, whose = " / ".join(pose.name for pose in comparison.poses), f" of {comparison.target}"
         print(
-            f"{comparison.names[0]} / {comparison.names[1]}: score {comparison.score:.1f}, "
-            f"distance {comparison.distance:.4f} ({options.encoder}, width {options.width})"
+            f"{names}: score {comparison.score:.1f}, distance {comparison.distance:.4f} "
+            f"({options.encoder}, width {comparison.width:g}{whose if comparison.target else ''})"
         )
     print(f"drawn to {options.out}")
     return EXIT_OK

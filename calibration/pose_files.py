@@ -12,7 +12,8 @@ from engines.skeleton import JOINTS
 from realtime.executor import Chain
 from realtime.frames import Picture
 from realtime.opening import people_in_picture
-from realtime.pose import PICTURE_SUFFIXES, choose_person, is_picture, read_target
+from realtime.pose import PICTURE_SUFFIXES, Target, choose_person, is_picture, is_target, read_target
+from realtime.target_formats import read_json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,14 +21,18 @@ class FilePose:
     """A pose and where it was seen.
 
     Attributes:
+        name: of the file, without its ending.
         joints: `float32 [15, 3]`, x px, y px, confidence; zeros for a joint that is ignored or absent.
         picture: `uint8 [h, w, 3]` BGR that the joints lie in; None where the file was no picture.
         ignore: names of the joints that do not count.
+        target: what the file is; None where it was no pose.json.
     """
 
+    name: str
     joints: Floats
     picture: Picture | None = None
     ignore: tuple[str, ...] = ()
+    target: Target | None = None
 
 
 def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, ...] = ()) -> FilePose:
@@ -44,13 +49,14 @@ def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, 
         EngineError: the engines are missing or not for this machine.
     """
     kind = path.suffix.lower()
-    picture = None
+    picture, target = None, None
     if is_picture(path):
         picture, people = people_in_picture(path, open_engines(), "picture")
         joints = people[choose_person(people, None, str(path), ignore=ignore)]
     elif kind == ".json":
-        target = read_target(path, ignore=ignore, person_option="")
-        joints, ignore = target.joints, target.ignore
+        read = read_target(path, ignore=ignore, person_option="")
+        joints, ignore = read.joints, read.ignore
+        target = read if is_target(read_json(path)) else None
     elif kind == ".npz":
         found = load_arrays(path, ("joints",), "pose")["joints"].astype(np.float32)
         joints = found[0] if found.ndim == 3 and len(found) else found
@@ -60,4 +66,4 @@ def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, 
         allowed = ", ".join((".npz", ".json", *PICTURE_SUFFIXES))
         raise BadInputError(f"{path} is of kind {kind!r}", f"a pose is read from {allowed}", "give such a file")
     counts = np.array([name not in ignore for name in JOINTS], np.float32)
-    return FilePose(joints * counts[:, None], picture, ignore)
+    return FilePose(path.stem, joints * counts[:, None], picture, ignore, target)

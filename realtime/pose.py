@@ -67,6 +67,11 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
+def is_target(document: object) -> bool:
+    """Whether parsed JSON is a pose.json of posemirror, by its format; all else is taken for other keypoints."""
+    return isinstance(document, dict) and "format" in document
+
+
 def parse_ignore(text: str) -> tuple[str, ...]:
     """Joint names from the command line's `legs,left_wrist`: groups opened, each joint once.
 
@@ -111,7 +116,7 @@ def read_target(
             f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
         )
     document = read_json(path)
-    if isinstance(document, dict) and "format" in document:
+    if is_target(document):
         choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
     people = read_people(document, source)

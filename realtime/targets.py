@@ -26,6 +26,7 @@ with starting(__name__):
         TARGET_SUFFIX,
         Target,
         is_picture,
+        is_target,
         parse_ignore,
         read_target,
         target_from_object,
@@ -125,7 +126,7 @@ def edit(arguments: argparse.Namespace, console: Terminal) -> None:
         )
     source = name_of(arguments.target)
     document = read_json(arguments.target)
-    if not (isinstance(document, dict) and "format" in document):
+    if not is_target(document):
         raise BadInputError(
             f"{source} is no pose.json of posemirror",
             "only such a file is edited",

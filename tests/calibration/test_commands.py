@@ -1,6 +1,7 @@
 """The command lines, from their arguments to the files they write, on made-up data."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from engines.skeleton import JOINTS
 from realtime.executor import Chain
 from realtime.pose import Target, write_target
 from tests.faults.disks import files_of_at_most
+from tests.fixtures import the_sentence
 from tests.realtime.fakes import FakeChain, standing_joints
 
 
@@ -184,8 +186,8 @@ def test_embedding_with_an_unknown_encoder_exits_4(tmp_path: Path) -> None:
     assert embed.main(line) == EXIT_ENGINE
 
 
-def target_file(path: Path, pose: np.ndarray, ignore: tuple[str, ...] = ()) -> Path:
-    write_target(Target(path.stem, (640, 480), pose, ignore), path)
+def target_file(path: Path, pose: np.ndarray, ignore: tuple[str, ...] = (), score_width: float = 0.3) -> Path:
+    write_target(Target(path.stem, (640, 480), pose, ignore, score_width), path)
     return path
 
 
@@ -260,6 +262,46 @@ def test_the_pose_of_a_picture_is_the_largest_persons_in_its_own_px(tmp_path: Pa
     assert np.allclose(pose.joints[:, :2], standing_joints((200, 40, 400, 340))[:, :2], atol=1e-3)
     assert pose.picture is not None
     assert pose.picture.shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "said"),
+    [
+        (["strict.json", "other.npz"], [], "width 0.1 of strict"),
+        (["other.npz", "strict.json"], [], "width 0.1 of strict"),
+        (["coco.json", "strict.json"], [], "width 0.1 of strict"),
+        (["mild.json", "strict.json"], [], "width 0.4 of mild"),
+        (["plain.json", "strict.json"], [], "width 0.3 of plain"),
+        (["strict.json", "other.npz"], ["--width", "0.3"], "width 0.3"),
+        (["other.npz", "coco.json"], [], "width 0.3"),
+    ],
+)
+def test_a_comparison_takes_the_width_of_its_target_unless_one_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], options: list[str], said: str
+) -> None:
+    for name, width in (("strict", 0.1), ("mild", 0.4), ("plain", 0.3)):
+        target_file(tmp_path / f"{name}.json", person(), score_width=width)
+    np.savez(tmp_path / "other.npz", joints=person(1))
+    keypoints = np.concatenate([person(2), person(3)])[:17].ravel().tolist()
+    (tmp_path / "coco.json").write_text(json.dumps([{"image_id": 1, "keypoints": keypoints}]))
+    line = [*(str(tmp_path / file) for file in files), "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main([*line, *options]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert f"(bones, {said})" in printed
+    found = re.search(r"score ([\d.]+), distance ([\d.]+) \(bones, width ([\d.]+)", printed)
+    assert found is not None
+    score, distance, width = map(float, found.groups())
+    assert score == pytest.approx(100 * np.exp(-0.5 * (distance / width) ** 2), abs=0.1)
+
+
+@pytest.mark.parametrize("width", ["0", "-1", "nan", "inf", "101"])
+def test_a_width_that_no_target_may_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], width: str
+) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    line = [*files, "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main([*line, "--width", width]) == EXIT_BAD_INPUT
+    assert "a width is a number from 0.001 to 100" in the_sentence(capsys.readouterr().err)
 
 
 @pytest.mark.usefixtures("engines")
