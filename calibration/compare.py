@@ -24,7 +24,7 @@ with starting(__name__):
 
     from calibration.curves import FIGURE_ENDINGS, write_figure
     from calibration.datasets.poseset import Floats
-    from calibration.methods import embed
+    from calibration.methods import ENCODER_HELP, embed
     from calibration.pose_files import FilePose, read_pose
     from engines.device_chain import DeviceChain
     from engines.networks.encoders import load_encoder
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of comparing."""
     line = argparse.ArgumentParser(prog="python -m calibration.compare", description=__doc__)
     line.add_argument("poses", nargs="+", type=Path, help="two files; with --figure any even number, pair by pair")
-    line.add_argument("--encoder", default="graded", help="graded, paper, mlp, bones or a .safetensors file")
+    line.add_argument("--encoder", default="graded", help=ENCODER_HELP)
     line.add_argument(
         "--width", type=float, help=f"score width u (a target's own, A's first; else {Target.score_width})"
     )

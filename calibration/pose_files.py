@@ -15,6 +15,8 @@ from realtime.opening import people_in_picture
 from realtime.pose import PICTURE_SUFFIXES, Target, choose_person, is_picture, is_target, read_target
 from realtime.target_formats import read_json
 
+SAVE_AGAIN = "save it with numpy.savez(FILE, joints=...), rows as in engines.skeleton.JOINTS"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FilePose:
@@ -58,12 +60,30 @@ def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, 
         joints, ignore = read.joints, read.ignore
         target = read if is_target(read_json(path)) else None
     elif kind == ".npz":
-        found = load_arrays(path, ("joints",), "pose")["joints"].astype(np.float32)
-        joints = found[0] if found.ndim == 3 and len(found) else found
-        if joints.shape != (len(JOINTS), 3) or not np.isfinite(joints).all():
-            raise malformed(path, f"joints of shape {found.shape}", "finite joints [15, 3] or [N, 15, 3]")
+        poses = read_joints(path)
+        if not len(poses):
+            raise malformed(path, "no pose", "one at least", SAVE_AGAIN)
+        joints = poses[0]
     else:
         allowed = ", ".join((".npz", ".json", *PICTURE_SUFFIXES))
         raise BadInputError(f"{path} is of kind {kind!r}", f"a pose is read from {allowed}", "give such a file")
     counts = np.array([name not in ignore for name in JOINTS], np.float32)
     return FilePose(path.stem, joints * counts[:, None], picture, ignore, target)
+
+
+def read_joints(path: Path) -> Floats:
+    """The poses of a `.npz`: its array `joints`, [N, 15, 3] or of one pose [15, 3].
+
+    Returns:
+        `float32 [N, 15, 3]`, x px, y px, confidence.
+
+    Raises:
+        BadInputError: the file is missing, or the array is missing, of another shape or not finite.
+    """
+    found = load_arrays(path, ("joints",), "poses", advice=SAVE_AGAIN)["joints"].astype(np.float32)
+    joints = found[None] if found.ndim == 2 else found
+    if joints.ndim != 3 or joints.shape[1:] != (len(JOINTS), 3):
+        raise malformed(path, f"joints of shape {found.shape}", "joints [15, 3] or [N, 15, 3]", SAVE_AGAIN)
+    if not np.isfinite(joints).all():
+        raise malformed(path, "a joint that is not finite", "finite px and confidences", SAVE_AGAIN)
+    return joints

@@ -141,6 +141,38 @@ def test_embedding_in_bulk_writes_an_array(tmp_path: Path) -> None:
     assert not embedding[2].any()
 
 
+def half_seen(path: Path) -> Path:
+    """Three poses, of which the second lacks a wrist and the third everything."""
+    poses = np.stack([person(0), person(1), np.zeros((15, 3), np.float32)])
+    poses[1, 13, 2] = 0.29
+    np.savez(path, joints=poses)
+    return path
+
+
+@pytest.mark.parametrize("encoder", ["graded", "bones"])
+def test_embedding_says_how_many_poses_have_unseen_joints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str
+) -> None:
+    line = [str(half_seen(tmp_path / "in.npz")), str(tmp_path / "out.npz"), "--encoder", encoder]
+    assert embed.main(line) == EXIT_OK
+    assert "3 poses embedded" in (said := capsys.readouterr().out)
+    assert "unseen joints in 2 of them were left out" in said
+    np.savez(tmp_path / "whole.npz", joints=person()[None])
+    assert embed.main([str(tmp_path / "whole.npz"), *line[1:]]) == EXIT_OK
+    assert "unseen" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoder", ["paper", "mlp"])
+def test_poses_with_unseen_joints_are_not_embedded_by_an_encoder_that_needs_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str
+) -> None:
+    line = [str(half_seen(tmp_path / "in.npz")), str(tmp_path / "out.npz"), "--encoder", encoder]
+    assert embed.main(line) == EXIT_BAD_INPUT
+    said = the_sentence(capsys.readouterr().err)
+    assert "in.npz has unseen joints in 2 of 3 poses, the first in joints[1]" in said and "--encoder graded" in said
+    assert not (tmp_path / "out.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("arrays", "seen"),
     [
@@ -154,8 +186,10 @@ def test_embedding_refuses_malformed_poses(
 ) -> None:
     np.savez(tmp_path / "in.npz", **arrays)
     line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
-    assert embed.main(line) == EXIT_BAD_INPUT
-    assert seen in capsys.readouterr().err
+    for done in (lambda: embed.main(line), lambda: compare.main([line[2], line[2], "--out", str(tmp_path / "c.png")])):
+        assert done() == EXIT_BAD_INPUT
+        said = the_sentence(capsys.readouterr().err)
+        assert seen in said and said.endswith("numpy.savez(FILE, joints=...), rows as in engines.skeleton.JOINTS.\n")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +430,7 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, capsys: pytest.Captu
         (["a.json", "b.txt"], "of kind '.txt'"),
         (["a.json", "missing.json"], "missing.json could not be read"),
         (["a.json", "broken.json"], "broken.json"),
+        (["a.json", "none.npz"], "none.npz: no pose"),
         (["a.json", "half.npz"], "only 10 joints are visible in both (not right_ankle, right_knee"),
     ],
 )
@@ -406,6 +441,7 @@ def test_comparing_refuses_what_it_cannot_read(
     half = person()
     half[:5, 2] = 0
     np.savez(tmp_path / "half.npz", joints=half)
+    np.savez(tmp_path / "none.npz", joints=half[None][:0])
     (tmp_path / "broken.json").write_text('{"joints": {"tail": [1, 2, 3]}}')
     line = [*(str(tmp_path / file) for file in files), "--encoder", "bones"]
     assert compare.main(line) == EXIT_BAD_INPUT
@@ -465,6 +501,9 @@ def test_a_curve_is_only_drawn_where_it_replaces_nothing_that_is_read(
 
 def test_fitting_to_a_target_that_was_not_recorded_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = recording(tmp_path / "good.jsonl", [0.02, 0.06])
+    np.savez(tmp_path / "good.npz", other=good.stat().st_size)
+    assert score_width.main(["--good", str(tmp_path / "good.npz"), "--out", str(tmp_path / "w.png")]) == EXIT_BAD_INPUT
+    assert "no array named distance" in (said := capsys.readouterr().err) and "run_live.py --results" in said
     assert score_width.main(["--good", str(good), "--target", "B", "--out", str(tmp_path / "w.png")]) == EXIT_BAD_INPUT
     said = capsys.readouterr().err
     assert "good.jsonl has no frame that was scored against 'B'" in said
