@@ -415,7 +415,7 @@ def test_an_encoder_without_a_mask_refuses_ignored_joints(
         2, "--target", target, "--source", clip, "--engines", tiny_engines, "--encoder", "paper", "--ignore", "legs",
         "--headless",
     )  # fmt: skip
-    assert "the encoder paper compares all 15 joints" in said
+    assert "the encoder paper compares all 15 joints; give --encoder graded" in said
 
 
 @pytest.mark.parametrize(
