@@ -93,11 +93,13 @@ def compare(
     if not counted:
         raise BadInputError("no joint counts in both", "some joints must count", "ignore fewer of them")
     if not enough_visible(missing, counts, bool(encoder.masked)):
+        leave_out = f"leave them out with --ignore {','.join(missing)}"
+        way = leave_out if encoder.masked else "give --encoder graded, which leaves joints out"
         least = math.ceil(LEAST_VISIBLE_SHARE * counted) if encoder.masked else counted
         raise BadInputError(
             f"only {counted - len(missing)} joints are visible in both (not {', '.join(missing)})",
             f"this encoder needs {least} of the {counted} that count",
-            "choose poses that show the whole person, or leave joints out with --ignore",
+            f"choose poses that show the whole person, or {way}",
         )
     mask = ((common[:, 2] >= VISIBLE_CONFIDENCE) & (counts > 0)).astype(np.float32)[None]
     one, other = embed(encoder, first[None, :, :2], mask), embed(encoder, second[None, :, :2], mask)
@@ -115,7 +117,10 @@ def compared(encoder: nn.Module, first: FilePose, second: FilePose, width: float
     if width is None:
         own = [(pose.target.score_width, pose.name) for pose in (first, second) if pose.target]
         width, name = (*own, (Target.score_width, ""))[0]
-    said = compare(encoder, first.joints, second.joints, width, {*first.ignore, *second.ignore})
+    try:
+        said = compare(encoder, first.joints, second.joints, width, {*first.ignore, *second.ignore})
+    except BadInputError as error:
+        raise BadInputError(f"{first.name} / {second.name}: {error.seen}", error.allowed, error.next_step) from error
     return Comparison((first, second), *said, width, name)
 
 
@@ -178,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
                 stack.callback(chain.close)
             return chain
 
-        files = [read_pose(path, engines, options.ignore) for path in options.poses]
+        files = [read_pose(path, engines, options.ignore, say=print) for path in options.poses]
     pairs = zip(files[::2], files[1::2], strict=True)
     comparisons = [compared(encoder, first, second, options.width) for first, second in pairs]
     comparisons.sort(key=lambda comparison: -comparison.score)

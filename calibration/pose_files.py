@@ -11,9 +11,9 @@ from engines.errors import BadInputError
 from engines.skeleton import JOINTS
 from realtime.executor import Chain
 from realtime.frames import Picture
-from realtime.opening import people_in_picture
+from realtime.opening import ORDER, people_in_picture
 from realtime.pose import PICTURE_SUFFIXES, Target, choose_person, is_picture, is_target, read_target
-from realtime.target_formats import read_json
+from realtime.target_formats import name_of, read_json
 
 SAVE_AGAIN = "save it with numpy.savez(FILE, joints=...), rows as in engines.skeleton.JOINTS"
 
@@ -37,32 +37,45 @@ class FilePose:
     target: Target | None = None
 
 
-def read_pose(path: Path, open_engines: Callable[[], Chain], ignore: tuple[str, ...] = ()) -> FilePose:
-    """The pose of a file; of several people in a picture, the largest whole one.
+def read_pose(
+    path: Path,
+    open_engines: Callable[[], Chain],
+    ignore: tuple[str, ...] = (),
+    *,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> FilePose:
+    """The pose of a file; of several people in it, the largest whole one.
 
     Args:
         path: `.npz` with `joints` [15, 3] or [N, 15, 3] (the first is taken), a `.json` of any form that
             `realtime.pose.read_target` knows, or a picture.
         open_engines: gives the engines that find the person; called for a picture only.
         ignore: names of joints that do not count.
+        say: tells the user whom of several was taken.
 
     Raises:
         BadInputError: the file is missing, malformed, shows nobody, or is of a kind that cannot be read.
         EngineError: the engines are missing or not for this machine.
     """
+
+    def named(sentence: str) -> None:
+        say(f"{name_of(path)}: {sentence}")
+
     kind = path.suffix.lower()
     picture, target = None, None
     if is_picture(path):
         picture, people = people_in_picture(path, open_engines(), "picture")
-        joints = people[choose_person(people, None, str(path), ignore=ignore)]
+        joints = people[choose_person(people, None, str(path), option="", ignore=ignore, order=ORDER, say=named)]
     elif kind == ".json":
-        read = read_target(path, ignore=ignore, person_option="")
+        read = read_target(path, ignore=ignore, person_option="", say=named)
         joints, ignore = read.joints, read.ignore
         target = read if is_target(read_json(path)) else None
     elif kind == ".npz":
         poses = read_joints(path)
         if not len(poses):
             raise malformed(path, "no pose", "one at least", SAVE_AGAIN)
+        if len(poses) > 1:
+            named(f"took the first of {len(poses)} poses")
         joints = poses[0]
     else:
         allowed = ", ".join((".npz", ".json", *PICTURE_SUFFIXES))

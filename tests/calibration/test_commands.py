@@ -265,7 +265,21 @@ def test_joints_that_do_not_count_are_not_missed_in_a_comparison(
     assert compare.main([*line, "--encoder", "bones"]) == EXIT_OK
     assert "a / b: score 100.0" in capsys.readouterr().out
     assert compare.main([*line, "--encoder", "mlp"]) == EXIT_BAD_INPUT
-    assert "only 10 joints" in capsys.readouterr().err
+    said = the_sentence(capsys.readouterr().err)
+    assert "a / b: only 10 joints" in said and "give --encoder graded" in said and "--ignore" not in said
+
+
+def test_the_pair_that_cannot_be_compared_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    half = person()
+    half[:5, 2] = 0
+    np.savez(tmp_path / "half.npz", joints=half)
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "abc"]
+    line = [*files, str(tmp_path / "half.npz"), "--figure", "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main(line) == EXIT_BAD_INPUT
+    said = the_sentence(capsys.readouterr().err)
+    assert "c / half: only 10 joints" in said and said.endswith(
+        f"or leave them out with --ignore {','.join(JOINTS[:5])}.\n"
+    )
 
 
 def test_two_poses_that_leave_each_others_joints_out_have_nothing_to_compare() -> None:
@@ -336,6 +350,25 @@ def test_a_width_that_no_target_may_have_is_refused(
     line = [*files, "--encoder", "bones", "--out", str(tmp_path / "c.png")]
     assert compare.main([*line, "--width", width]) == EXIT_BAD_INPUT
     assert "a width is a number from 0.001 to 100" in the_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("engines")
+def test_whom_of_several_people_a_file_gave_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keypoints = person(2).ravel().tolist() + [9, 9, 1] * 2
+    two = [{"image_id": 1, "keypoints": keypoints}] * 2
+    (tmp_path / "coco.json").write_text(json.dumps(two))
+    np.savez(tmp_path / "many.npz", joints=np.stack([person(2), person(3)]))
+    target = target_file(tmp_path / "one.json", person())
+    files = [
+        str(path) for path in (picture(tmp_path / "two.png"), tmp_path / "coco.json", tmp_path / "many.npz", target)
+    ]
+    assert compare.main([*files, "--figure", "--out", str(tmp_path / "c.png")]) == EXIT_OK
+    said = capsys.readouterr().out.splitlines()
+    choose = "choose another with python -m realtime.targets make --person N"
+    assert said[0] == f"{files[0]}: took person 2 of 2, from left to right: {choose}"
+    assert said[1] == f"{files[1]}: took person 1 of 2, in the file's order: {choose}"
+    assert said[2] == f"{files[2]}: took the first of 2 poses"
+    assert not any("took" in line for line in said[3:])
 
 
 @pytest.mark.usefixtures("engines")
