@@ -1,7 +1,8 @@
 """Command line that scores one pose against another: `python -m calibration.compare A B`. Knows no pose network.
 
 A and B are pictures, targets or other keypoints in `.json`, or `.npz` files; a picture's person is found with the live
-loop's engines. With `--figure` several pairs are drawn in rows, ranked by their scores, as in the paper's Figure 3.
+loop's engines. What a target asks for holds as there: joints to ignore, and of the first target the score width and the
+mirrored pose. With `--figure` several pairs are drawn in rows, ranked by their scores, as in the paper's Figure 3.
 """
 
 import argparse
@@ -52,6 +53,7 @@ class Comparison:
         score: equation 6, 0..100.
         width: of equation 6.
         target: name of the file whose own width that is; empty where it is none's.
+        mirrored: whether the target's mirrored pose was the nearer one.
     """
 
     poses: tuple[FilePose, FilePose]
@@ -59,6 +61,7 @@ class Comparison:
     score: float
     width: float
     target: str
+    mirrored: bool = False
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,20 +111,26 @@ def compare(
 
 
 def compared(encoder: nn.Module, first: FilePose, second: FilePose, width: float | None) -> Comparison:
-    """The poses of two files; where no width is given it is the target's own, of two targets the first one's.
+    """The poses of two files, as the target among them asks for it: of two targets the first one.
+
+    Where no width is given it is the target's own; the target's mirrored pose counts too if the target says so.
 
     Raises:
         BadInputError: see `compare`.
     """
-    name = ""
+    target, named = first.target or second.target, first if first.target else second
+    own = width is None and target is not None
     if width is None:
-        own = [(pose.target.score_width, pose.name) for pose in (first, second) if pose.target]
-        width, name = (*own, (Target.score_width, ""))[0]
+        width = target.score_width if target else Target.score_width
+    forms = [(first, second)]
+    if target and target.match_mirrored:
+        forms.append((first.mirrored(), second) if named is first else (first, second.mirrored()))
     try:
-        said = compare(encoder, first.joints, second.joints, width, {*first.ignore, *second.ignore})
+        said = [compare(encoder, a.joints, b.joints, width, {*a.ignore, *b.ignore}) for a, b in forms]
     except BadInputError as error:
         raise BadInputError(f"{first.name} / {second.name}: {error.seen}", error.allowed, error.next_step) from error
-    return Comparison((first, second), *said, width, name)
+    best = min(range(len(said)), key=lambda form: said[form][0])
+    return Comparison((first, second), *said[best], width, named.name if own else "", mirrored=best > 0)
 
 
 def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
@@ -136,7 +145,8 @@ def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
     parts = figure.subfigures(len(comparisons), 1, squeeze=False)[:, 0]
     for place, (part, comparison) in enumerate(zip(parts, comparisons, strict=True), start=1):
         rank = f"{place} of {len(comparisons)}: " if ranked else ""
-        part.suptitle(f"{rank}score {comparison.score:.1f}".capitalize(), weight="bold")
+        form = ", mirrored" if comparison.mirrored else ""
+        part.suptitle(f"{rank}score {comparison.score:.1f}{form}".capitalize(), weight="bold")
         for half, pose in zip(part.subplots(1, 2), comparison.poses, strict=True):
             half.set(aspect="equal", title=pose.name)
             _draw_pose(half, pose)
@@ -157,6 +167,17 @@ def _draw_pose(place: "Axes", pose: FilePose) -> None:
     place.scatter(joints[seen, 0], joints[seen, 1], color="tab:orange", edgecolor="white", zorder=2)
     place.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
     place.axis("off")
+
+
+def sentence(comparison: Comparison, encoder: str) -> str:
+    """What is printed of two poses."""
+    names = " / ".join(pose.name for pose in comparison.poses)
+    whose = f" of {comparison.target}" if comparison.target else ""
+    mirrored = ", mirrored" if comparison.mirrored else ""
+    return (
+        f"{names}: score {comparison.score:.1f}, distance {comparison.distance:.4f} "
+        f"({encoder}, width {comparison.width:g}{whose}{mirrored})"
+    )
 
 
 @documented_exits()
@@ -189,11 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
     comparisons.sort(key=lambda comparison: -comparison.score)
     draw(comparisons, options.out, options.figure)
     for comparison in comparisons:
-        names, whose = " / ".join(pose.name for pose in comparison.poses), f" of {comparison.target}"
-        print(
-            f"{names}: score {comparison.score:.1f}, distance {comparison.distance:.4f} "
-            f"({options.encoder}, width {comparison.width:g}{whose if comparison.target else ''})"
-        )
+        print(sentence(comparison, options.encoder))
     print(f"drawn to {options.out}")
     return EXIT_OK
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from calibration.datasets.poseset import Floats, load_arrays, malformed
 from engines.errors import BadInputError
-from engines.skeleton import JOINTS
+from engines.skeleton import JOINTS, MIRRORED_JOINT, mirror_joints
 from realtime.executor import Chain
 from realtime.frames import Picture
 from realtime.opening import ORDER, people_in_picture
@@ -35,6 +35,11 @@ class FilePose:
     picture: Picture | None = None
     ignore: tuple[str, ...] = ()
     target: Target | None = None
+
+    def mirrored(self) -> "FilePose":
+        """The same pose as a mirror shows it, without its picture."""
+        ignore = tuple(JOINTS[MIRRORED_JOINT[JOINTS.index(name)]] for name in self.ignore)
+        return dataclasses.replace(self, joints=mirror_joints(self.joints), picture=None, ignore=ignore)
 
 
 def read_pose(

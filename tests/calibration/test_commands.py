@@ -1,5 +1,6 @@
 """The command lines, from their arguments to the files they write, on made-up data."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -17,7 +18,7 @@ from calibration.pose_files import read_pose
 from calibration.recipes import embed_all
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK, BadInputError
 from engines.networks.encoders import BlendedEncoder, PaperEncoder, load_encoder
-from engines.skeleton import JOINTS
+from engines.skeleton import JOINT_INDEX, JOINTS, mirror_joints
 from realtime.executor import Chain
 from realtime.pose import Target, write_target
 from tests.faults.disks import files_of_at_most
@@ -340,6 +341,31 @@ def test_a_comparison_takes_the_width_of_its_target_unless_one_is_given(
     assert found is not None
     score, distance, width = map(float, found.groups())
     assert score == pytest.approx(100 * np.exp(-0.5 * (distance / width) ** 2), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["both.json", "mirrored.npz"], "score 100.0, distance 0.0000 (bones, width 0.3 of both, mirrored)"),
+        (["mirrored.npz", "both.json"], "score 100.0, distance 0.0000 (bones, width 0.3 of both, mirrored)"),
+        (["both.json", "same.npz"], "score 100.0, distance 0.0000 (bones, width 0.3 of both)"),
+        (["one.json", "mirrored.npz"], "distance 0.9053 (bones, width 0.3 of one)"),
+    ],
+)
+def test_the_mirrored_pose_counts_in_a_comparison_too_where_the_target_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], said: str
+) -> None:
+    """The target leaves out a left wrist; in the mirror that is the right one."""
+    target = read_pose(target_file(tmp_path / "one.json", person(), ("left_wrist",)), no_engines).target
+    assert target is not None
+    write_target(dataclasses.replace(target, match_mirrored=True), tmp_path / "both.json")
+    np.savez(tmp_path / "same.npz", joints=person())
+    mirrored = mirror_joints(person())
+    mirrored[JOINT_INDEX["right_wrist"], :2] += 300
+    np.savez(tmp_path / "mirrored.npz", joints=mirrored)
+    line = [*(str(tmp_path / file) for file in files), "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main(line) == EXIT_OK
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("width", ["0", "-1", "nan", "inf", "101"])
