@@ -186,7 +186,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
     if len(options.poses) % 2 or (len(options.poses) > 2 and not options.figure):
-        raise BadInputError(f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair")
+        seen = f"{len(options.poses)} file{'s' * (len(options.poses) > 1)} came"
+        raise BadInputError(seen, "two poses, or pairs with --figure, are compared", "give two files a pair")
     least, most = SCORE_WIDTH_RANGE
     if options.width is not None and not least <= options.width <= most:
         raise BadInputError(

@@ -485,7 +485,7 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("files", "seen"),
     [
-        (["a.json"], "1 files"),
+        (["a.json"], "1 file came"),
         (["a.json", "b.txt"], "of kind '.txt'"),
         (["a.json", "missing.json"], "missing.json could not be read"),
         (["a.json", "broken.json"], "broken.json"),
