@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
+from engines.terminal import saying
 from engines.weights_registry import SHIPPED_ENGINES
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     chain, backend = open_chain(folder, arguments.encoder, arguments.backend, patience, arguments.int8)
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     with answering(chain, "the target was looked at", patience):
-        routine = open_task(arguments, chain, ignore)
+        routine = open_task(arguments, chain, ignore, saying(console))
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
@@ -197,13 +198,15 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
         require_within(benchmark.figures(), arguments.fail_over)
 
 
-def open_task(arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str]) -> Routine | None:
+def open_task(
+    arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str], say: Callable[[str], None]
+) -> Routine | None:
     """What is to be held: a routine, or a single target again and again; None when a target is captured."""
     if arguments.capture_target:
         return None
     if arguments.routine:
-        return open_routine(arguments.routine, chain, ignore=ignore)
-    return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person))
+        return open_routine(arguments.routine, chain, ignore=ignore, say=say)
+    return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person, say=say))
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -264,7 +267,7 @@ def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: conte
         window,
         hub,
         skeleton=arguments.record_skeleton,
-        say=lambda sentence: console.print(f"{sentence[0].upper()}{sentence[1:]}.", soft_wrap=True),
+        say=saying(console),
     )
 
 

@@ -69,7 +69,7 @@ def require_masked(target: Target, encoder: str, masked: bool) -> None:
         raise BadInputError(
             f"target {target.name} ignores {', '.join(target.ignore)}",
             f"the encoder {encoder} compares all 15 joints",
-            "give --encoder bones, or a target that ignores none",
+            "give --encoder graded, or a target that ignores none",
         )
 
 

@@ -447,7 +447,7 @@ def test_an_encoder_without_a_mask_refuses_ignored_joints(
         2, "--target", target, "--source", clip, "--engines", tiny_engines, "--encoder", "paper", "--ignore", "legs",
         "--headless",
     )  # fmt: skip
-    assert "the encoder paper compares all 15 joints" in said
+    assert "the encoder paper compares all 15 joints; give --encoder graded" in said
 
 
 @pytest.mark.parametrize(
@@ -545,6 +545,20 @@ def test_pictures_are_scored_each_for_itself(tmp_path: Path, target: Path, fake_
     assert run_live.main([*map(str, arguments)]) == 0
     assert [row["time"] for row in rows_of(results)[1:-1]] == [0, 1, 2]
     assert fake_engines.calls.count("detect") == 3 and not np.any(fake_engines.anchors)
+
+
+def test_whom_of_several_people_a_photo_gave_as_target_is_said(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chain = FakeChain(2, detections=[[(100, 20, 200, 170, 0.9), (10, 60, 60, 120, 0.8)]])
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (chain, "nothing at all"))
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    arguments = ["--target", str(photo), "--source", str(clip), "--max-frames", "2", "--headless"]
+    assert run_live.main(arguments) == 0
+    assert "Took person 2 of 2, from left to right: choose another with --target-person N.\n" in capfd.readouterr().out
+    assert run_live.main([*arguments, "--target-person", "1"]) == 0
+    assert "Took person 1 of 2, from left to right.\n" in capfd.readouterr().out
 
 
 def test_the_demo_fills_in_everything_and_its_files_go_to_its_folder(
