@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
     parser.add_argument(
-        "--judge", type=Path, help="engines that say who is whole, and where keypoints are; default: --engines"
+        "--judge", type=Path, help="engines that say who is whole (default: --engines) and where keypoints are"
     )
     parser.add_argument("--int8", choices=CHOICES, default=DEFAULT_INT8, help="as run_live.py has it")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER)
