@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 from tests.fuzz.readers import MARK, READERS, Reader, attempt
 
 

@@ -16,8 +16,8 @@ with starting(__name__):
     from calibration.methods import embed
     from engines.networks.encoders import load_encoder
     from engines.skeleton import VISIBLE_CONFIDENCE
+    from engines.whole_files import write_whole
     from realtime.sinks import require_ending, require_writable
-    from realtime.whole_files import write_whole
 
 
 def parser() -> argparse.ArgumentParser:

@@ -35,6 +35,7 @@ with starting(__name__):
     from engines.geometry import Size
     from engines.options import add_version
     from engines.terminal import Terminal
+    from engines.whole_files import write_whole
     from realtime.brush import FAIR, GOOD, LIGHT, put_text
     from realtime.executor import Executor
     from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
@@ -49,7 +50,6 @@ with starting(__name__):
     from realtime.statistics import Distribution
     from realtime.time_code import NUMBERS, draw_code, read_code
     from realtime.watchdog import Watchdog
-    from realtime.whole_files import write_whole
 
 SCREEN = (1280, 720)
 VIEW_WIDTH = 400

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
+from engines.whole_files import write_whole
 from realtime.target_fields import (
     FORMAT,
     MAX_NAME,
@@ -21,8 +22,7 @@ from realtime.target_fields import (
     title,
     unknown_joint,
 )
-from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
-from realtime.whole_files import write_whole
+from realtime.target_formats import fields, items, number, read_json, read_people, shown, size_px
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 TARGET_SUFFIX = ".json"

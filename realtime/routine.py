@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from realtime.pose import MAX_HOLD_SECONDS, Target
 from realtime.target_fields import title
-from realtime.target_formats import fields, items, name_of, number, read_json, shown
+from realtime.target_formats import fields, items, number, read_json, shown
 
 FORMAT, VERSION = "posemirror-routine", 1
 READY, HOLD, REST, DONE = "ready", "hold", "rest", "done"

@@ -15,10 +15,9 @@ from typing import Self
 
 import cv2
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from realtime.frames import Picture
 from realtime.results import FrameResult, frame_row
-from realtime.target_formats import name_of
 
 QUIT_KEYS = (ord("q"), 27)
 NO_KEY = 255

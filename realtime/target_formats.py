@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from engines.skeleton import KEYPOINTS
 
 MAX_BYTES = 16 * 2**20
@@ -87,12 +87,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(text: str) -> object:
     raise ValueError(f"holds {text}, which is not a JSON number")
-
-
-def name_of(path: Path) -> str:
-    """A path that can be printed in one line, whatever bytes it holds."""
-    text = str(path).encode(errors="backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def shown(value: object) -> str:

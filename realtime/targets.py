@@ -16,8 +16,10 @@ from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits, starting
 
 with starting(__name__):
+    from engines.errors import name_of
     from engines.options import add_version
     from engines.terminal import Terminal
+    from engines.whole_files import write_whole
     from realtime.frames import MonotonicClock, Picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
     from realtime.live_options import DEFAULT_ENCODER, positive, seconds
@@ -34,8 +36,7 @@ with starting(__name__):
     )
     from realtime.sinks import require_ending, require_writable
     from realtime.sources import open_source
-    from realtime.target_formats import name_of, read_json
-    from realtime.whole_files import write_whole
+    from realtime.target_formats import read_json
 
 EVERY_JOINT = "none"
 
