@@ -15,9 +15,9 @@ with starting(__name__):
     from calibration.datasets.poseset import Floats, load_arrays, malformed
     from calibration.methods import embed
     from engines.networks.encoders import load_encoder
+    from engines.output_paths import require_ending, require_writable
     from engines.skeleton import VISIBLE_CONFIDENCE
     from engines.whole_files import write_whole
-    from realtime.sinks import require_ending, require_writable
 
 
 def parser() -> argparse.ArgumentParser:

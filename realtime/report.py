@@ -21,13 +21,13 @@ with starting(__name__):
 
     from engines.errors import name_of
     from engines.options import add_version, posemirror_version
+    from engines.output_paths import require_writable
     from engines.skeleton import JOINTS
     from engines.whole_files import write_whole
     from realtime.advice import FAIR_DEGREES, POOR_DEGREES
     from realtime.recording import Recording, read_recording
     from realtime.results import SCORED
     from realtime.routine import HOLD
-    from realtime.sinks import require_writable
     from realtime.svg import bars, histogram, line_plot
 
 WORDS = {

@@ -18,6 +18,7 @@ from engines.exits import documented_exits, starting
 with starting(__name__):
     from engines.errors import name_of
     from engines.options import add_version
+    from engines.output_paths import require_ending, require_writable
     from engines.terminal import Terminal
     from engines.whole_files import write_whole
     from realtime.frames import MonotonicClock, Picture
@@ -34,7 +35,6 @@ with starting(__name__):
         target_object,
         write_target,
     )
-    from realtime.sinks import require_ending, require_writable
     from realtime.sources import open_source
     from realtime.target_formats import read_json
 
