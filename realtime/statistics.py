@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from realtime.results import SCORED, FrameResult
 
-STAGES = ("wait", "detect", "pose", "encode")
+ALWAYS_SUMMARISED = ("wait", "detect", "pose", "encode")
+"""Stages that every summary has, be it with zeros; the others as frames bring them."""
 RELATIVE_ERROR = 0.01
 LEAST_MS, MOST_MS = 1e-3, 1e8
 MOST_BUCKETS = round(math.log(MOST_MS / LEAST_MS) / math.log1p(RELATIVE_ERROR)) + 1
@@ -56,7 +57,7 @@ class Statistics:
         self.duplicates = 0
         self.best: FrameResult | None = None
         self.age = Distribution()
-        self.stages = {name: Distribution() for name in STAGES}
+        self.stages = {name: Distribution() for name in ALWAYS_SUMMARISED}
 
     def add(self, result: FrameResult) -> None:
         """Counts one result."""
