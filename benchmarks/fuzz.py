@@ -22,7 +22,8 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from engines.whole_files import write_whole
-from tests.fuzz.readers import MARK, READERS, Reader, attempt
+from tests.fuzz.reader import MARK, Reader, attempt
+from tests.fuzz.readers import READERS
 
 
 def tried(reader: Reader, inputs: int, seed: int) -> tuple[int, int, float]:

@@ -1,14 +1,11 @@
-"""From heatmaps to smoothed keypoints and joints, against the decode and the One Euro filter written plainly."""
+"""Smoothing in the pose graph, against the One Euro filter written plainly."""
 
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-import torch
 
-from engines.graphs.parts import export_part
 from engines.graphs.pose import (
     CUTOFF_PER_SPEED,
     DOUBTED_CUTOFF_HZ,
@@ -20,227 +17,24 @@ from engines.graphs.pose import (
     PARTNER_CUTOFF_HZ,
     SPEED_CUTOFF_HZ,
     STILL_SPEED,
-    PosePost,
 )
-from engines.onnx_runtime import onnxruntime
-from engines.skeleton import JOINT_INDEX, KEYPOINTS, MIRRORED_KEYPOINT, joints_from_keypoints
-from tests.fixtures import open_graph, run
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Posts = dict[int, onnxruntime.InferenceSession]
-
-VISIBLE = 0.3
-ROWS, COLUMNS = 64, 48
-BOX = (300.0, 100.0, 500.0, 600.0, 0.9)
-FRAME_SECONDS = 1 / 30
-
-
-@pytest.fixture(scope="module")
-def posts() -> Posts:
-    """The post-processing for one and for three people."""
-    sessions = {}
-    for people in (1, 3):
-        inputs = {
-            "heatmaps": torch.rand(people, 17, ROWS, COLUMNS),
-            "boxes": torch.tensor([BOX] * people),
-            "state": torch.zeros(people, 17, 4),
-            "seconds": torch.ones(1),
-        }
-        outputs = ["keypoints", "joints", "next_boxes", "next_state"]
-        sessions[people] = open_graph(export_part(PosePost(VISIBLE), inputs, outputs))
-    return sessions
-
-
-@dataclass
-class Output:
-    keypoints: Floats
-    joints: Floats
-    next_boxes: Floats
-    state: Floats
-
-
-def post(
-    posts: Posts, heatmaps: Floats, boxes: Floats, state: Floats | None = None, seconds: float = FRAME_SECONDS
-) -> Output:
-    people = len(boxes)
-    state = np.zeros((people, 17, 4), np.float32) if state is None else state
-    inputs = {"heatmaps": heatmaps, "boxes": boxes, "state": state, "seconds": np.array([seconds], np.float32)}
-    output = Output(*run(posts[people], **inputs))
-    assert output.keypoints.shape == (people, 17, 3) and output.joints.shape == (people, 15, 3)
-    assert output.next_boxes.shape == (people, 5) and output.state.shape == (people, 17, 4)
-    return output
-
-
-def random_boxes(random: np.random.Generator, people: int) -> Floats:
-    corner = random.uniform(-50, 900, (people, 2))
-    size = random.uniform(20, 500, (people, 2))
-    return np.concatenate([corner, corner + size, random.uniform(0.3, 1, (people, 1))], 1).astype(np.float32)
-
-
-def one_peak(column: int, row: int, height: float = 0.9) -> Floats:
-    """Heatmaps [1, 17, 64, 48], all of one peak on flat ground."""
-    heatmaps = np.full((1, 17, ROWS, COLUMNS), 0.01, np.float32)
-    heatmaps[:, :, row, column] = height
-    return heatmaps
-
-
-def peaks_with(confidence: npt.ArrayLike) -> Floats:
-    """Heatmaps [1, 17, 64, 48] with peaks on a diagonal, of the given heights."""
-    heatmaps = np.zeros((1, 17, ROWS, COLUMNS), np.float32)
-    for index, height in enumerate(np.broadcast_to(confidence, 17)):
-        heatmaps[0, index, 10 + 2 * index, 5 + 2 * index] = height
-    return heatmaps
-
-
-# ---- decode
-
-
-def parabola_top(before: float, peak: float, after: float) -> float:
-    """Where a parabola through three values at -1, 0 and 1 is highest."""
-    square, slope = (before + after) / 2 - peak, (after - before) / 2
-    return -slope / (2 * square) if square < -1e-12 else 0.0
-
-
-def plain_decode(heatmaps: Floats, boxes: Floats) -> Doubles:
-    """Cell by cell: argmax, the top of the parabola through it and its neighbours, back through the crop."""
-    keypoints = np.zeros((len(boxes), 17, 3))
-    for person, box in enumerate(boxes.astype(np.float64)):
-        width = 1.25 * max(box[2] - box[0], (box[3] - box[1]) * 0.75)
-        height = width * 4 / 3
-        for index, heatmap in enumerate(heatmaps[person].astype(np.float64)):
-            row, column = divmod(int(heatmap.argmax()), COLUMNS)
-            x, y = float(column), float(row)
-            if 0 < column < COLUMNS - 1:
-                x += parabola_top(*heatmap[row, column - 1 : column + 2])
-            if 0 < row < ROWS - 1:
-                y += parabola_top(*heatmap[row - 1 : row + 2, column])
-            keypoints[person, index] = (
-                (box[0] + box[2]) / 2 + (x / COLUMNS - 0.5) * width,
-                (box[1] + box[3]) / 2 + (y / ROWS - 0.5) * height,
-                min(max(heatmap.max(), 0), 1),
-            )
-    return keypoints
-
-
-@pytest.mark.parametrize("people", [1, 3])
-def test_decode_of_random_heatmaps_is_that_written_plainly(posts: Posts, people: int) -> None:
-    random = np.random.default_rng(10)
-    for _ in range(20):
-        heatmaps = random.uniform(0.001, 1.3, (people, 17, ROWS, COLUMNS)).astype(np.float32)
-        boxes = random_boxes(random, people)
-        output = post(posts, heatmaps, boxes)
-        np.testing.assert_allclose(output.keypoints, plain_decode(heatmaps, boxes), atol=1e-3)
-
-
-@pytest.mark.parametrize("row", [0, 1, 2, 31, 61, 62, 63])
-@pytest.mark.parametrize("column", [0, 1, 2, 20, 45, 46, 47])
-def test_decode_of_a_peak_anywhere_and_at_every_border_is_that_written_plainly(
-    posts: Posts, row: int, column: int
-) -> None:
-    boxes = np.array([BOX], np.float32)
-    random = np.random.default_rng(row * 100 + column)
-    slope = random.uniform(0, 0.2, (1, 17, ROWS, COLUMNS)).astype(np.float32)
-    for heatmaps in (one_peak(column, row) + slope, one_peak(column, row)):
-        output = post(posts, heatmaps, boxes)
-        np.testing.assert_allclose(output.keypoints, plain_decode(heatmaps, boxes), atol=1e-3)
-
-
-def test_a_peak_between_two_cells_does_not_jump_when_its_heatmap_is_rounded_to_float16(posts: Posts) -> None:
-    """A step of a fixed length toward the larger neighbour would turn over here, by half a cell."""
-    rows, columns = np.mgrid[:ROWS, :COLUMNS]
-    places = 20 + np.linspace(0.45, 0.55, 17)
-    square = (columns - places[:, None, None]) ** 2 + (rows - 30) ** 2
-    heatmaps = (0.9 * np.exp(-square / 8))[None].astype(np.float32)
-    box = np.array([[0, 0, 96 / 1.25, 128 / 1.25, 1]], np.float32)  # two px of the frame are one cell
-    exact, rounded = (
-        post(posts, one, box).keypoints[0, :, 0] for one in (heatmaps, heatmaps.astype(np.float16).astype(np.float32))
-    )
-    assert np.abs(exact - rounded).max() < 0.02
-    left = 96 / 1.25 / 2 - 48
-    np.testing.assert_allclose((exact - left) / 2, places, atol=0.02)
-    assert (np.diff(exact) > 0).all()
-
-
-def test_a_peak_in_the_middle_of_the_crop_is_the_middle_of_the_box(posts: Posts) -> None:
-    output = post(posts, one_peak(24, 32), np.array([BOX], np.float32))
-    np.testing.assert_allclose(output.keypoints[0], [[400, 350, 0.9]] * 17, atol=1e-4)
-
-
-def test_confidence_is_the_peak_clamped_to_one_and_to_zero(posts: Posts) -> None:
-    boxes = np.array([BOX], np.float32)
-    for height, confidence in ((1.7, 1), (0.42, 0.42), (-0.3, 0)):
-        heatmaps = np.full((1, 17, ROWS, COLUMNS), -0.5, np.float32)
-        heatmaps[:, :, 30, 20] = height
-        np.testing.assert_allclose(post(posts, heatmaps, boxes).keypoints[..., 2], confidence, atol=1e-6)
-
-
-def test_rows_of_zeros_give_zeros_whatever_the_heatmaps_and_the_state(posts: Posts) -> None:
-    random = np.random.default_rng(11)
-    heatmaps = random.uniform(0, 1, (3, 17, ROWS, COLUMNS)).astype(np.float32)
-    state = random.uniform(1, 500, (3, 17, 4)).astype(np.float32)
-    boxes = np.zeros((3, 5), np.float32)
-    nobody = post(posts, heatmaps, boxes, state)
-    for array in (nobody.keypoints, nobody.joints, nobody.next_boxes, nobody.state):
-        assert (array == 0).all()
-    boxes[1] = BOX
-    one = post(posts, heatmaps, boxes, state)
-    for array in (one.keypoints, one.joints, one.next_boxes, one.state):
-        assert (array[[0, 2]] == 0).all() and np.isfinite(array).all() and array[1].any()
-
-
-# ---- joints
-
-
-def test_joints_in_the_graph_are_those_of_the_skeleton(posts: Posts) -> None:
-    random = np.random.default_rng(12)
-    for _ in range(20):
-        heatmaps = random.uniform(0, 0.1, (3, 17, ROWS, COLUMNS)).astype(np.float32)
-        for person in range(3):
-            for index in range(17):
-                heatmaps[person, index, random.integers(64), random.integers(48)] = random.uniform(0.1, 1)
-        boxes = random_boxes(random, 3)
-        boxes[random.integers(3)] = 0
-        output = post(posts, heatmaps, boxes)
-        np.testing.assert_allclose(output.joints, joints_from_keypoints(output.keypoints, VISIBLE), atol=1e-3)
-
-
-def joint(output: Output, name: str) -> Floats:
-    row: Floats = output.joints[0, JOINT_INDEX[name]]
-    return row
-
-
-def keypoint(output: Output, name: str) -> Floats:
-    row: Floats = output.keypoints[0, KEYPOINTS.index(name)]
-    return row
-
-
-def test_pelvis_and_neck_are_middles_with_the_lowest_confidence(posts: Posts) -> None:
-    confidence = np.full(17, 0.8)
-    confidence[[KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_shoulder")]] = 0.35, 0.1
-    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-    for name, part, lowest in (("pelvis", "hip", 0.35), ("neck", "shoulder", 0.1)):
-        middle = (keypoint(output, f"left_{part}") + keypoint(output, f"right_{part}")) / 2
-        np.testing.assert_allclose(joint(output, name), [*middle[:2], lowest], atol=1e-4)
-
-
-def test_head_is_the_mean_of_the_visible_face_points_only(posts: Posts) -> None:
-    confidence = np.full(17, 0.8)
-    confidence[:5] = 0.9, 0.29, 0.3, 0.1, 0.0
-    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-    middle = (keypoint(output, "nose") + keypoint(output, "right_eye")) / 2
-    np.testing.assert_allclose(joint(output, "head"), [*middle[:2], 0.3], atol=1e-4)
-
-
-def test_head_without_a_visible_face_point_is_zeros(posts: Posts) -> None:
-    confidence = np.full(17, 0.8)
-    confidence[:5] = 0.29
-    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-    assert (joint(output, "head") == 0).all()
-    np.testing.assert_allclose(joint(output, "neck")[2], 0.8, atol=1e-6)
-
-
-# ---- the One Euro filter
+from engines.skeleton import KEYPOINTS, MIRRORED_KEYPOINT
+from tests.engines.pose_posts import (
+    BOX,
+    COLUMNS,
+    FRAME_SECONDS,
+    ROWS,
+    VISIBLE,
+    Doubles,
+    Floats,
+    Output,
+    Posts,
+    keypoint,
+    one_peak,
+    peaks_with,
+    plain_decode,
+    post,
+)
 
 
 @dataclass
@@ -484,37 +278,3 @@ def test_no_time_between_frames_changes_nothing_much_and_is_finite(posts: Posts)
         moved = post(posts, one_peak(40, 3), np.array([BOX], np.float32), before.state, seconds)
         for array in (moved.keypoints, moved.joints, moved.next_boxes, moved.state):
             assert np.isfinite(array).all()
-
-
-# ---- the next frame's boxes
-
-
-@pytest.mark.parametrize(("unsure", "framed"), [(0.29, True), (0.16, True), (0.14, False)])
-def test_next_box_bounds_half_sure_keypoints_with_the_mean_confidence_of_the_visible(
-    posts: Posts, unsure: float, framed: bool
-) -> None:
-    random = np.random.default_rng(14)
-    for count in (5, 6, 11, 17):
-        confidence = np.full(17, unsure)
-        confidence[random.permutation(17)[:count]] = random.uniform(0.31, 1, count)
-        output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-        visible = confidence >= VISIBLE
-        points = output.keypoints[0, visible | framed, :2].astype(np.float64)
-        wanted = [*points.min(0), *points.max(0), output.keypoints[0, visible, 2].mean()]
-        np.testing.assert_allclose(output.next_boxes[0], wanted, atol=1e-3)
-
-
-def test_a_keypoint_of_exactly_the_least_confidence_is_visible(posts: Posts) -> None:
-    confidence = np.zeros(17)
-    confidence[:5] = np.float32(0.3)
-    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-    np.testing.assert_allclose(output.next_boxes[0, 4], 0.3, atol=1e-6)
-
-
-@pytest.mark.parametrize("count", [0, 1, 4])
-def test_fewer_than_five_visible_keypoints_give_no_next_box(posts: Posts, count: int) -> None:
-    confidence = np.full(17, 0.29)
-    confidence[:count] = 0.9
-    output = post(posts, peaks_with(confidence), np.array([BOX], np.float32))
-    assert (output.next_boxes == 0).all()
-    assert output.keypoints.any()
