@@ -12,6 +12,7 @@ import numpy.typing as npt
 from engines.errors import BadInputError, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
 from engines.whole_files import write_whole
+from realtime.json_values import fields, float_for_json, items, number, shown, size_px
 from realtime.target_fields import (
     FORMAT,
     MAX_NAME,
@@ -22,7 +23,7 @@ from realtime.target_fields import (
     title,
     unknown_joint,
 )
-from realtime.target_formats import fields, items, number, read_json, read_people, shown, size_px
+from realtime.target_formats import read_people, read_target_json
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 TARGET_SUFFIX = ".json"
@@ -108,7 +109,7 @@ def read_target(
         raise BadInputError(
             f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
         )
-    document = read_json(path)
+    document = read_target_json(path)
     if isinstance(document, dict) and "format" in document:
         choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
@@ -276,12 +277,6 @@ def write_target(target: Target, path: Path) -> None:
         BadInputError: the file cannot be written.
     """
     write_whole(path, json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def float_for_json(value: np.float32) -> float:
-    """The shortest decimal that reads back as the same float32 (the 0.1 of float32 as 0.1, not 0.10000000149)."""
-    short = float(str(value))
-    return short if np.float32(short) == value else float(value)
 
 
 def _bounds(joints: npt.NDArray[np.float32]) -> tuple[int, int]:

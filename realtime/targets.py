@@ -36,7 +36,7 @@ with starting(__name__):
         write_target,
     )
     from realtime.sources import open_source
-    from realtime.target_formats import read_json
+    from realtime.target_formats import read_target_json as read_json
 
 EVERY_JOINT = "none"
 

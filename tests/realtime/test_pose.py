@@ -17,7 +17,6 @@ from engines.skeleton import JOINTS
 from realtime.pose import (
     Target,
     choose_person,
-    float_for_json,
     is_picture,
     parse_ignore,
     read_target,
@@ -310,13 +309,6 @@ def test_a_target_that_cannot_be_written_says_so_and_leaves_nothing(tmp_path: Pa
         with pytest.raises(BadInputError, match="could not be written"):
             write_target(target, path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "pose.json"]
-
-
-@steady
-@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-def test_a_float32_in_json_reads_back_to_the_bit(value: float) -> None:
-    single = np.float32(value)
-    assert np.float32(json.loads(json.dumps(float_for_json(single)))).tobytes() == single.tobytes()
 
 
 SIZES = st.tuples(st.integers(1, 65_535), st.integers(1, 65_535))
