@@ -10,9 +10,9 @@ from calibration.datasets.poseset import Floats, load_arrays, malformed
 from engines.errors import BadInputError
 from engines.skeleton import JOINTS
 from realtime.executor import Chain
-from realtime.frames import Picture
+from realtime.frames import PICTURE_SUFFIXES, Picture, is_picture
 from realtime.opening import people_in_picture
-from realtime.pose import PICTURE_SUFFIXES, choose_person, is_picture, read_target
+from realtime.pose import choose_person, read_target
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

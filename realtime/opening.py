@@ -19,9 +19,9 @@ from engines.weights_registry import OWN_NAME, OWN_WEIGHTS, SHIPPED_ENGINES
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import Chain, CpuExecutor, Floats, find_pose
-from realtime.frames import MonotonicClock, Picture, decode_picture
+from realtime.frames import MonotonicClock, Picture, decode_picture, is_picture
 from realtime.pipeline import BAR_GREY
-from realtime.pose import PERSON_OPTION, Target, choose_person, is_picture, read_target, target_from_joints
+from realtime.pose import PERSON_OPTION, Target, choose_person, read_target, target_from_joints
 from realtime.routine import Routine, read_routine
 from realtime.scoring import require_masked
 from realtime.tracking import Tracker

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from engines.errors import BadInputError, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
 from engines.whole_files import write_whole
+from realtime.frames import is_picture
 from realtime.json_values import fields, float_for_json, items, number, shown, size_px
 from realtime.target_fields import (
     FORMAT,
@@ -25,7 +26,6 @@ from realtime.target_fields import (
 )
 from realtime.target_formats import read_people, read_target_json
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 TARGET_SUFFIX = ".json"
 PERSON_OPTION = "--target-person"
 MAKE_ONE = "python -m realtime.targets make --person"
@@ -63,11 +63,6 @@ class Target:
         return np.array([joint not in self.ignore for joint in JOINTS], np.float32)
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a target file is a picture, by its name; such a one needs the networks, and is not read here."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
 def parse_ignore(text: str) -> tuple[str, ...]:
     """Joint names from the command line's `legs,left_wrist`: groups opened, each joint once.
 
@@ -93,7 +88,7 @@ def read_target(
     """A target from a pose.json, or from a file of OpenPose, COCO or MediaPipe keypoints.
 
     Args:
-        path: the file; a picture (`is_picture`) is refused.
+        path: the file; a picture (`is_picture`) is refused: to find the pose in it takes the networks.
         ignore: joint names that do not count, besides those that the file itself ignores.
         person: which of a file's persons, from 1 in the order of the file; None takes the one with most visible
             joints, the largest of those.

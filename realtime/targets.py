@@ -21,14 +21,13 @@ with starting(__name__):
     from engines.output_paths import require_ending, require_writable
     from engines.terminal import Terminal
     from engines.whole_files import write_whole
-    from realtime.frames import MonotonicClock, Picture
+    from realtime.frames import MonotonicClock, Picture, is_picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
     from realtime.live_options import DEFAULT_ENCODER, positive, seconds
     from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
     from realtime.pose import (
         TARGET_SUFFIX,
         Target,
-        is_picture,
         parse_ignore,
         read_target,
         target_from_object,

@@ -17,7 +17,6 @@ from engines.skeleton import JOINTS
 from realtime.pose import (
     Target,
     choose_person,
-    is_picture,
     parse_ignore,
     read_target,
     target_from_joints,
@@ -255,11 +254,6 @@ def test_ignore_on_the_command_line_takes_groups_and_joints() -> None:
         parse_ignore("leg")
     with pytest.raises(BadInputError, match='--ignore names ""'):
         parse_ignore("")
-
-
-def test_pictures_are_known_by_their_name() -> None:
-    assert is_picture(Path("a.png")) and is_picture(Path("b.JPEG"))
-    assert not is_picture(Path("a.json")) and not is_picture(Path("png"))
 
 
 def test_no_person_is_chosen_from_none() -> None:
