@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from realtime.mailbox import Ledger
 from realtime.results import SCORED, FrameResult
 
 ALWAYS_SUMMARISED = ("wait", "detect", "pose", "encode")
@@ -69,3 +70,9 @@ class Statistics:
             self.scored += 1
             if self.best is None or (result.score or 0) > (self.best.score or 0):
                 self.best = result
+
+
+def latency_line(statistics: Statistics, ledger: Ledger) -> str:
+    """Frame age and drops in one line."""
+    age = statistics.age
+    return f"age p50 {age.percentile(0.5):.0f} ms  p95 {age.percentile(0.95):.0f} ms  dropped {ledger.dropped}"
