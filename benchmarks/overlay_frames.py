@@ -44,7 +44,12 @@ def main() -> None:
     recording = read_recording(arguments.results)
     info = find_encoder(recording, (arguments.engines, BUILT, SHIPPED_ENGINES))
     station = Station(
-        recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
+        recording.routine,
+        info.frame_size,
+        info.visible_confidence,
+        mirror=arguments.mirror,
+        replayed=True,
+        stills=recording.stills,
     )
     last = max(arguments.frames)
     found = []

@@ -1,7 +1,8 @@
 """Command line that scores one pose against another: `python -m calibration.compare A B`. Knows no pose network.
 
 A and B are pictures, targets or other keypoints in `.json`, or `.npz` files; a picture's person is found with the live
-loop's engines. With `--figure` several pairs are drawn in rows, ranked by their scores, as in the paper's Figure 3.
+loop's engines. What a target asks for holds as there: joints to ignore, and of the first target the score width and the
+mirrored pose. With `--figure` several pairs are drawn in rows, ranked by their scores, as in the paper's Figure 3.
 """
 
 import argparse
@@ -24,7 +25,7 @@ with starting(__name__):
 
     from calibration.curves import FIGURE_ENDINGS, write_figure
     from calibration.datasets.poseset import Floats
-    from calibration.methods import embed
+    from calibration.methods import ENCODER_HELP, embed
     from calibration.pose_files import FilePose, read_pose
     from engines.device_chain import DeviceChain
     from engines.networks.encoders import load_encoder
@@ -32,7 +33,7 @@ with starting(__name__):
     from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
-    from realtime.pose import parse_ignore
+    from realtime.pose import SCORE_WIDTH_RANGE, Target, parse_ignore
     from realtime.scoring import LEAST_VISIBLE_SHARE, enough_visible, missing_joints, score_from_distance
 
 if TYPE_CHECKING:
@@ -47,24 +48,30 @@ class Comparison:
     """Two poses and what an encoder says of them.
 
     Attributes:
-        names: of the two files.
         poses: with their pictures, if they come from any.
         distance: equation 5 under the common mask.
         score: equation 6, 0..100.
+        width: of equation 6.
+        target: name of the file whose own width that is; empty where it is none's.
+        mirrored: whether the target's mirrored pose was the nearer one.
     """
 
-    names: tuple[str, str]
     poses: tuple[FilePose, FilePose]
     distance: float
     score: float
+    width: float
+    target: str
+    mirrored: bool = False
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of comparing."""
     line = argparse.ArgumentParser(prog="python -m calibration.compare", description=__doc__)
     line.add_argument("poses", nargs="+", type=Path, help="two files; with --figure any even number, pair by pair")
-    line.add_argument("--encoder", default="graded", help="graded, paper, mlp, bones or a .safetensors file")
-    line.add_argument("--width", type=float, default=0.3, help="score width u (%(default)s, the paper's)")
+    line.add_argument("--encoder", default="graded", help=ENCODER_HELP)
+    line.add_argument(
+        "--width", type=float, help=f"score width u (a target's own, A's first; else {Target.score_width})"
+    )
     line.add_argument("--ignore", type=parse_ignore, default=(), metavar="legs|JOINT,...", help="what does not count")
     line.add_argument("--engines", default=None, help="folder of engines, for pictures (engines/built, or quickstart)")
     line.add_argument("--out", type=Path, default=Path("compare.png"), help="picture to write (%(default)s)")
@@ -89,16 +96,41 @@ def compare(
     if not counted:
         raise BadInputError("no joint counts in both", "some joints must count", "ignore fewer of them")
     if not enough_visible(missing, counts, bool(encoder.masked)):
+        leave_out = f"leave them out with --ignore {','.join(missing)}"
+        way = leave_out if encoder.masked else "give --encoder graded, which leaves joints out"
         least = math.ceil(LEAST_VISIBLE_SHARE * counted) if encoder.masked else counted
         raise BadInputError(
             f"only {counted - len(missing)} joints are visible in both (not {', '.join(missing)})",
             f"this encoder needs {least} of the {counted} that count",
-            "choose poses that show the whole person, or leave joints out with --ignore",
+            f"choose poses that show the whole person, or {way}",
         )
     mask = ((common[:, 2] >= VISIBLE_CONFIDENCE) & (counts > 0)).astype(np.float32)[None]
     one, other = embed(encoder, first[None, :, :2], mask), embed(encoder, second[None, :, :2], mask)
     distance = max(0.0, float(1 - (one.astype(np.float64) * other).sum()))
     return distance, float(score_from_distance(distance, width))
+
+
+def compared(encoder: nn.Module, first: FilePose, second: FilePose, width: float | None) -> Comparison:
+    """The poses of two files, as the target among them asks for it: of two targets the first one.
+
+    Where no width is given it is the target's own; the target's mirrored pose counts too if the target says so.
+
+    Raises:
+        BadInputError: see `compare`.
+    """
+    target, named = first.target or second.target, first if first.target else second
+    own = width is None and target is not None
+    if width is None:
+        width = target.score_width if target else Target.score_width
+    forms = [(first, second)]
+    if target and target.match_mirrored:
+        forms.append((first.mirrored(), second) if named is first else (first, second.mirrored()))
+    try:
+        said = [compare(encoder, a.joints, b.joints, width, {*a.ignore, *b.ignore}) for a, b in forms]
+    except BadInputError as error:
+        raise BadInputError(f"{first.name} / {second.name}: {error.seen}", error.allowed, error.next_step) from error
+    best = min(range(len(said)), key=lambda form: said[form][0])
+    return Comparison((first, second), *said[best], width, named.name if own else "", mirrored=best > 0)
 
 
 def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
@@ -113,9 +145,10 @@ def draw(comparisons: list[Comparison], path: Path, ranked: bool) -> None:
     parts = figure.subfigures(len(comparisons), 1, squeeze=False)[:, 0]
     for place, (part, comparison) in enumerate(zip(parts, comparisons, strict=True), start=1):
         rank = f"{place} of {len(comparisons)}: " if ranked else ""
-        part.suptitle(f"{rank}score {comparison.score:.1f}".capitalize(), weight="bold")
-        for half, name, pose in zip(part.subplots(1, 2), comparison.names, comparison.poses, strict=True):
-            half.set(aspect="equal", title=name)
+        form = ", mirrored" if comparison.mirrored else ""
+        part.suptitle(f"{rank}score {comparison.score:.1f}{form}".capitalize(), weight="bold")
+        for half, pose in zip(part.subplots(1, 2), comparison.poses, strict=True):
+            half.set(aspect="equal", title=pose.name)
             _draw_pose(half, pose)
     write_figure(figure, path)
 
@@ -136,19 +169,33 @@ def _draw_pose(place: "Axes", pose: FilePose) -> None:
     place.axis("off")
 
 
+def sentence(comparison: Comparison, encoder: str) -> str:
+    """What is printed of two poses."""
+    names = " / ".join(pose.name for pose in comparison.poses)
+    whose = f" of {comparison.target}" if comparison.target else ""
+    mirrored = ", mirrored" if comparison.mirrored else ""
+    return (
+        f"{names}: score {comparison.score:.1f}, distance {comparison.distance:.4f} "
+        f"({encoder}, width {comparison.width:g}{whose}{mirrored})"
+    )
+
+
 @documented_exits()
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
     if len(options.poses) % 2 or (len(options.poses) > 2 and not options.figure):
-        raise BadInputError(f"{len(options.poses)} files", "two poses, or pairs with --figure", "give two files a pair")
-    if not options.width > 0:
-        raise BadInputError(f"--width {options.width}", "a width is above 0", "give one, such as 0.3")
+        seen = f"{len(options.poses)} file{'s' * (len(options.poses) > 1)} came"
+        raise BadInputError(seen, "two poses, or pairs with --figure, are compared", "give two files a pair")
+    least, most = SCORE_WIDTH_RANGE
+    if options.width is not None and not least <= options.width <= most:
+        raise BadInputError(
+            f"--width is {options.width}", f"a width is a number from {least} to {most}", "give one, such as 0.3"
+        )
     require_writable(options.out, "--out", apart_from=options.poses)
     require_ending(options.out, "--out", FIGURE_ENDINGS)
     encoder = load_encoder(options.encoder)
-    comparisons = []
     with contextlib.ExitStack() as stack:
 
         @functools.cache
@@ -158,19 +205,13 @@ def main(arguments: list[str] | None = None) -> int:
                 stack.callback(chain.close)
             return chain
 
-        files = [read_pose(path, engines, options.ignore) for path in options.poses]
-    for number in range(0, len(files), 2):
-        first, second = files[number : number + 2]
-        names = options.poses[number].stem, options.poses[number + 1].stem
-        said = compare(encoder, first.joints, second.joints, options.width, {*first.ignore, *second.ignore})
-        comparisons.append(Comparison(names, (first, second), *said))
+        files = [read_pose(path, engines, options.ignore, say=print) for path in options.poses]
+    pairs = zip(files[::2], files[1::2], strict=True)
+    comparisons = [compared(encoder, first, second, options.width) for first, second in pairs]
     comparisons.sort(key=lambda comparison: -comparison.score)
     draw(comparisons, options.out, options.figure)
     for comparison in comparisons:
-        print(
-            f"{comparison.names[0]} / {comparison.names[1]}: score {comparison.score:.1f}, "
-            f"distance {comparison.distance:.4f} ({options.encoder}, width {options.width})"
-        )
+        print(sentence(comparison, options.encoder))
     print(f"drawn to {options.out}")
     return EXIT_OK
 

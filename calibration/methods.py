@@ -13,6 +13,9 @@ from calibration.datasets.poseset import Floats
 from engines.skeleton import PARENT
 
 Floats64 = npt.NDArray[np.float64]
+ENCODER_HELP = (
+    "graded (default) or bones, which leave unseen joints out; paper or mlp, which need all; or a .safetensors"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ with starting(__name__):
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95
+RECORD_IT = "record it with run_live.py --results"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
 def unusable(path: Path, seen: str, needed: str) -> BadInputError:
     """The error of a recording: nobody can download a hold again, but hold it again."""
-    return BadInputError(f"{path.name}: {seen}", f"a recording needs {needed}", "record it with run_live.py --results")
+    return BadInputError(f"{path.name}: {seen}", f"a recording needs {needed}", RECORD_IT)
 
 
 def read_distances(path: Path, target: str | None = None) -> Floats64:
@@ -50,7 +51,7 @@ def read_distances(path: Path, target: str | None = None) -> Floats64:
         BadInputError: the file is missing or malformed, or has no scored frame (of that target).
     """
     if path.suffix == ".npz":
-        found = load_arrays(path, ("distance",), "recording")["distance"].astype(np.float64).ravel()
+        found = load_arrays(path, ("distance",), "recording", advice=RECORD_IT)["distance"].astype(np.float64).ravel()
     else:
         found = np.array(_frame_distances(path, target), np.float64)
     if not len(found) and target is not None:

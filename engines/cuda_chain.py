@@ -55,6 +55,10 @@ class CudaChain(OnGpu):
         schedule: `IN_TURN` or `SIDE_BY_SIDE`.
         graphs: False enqueues every operation of every frame, for comparison.
 
+    Attributes:
+        uses_graphs: whether a frame's stage is one launch.
+        not_captured: why it is not, although `graphs` asked for it; else empty.
+
     Raises:
         GpuError: here and from every method, when the GPU fails. It is sticky.
     """
@@ -93,7 +97,8 @@ class CudaChain(OnGpu):
                 slot.choose(0.0, targets)
                 device.copy(slot.choices.device, slot.choices.host, self._upload)
             self._upload.sync()
-            self.uses_graphs = self._stages.prepare(graphs)
+            self.not_captured = self._stages.prepare(graphs)
+            self.uses_graphs = graphs and not self.not_captured
             self._wipe([slot.memory[name] for slot in self._slots for name in ("next_boxes", "next_state")])
             self._closing = stack.pop_all()
 

@@ -123,10 +123,13 @@ class Stages:
         if stage == len(self.streams) - 1:
             self._device.copy(slot.results.host, slot.results.device, stream)
 
-    def prepare(self, graphs: bool) -> bool:
-        """Runs everything once, so that the engines are warm, then captures it; returns whether that worked.
+    def prepare(self, graphs: bool) -> str:
+        """Runs everything once, so that the engines are warm, and captures it if `graphs` asks for that.
 
         The memory of both slots must hold valid numbers; what is left behind as people is to be wiped out after.
+
+        Returns:
+            Why nothing could be captured; empty where everything was, or nothing had to be.
         """
         works = [
             (slot, stage, detect)
@@ -138,19 +141,24 @@ class Stages:
         for slot, stage, detect in works:
             self._enqueue(slot, stage, detect, self.streams[stage])
             self.streams[stage].sync()
-        captured = graphs and all(
-            context.capturable(self.streams[0]) for slot in self._slots for context in slot.contexts.values()
-        )
-        for slot, stage, detect in works if captured else ():
-            graph = self._device.capture(self._work(slot, stage, detect))
-            if graph is None:
-                captured = False
-                break
-            slot.graphs[stage, detect] = graph
-        if not captured:
+        problem = self._capture(works) if graphs else ""
+        if problem:
             for slot in self._slots:
                 slot.graphs.clear()
-        return captured
+        return problem
+
+    def _capture(self, works: Sequence[tuple[Slot, int, bool]]) -> str:
+        """Captures slots' stages, with and without the detector, as graphs; returns why one could not be."""
+        contexts = [named for slot in self._slots for named in slot.contexts.items()]
+        fixed = [name for name, context in contexts if not context.capturable(self.streams[0])]
+        if fixed:
+            return f"{' and '.join(dict.fromkeys(fixed))} cannot be captured"
+        for slot, stage, detect in works:
+            graph = self._device.capture(self._work(slot, stage, detect))
+            if graph is None:
+                return self._device.not_captured[-1]
+            slot.graphs[stage, detect] = graph
+        return ""
 
     def _work(self, slot: Slot, stage: int, detect: bool) -> Callable[[Stream], None]:
         def work(stream: Stream) -> None:

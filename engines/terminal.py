@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -21,3 +22,8 @@ class Terminal(Console):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def saying(console: Console) -> Callable[[str], None]:
+    """What prints a sentence that came without its capital and its full stop."""
+    return lambda sentence: console.print(f"{sentence[0].upper()}{sentence[1:]}.", soft_wrap=True)

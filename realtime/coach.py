@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from realtime.frames import Picture
+from realtime.overlaps import apart
 from realtime.results import (
     CAMERA_FROZEN,
     CAMERA_LOST,
@@ -16,6 +18,8 @@ from realtime.results import (
     FrameResult,
     PersonResult,
 )
+
+Floats = npt.NDArray[np.float32]
 
 DARK_LEVEL, BLACK_LEVEL = 45.0, 10.0
 EDGE_SHARE = 0.04
@@ -61,9 +65,9 @@ def hint_for(result: FrameResult, size: tuple[int, int], light: float) -> str:
         return COVERED
     if result.status == NO_PERSON or result.box is None or result.joints is None:
         return STEP_IN
-    if rivals(result):
-        return TWO_PEOPLE
-    return hint_for_missing(result, size)
+    others = rivals(result, result.box)
+    alone = all(apart(result.box, box) >= 0 for box in others)
+    return hint_at_edge(result, size, alone=alone) or (TWO_PEOPLE if others else hint_for_hidden(result, size))
 
 
 def hint_for_stale(result: FrameResult, light: float) -> str:
@@ -76,39 +80,44 @@ def hint_for_stale(result: FrameResult, light: float) -> str:
     return FROZEN if reason.startswith(CAMERA_FROZEN) else LATE
 
 
-def rivals(result: FrameResult) -> bool:
-    """Whether somebody else in view is about as large as the one who is scored."""
-    if result.box is None:
-        return False
+def rivals(result: FrameResult, own: Floats) -> list[Floats]:
+    """Boxes of others in view who are about as large as the one who is scored, whose box is `own`."""
     everybody: list[PersonResult | Bystander] = [*result.people, *result.others]
-    others = [one.box for one in everybody if one.id != result.person]
-    own = float(result.box[3] - result.box[1])
-    return any(float(box[3] - box[1]) >= RIVAL_SHARE * own for box in others)
+    least = RIVAL_SHARE * float(own[3] - own[1])
+    return [one.box for one in everybody if one.id != result.person and float(one.box[3] - one.box[1]) >= least]
 
 
-def hint_for_missing(result: FrameResult, size: tuple[int, int]) -> str:
-    """What to do about joints that are not seen: at an edge of the picture step away from it, else show them."""
+def hint_at_edge(result: FrameResult, size: tuple[int, int], *, alone: bool) -> str:
+    """What to do at an edge of the picture; empty in its middle.
+
+    Lower joints missing at the lower edge, and upper ones at the upper edge, are beyond it, whoever else is there.
+    Other joints may be hidden behind somebody, so they are sought beyond the edge only of those who stand `alone`.
+    """
     assert result.box is not None
     width, height = size
     left, top, right, bottom = (float(value) for value in result.box[:4])
     above, below = top < EDGE_SHARE * height, bottom > (1 - EDGE_SHARE) * height
     aside = left < EDGE_SHARE * width or right > (1 - EDGE_SHARE) * width
     kinds = {joint.rpartition("_")[2] for joint in result.missing}
-    names = [spoken_joint(joint) for joint in result.missing]
-    what = names[0].capitalize() if len(names) == 1 else ""
+    what = spoken_joint(result.missing[0]).capitalize() if len(result.missing) == 1 else ""
     if below and kinds & set(LOWER):
-        return f"{what} out of view: step back" if what else "Your feet are out of view: step back"
+        parts = "feet" if kinds & {"ankle", "knee"} else "hips"
+        return f"{what} out of view: step back" if what else f"Your {parts} are out of view: step back"
     if above and kinds & set(UPPER):
         return "Your head is out of view: step back"
-    if aside:
+    if aside and alone:
         return f"{what} out of view: move to the middle" if what else MIDDLE
-    if above or below:
-        return FARTHER
-    if bottom - top < SMALL_SHARE * height:
+    return FARTHER if (above or below) and alone else ""
+
+
+def hint_for_hidden(result: FrameResult, size: tuple[int, int]) -> str:
+    """What to do about joints that are not seen in the middle of the picture."""
+    assert result.box is not None
+    if float(result.box[3] - result.box[1]) < SMALL_SHARE * size[1]:
         return NEARER
-    if not names:
+    if not result.missing:
         return STEP_IN
-    shown = " and ".join(names[:2])
+    shown = " and ".join(spoken_joint(joint) for joint in result.missing[:2])
     return f"Your {shown} cannot be seen: turn to the camera"
 
 

@@ -85,6 +85,11 @@ class CudaExecutor:
         """What the opened engines are."""
         return self._chain.info
 
+    @property
+    def not_captured(self) -> str:
+        """See `CudaChain`."""
+        return self._chain.not_captured
+
     def aim(self, target: Target) -> None:
         """See `CpuExecutor`. Frames that are under way are still judged against the target before."""
         judge = Judge(self.info, target, self._scored)

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from rich.console import Console
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
 from engines.output_paths import require_ending, require_writable
+from engines.terminal import saying
 from engines.weights_registry import SHIPPED_ENGINES
 from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
+from realtime.cuda_executor import CudaExecutor
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     chain, backend = open_chain(folder, arguments.encoder, arguments.backend, patience, arguments.int8)
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     with answering(chain, "the target was looked at", patience):
-        routine = open_task(arguments, chain, ignore)
+        routine = open_task(arguments, chain, ignore, saying(console))
     clock = MonotonicClock()
     info = chain.info
     with contextlib.ExitStack() as stack:
@@ -88,6 +90,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
                 seconds=patience,
             )
         )
+        report_enqueued(executor, console)
         capture = arguments.capture_target
         station = Station(
             routine,
@@ -116,7 +119,12 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     clock = MonotonicClock()
     executor = ReplayExecutor(recording, info)
     station = Station(
-        recording.routine, info.frame_size, info.visible_confidence, mirror=arguments.mirror, replayed=True
+        recording.routine,
+        info.frame_size,
+        info.visible_confidence,
+        mirror=arguments.mirror,
+        replayed=True,
+        stills=recording.stills,
     )
     arguments.smoothing = "on" if recording.smoothing else "off"
     with contextlib.ExitStack() as stack:
@@ -137,6 +145,11 @@ class Wiring:
     station: Station
     outputs: Outputs
     clock: Clock
+
+
+def not_captured(executor: Executor) -> str:
+    """Why a GPU's work is not captured as graphs; empty where it is, and on a CPU."""
+    return executor.not_captured if isinstance(executor, CudaExecutor) else ""
 
 
 def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
@@ -168,6 +181,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             on_result=on_result,
             station=wiring.station,
             routine=routine,
+            not_captured=not_captured(wiring.executor),
         )
     written = [
         path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path and path.exists()
@@ -185,13 +199,15 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
         require_within(benchmark.figures(), arguments.fail_over)
 
 
-def open_task(arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str]) -> Routine | None:
+def open_task(
+    arguments: argparse.Namespace, chain: Chain, ignore: Sequence[str], say: Callable[[str], None]
+) -> Routine | None:
     """What is to be held: a routine, or a single target again and again; None when a target is captured."""
     if arguments.capture_target:
         return None
     if arguments.routine:
-        return open_routine(arguments.routine, chain, ignore=ignore)
-    return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person))
+        return open_routine(arguments.routine, chain, ignore=ignore, say=say)
+    return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person, say=say))
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -252,7 +268,7 @@ def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: conte
         window,
         hub,
         skeleton=arguments.record_skeleton,
-        say=lambda sentence: console.print(f"{sentence[0].upper()}{sentence[1:]}.", soft_wrap=True),
+        say=saying(console),
     )
 
 
@@ -275,6 +291,12 @@ def report_camera(arguments: argparse.Namespace, source: Source, console: Consol
         console.print(f"{source.name.capitalize()}: {source.camera.sentence}.", soft_wrap=True)
     elif asks_of_camera(arguments):
         console.print(f"The --camera options do nothing: {source.name} is no camera.", soft_wrap=True)
+
+
+def report_enqueued(executor: Executor, console: Console) -> None:
+    """Says that a GPU's work could not be captured as graphs, and why: it is slower then."""
+    if reason := not_captured(executor):
+        console.print(f"GPU: operations are enqueued one by one, not as one graph, because {reason}.", soft_wrap=True)
 
 
 def chosen_cues(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Sound | None:

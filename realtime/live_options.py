@@ -11,6 +11,9 @@ from realtime.watchdog import OPEN_SECONDS
 from realtime.web.address import Address, parse_address
 
 DEFAULT_ENCODER = "graded"
+WHICH_PERSON = (
+    "which person, from 1: in a picture from left to right, in a file in its order; default: the largest whole one"
+)
 MOST_BUFFERS = 10
 """What OpenCV's V4L2 backend takes."""
 
@@ -44,7 +47,7 @@ def add_tasks(options: argparse.ArgumentParser) -> None:
 def add_matching(options: argparse.ArgumentParser) -> None:
     """Who and what is compared."""
     option = options.add_argument_group("matching").add_argument
-    option("--target-person", type=positive, metavar="N", help="which person of the target file, from 1")
+    option("--target-person", type=positive, metavar="N", help=WHICH_PERSON)
     option("--ignore", default="", metavar="legs|JOINT,...", help="joints that do not count")
     option("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"default {DEFAULT_ENCODER}")
     option("--people", type=people_count, default=1, metavar="N", help="score N people, 1 to 8; default 1")

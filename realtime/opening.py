@@ -1,14 +1,14 @@
 """Opens what a session needs: the engines of a folder, the target of a file or picture. Runs no loop."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from engines.cuda_chain import CudaChain
 from engines.device_chain import DeviceChain
-from engines.errors import BadInputError, EngineError
+from engines.errors import BadInputError, EngineError, name_of
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
@@ -29,6 +29,8 @@ from realtime.verdict import Judge
 from realtime.watchdog import CLOSE_SECONDS, OPEN_SECONDS, Deadline, Watchdog, opening
 
 BUILT = Path("engines/built")
+ORDER = "from left to right"
+"""Of the people in a picture."""
 
 
 def engines_folder(given: str | None) -> Path:
@@ -152,18 +154,29 @@ def opened_executor(
 
 
 def open_target(
-    path: Path, chain: Chain, *, ignore: Sequence[str], person: int | None, person_option: str = PERSON_OPTION
+    path: Path,
+    chain: Chain,
+    *,
+    ignore: Sequence[str],
+    person: int | None,
+    person_option: str = PERSON_OPTION,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Target:
     """A target from a JSON file of any known format, or from a picture of a person, found with the engines.
+
+    The arguments are those of `realtime.pose.read_target`; a picture's people are numbered from left to right.
 
     Raises:
         BadInputError: see `realtime.pose.read_target`; or a picture that cannot be decoded or shows nobody.
     """
+    if is_picture(path):
+        image, source = picture_of(path, "target"), f"target {path}"
+        return target_in_picture(
+            image, source, path.stem, chain, ignore=ignore, person=person, person_option=person_option, say=say
+        )
     visible = chain.info.visible_confidence
-    if not is_picture(path):
-        return read_target(path, ignore=ignore, person=person, person_option=person_option, visible_confidence=visible)
-    return target_in_picture(
-        picture_of(path, "target"), f"target {path}", path.stem, chain, ignore=ignore, person=person
+    return read_target(
+        path, ignore=ignore, person=person, person_option=person_option, visible_confidence=visible, say=say
     )
 
 
@@ -176,6 +189,7 @@ def target_in_picture(
     ignore: Sequence[str],
     person: int | None,
     person_option: str = PERSON_OPTION,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Target:
     """A target from a picture uint8 [h, w, 3] of a person.
 
@@ -185,15 +199,18 @@ def target_in_picture(
         name: of the target.
         chain: the engines that find the person.
         ignore: joint names that do not count.
-        person: which of several, from 1; None for the largest whole one.
-        person_option: what `person` came from, as errors name it.
+        person: which of several, from 1, from left to right; None for the largest whole one.
+        person_option: what chooses a person, as errors name it; empty where nothing does.
+        say: tells the user whom of several was taken.
 
     Raises:
         BadInputError: nobody is in it, or a joint that counts is not visible.
     """
     visible = chain.info.visible_confidence
     joints = people_in_image(image, source, chain)
-    chosen = choose_person(joints, person, source, option=person_option, ignore=ignore, visible_confidence=visible)
+    chosen = choose_person(
+        joints, person, source, option=person_option, ignore=ignore, visible_confidence=visible, order=ORDER, say=say
+    )
     size = (image.shape[1], image.shape[0])
     return target_from_joints(joints[chosen], size, name, source, ignore=ignore, visible_confidence=visible)
 
@@ -207,7 +224,7 @@ def people_in_picture(path: Path, chain: Chain, what: str = "target") -> tuple[P
         what: what the picture is for, as errors call it.
 
     Returns:
-        The picture uint8 [h, w, 3] BGR, and joints float32 [P, 15, 3] in its own px, the likeliest subject first.
+        The picture uint8 [h, w, 3] BGR, and joints float32 [P, 15, 3] in its own px, from left to right.
 
     Raises:
         BadInputError: the file cannot be read or decoded, or shows nobody.
@@ -217,7 +234,7 @@ def people_in_picture(path: Path, chain: Chain, what: str = "target") -> tuple[P
 
 
 def people_in_image(image: Picture, source: str, chain: Chain) -> Floats:
-    """Everybody in a picture uint8 [h, w, 3]: joints float32 [P, 15, 3] in its px; raises as `people_in_picture`."""
+    """Everybody in a picture uint8 [h, w, 3], as `people_in_picture` gives and refuses them."""
     width, height = chain.info.frame_size
     people = find_pose(chain, letterbox(image, (height, width), grey=BAR_GREY))
     if not people:
@@ -229,7 +246,15 @@ def people_in_image(image: Picture, source: str, chain: Chain) -> Floats:
     fit = fit_letterbox((image.shape[0], image.shape[1]), (height, width))
     joints = np.stack(people)
     joints[..., :2] = (joints[..., :2] - (fit.left, fit.top)) / fit.scale
-    return joints
+    return from_left_to_right(joints, chain.info.visible_confidence)
+
+
+def from_left_to_right(joints: Floats, visible_confidence: float) -> Floats:
+    """People's joints float32 [P, 15, 3] in the order of the middles of their visible joints' bounds, x px."""
+    visible = joints[..., 2] >= visible_confidence
+    low = np.where(visible, joints[..., 0], np.inf).min(1)
+    high = np.where(visible, joints[..., 0], -np.inf).max(1)
+    return joints[np.argsort(low + high, kind="stable")]
 
 
 def picture_of(path: Path, what: str) -> Picture:
@@ -240,13 +265,22 @@ def picture_of(path: Path, what: str) -> Picture:
     return image
 
 
-def open_routine(path: Path, chain: Chain, *, ignore: Sequence[str]) -> Routine:
-    """A routine with all its targets, each of any form that `open_target` knows.
+def open_routine(
+    path: Path, chain: Chain, *, ignore: Sequence[str], say: Callable[[str], None] = lambda sentence: None
+) -> Routine:
+    """A routine with all its targets, each of any form that `open_target` knows; `say` as there.
 
     Raises:
         BadInputError: see `realtime.routine.read_routine`; or a target that the encoder cannot score.
     """
-    routine = read_routine(path, lambda file: open_target(file, chain, ignore=ignore, person=None, person_option=""))
+
+    def opened(file: Path) -> Target:
+        def named(sentence: str) -> None:
+            say(f"target {name_of(file)}: {sentence}")
+
+        return open_target(file, chain, ignore=ignore, person=None, person_option="", say=named)
+
+    routine = read_routine(path, opened)
     for target in routine.targets:
         require_masked(target, chain.info.encoder, chain.info.masked)
     return routine

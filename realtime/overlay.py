@@ -213,12 +213,15 @@ def draw_ghost(canvas: Picture, ghost: Floats, scale: float, visible_confidence:
     for first, second in LIMB_BONES:
         if seen[first] and seen[second]:
             cv2.line(mask, local[first], local[second], 255, thickness)
-    if seen[list(TORSO)].all():
-        outline = np.array([local[index] for index in TORSO], np.int32)
-        cv2.fillConvexPoly(mask, cv2.convexHull(outline), 255)
+    corners = TORSO if seen[list(TORSO)].all() else (*TORSO, NECK, PELVIS)
+    trunk = np.array([local[index] for index in corners if seen[index]], np.int32)
+    if len(trunk):
+        outline = cv2.convexHull(trunk)
+        cv2.fillConvexPoly(mask, outline, 255)
         cv2.polylines(mask, [outline], True, 255, thickness)
-    if seen[HEAD] and seen[NECK]:
-        cv2.line(mask, local[NECK], local[HEAD], 255, thickness)
+    if seen[HEAD]:
+        if seen[NECK]:
+            cv2.line(mask, local[NECK], local[HEAD], 255, thickness)
         cv2.circle(mask, local[HEAD], round(0.95 * thickness), 255, -1)
     pale = cv2.convertScaleAbs(part, alpha=1 - GHOST_ALPHA, beta=WHITE[0] * GHOST_ALPHA)
     cv2.copyTo(pale, mask, part)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class Target:
         return np.array([joint not in self.ignore for joint in JOINTS], np.float32)
 
 
+def is_target(document: object) -> bool:
+    """Whether parsed JSON is a pose.json of posemirror, by its format; all else is taken for other keypoints."""
+    return isinstance(document, dict) and "format" in document
+
+
 def parse_ignore(text: str) -> tuple[str, ...]:
     """Joint names from the command line's `legs,left_wrist`: groups opened, each joint once.
 
@@ -84,6 +89,7 @@ def read_target(
     person: int | None = None,
     person_option: str = PERSON_OPTION,
     visible_confidence: float = VISIBLE_CONFIDENCE,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Target:
     """A target from a pose.json, or from a file of OpenPose, COCO or MediaPipe keypoints.
 
@@ -94,6 +100,7 @@ def read_target(
             joints, the largest of those.
         person_option: what chooses a person, as errors name it; empty where nothing does.
         visible_confidence: a joint that counts must have at least this.
+        say: tells the user whom of several was taken.
 
     Raises:
         BadInputError: the file cannot be read, is of another format, has a field that does not fit, or lacks a joint
@@ -105,7 +112,7 @@ def read_target(
             f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
         )
     document = read_target_json(path)
-    if isinstance(document, dict) and "format" in document:
+    if is_target(document):
         choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
     people = read_people(document, source)
@@ -119,7 +126,7 @@ def read_target(
     for row, one in zip(joints, people, strict=True):
         row[:] = joints_from_keypoints(one.keypoints, visible_confidence)
     index = choose_person(
-        joints, person, source, option=person_option, ignore=ignore, visible_confidence=visible_confidence
+        joints, person, source, option=person_option, ignore=ignore, visible_confidence=visible_confidence, say=say
     )
     size = people[index].image_size or _bounds(joints[index])
     return target_from_joints(
@@ -135,6 +142,8 @@ def choose_person(
     option: str = PERSON_OPTION,
     ignore: Collection[str] = (),
     visible_confidence: float = VISIBLE_CONFIDENCE,
+    order: str = "in the file's order",
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> int:
     """Which of several persons is the target: the N-th, or the largest whole one.
 
@@ -143,9 +152,11 @@ def choose_person(
         person: from 1; None takes the person with most visible joints that count, of those the one whose visible
             joints have the largest bounds, of those the first.
         source: the file, as errors name it.
-        option: what `person` came from, as errors name it.
+        option: what `person` came from, as errors name it; empty where nothing did.
         ignore: joint names that do not count.
         visible_confidence: a joint is visible at this and above.
+        order: of the persons, in words.
+        say: tells the user whom of several was taken.
 
     Returns:
         The row of `joints`.
@@ -161,14 +172,24 @@ def choose_person(
             raise BadInputError(
                 f"{option} is {person}",
                 f"{source} holds {count} person{'s' * (count > 1)}",
-                f"give a number from 1 to {count}, or leave the option out",
+                f"give a number from 1 to {count}, or leave the option out" if count > 1 else "leave the option out",
             )
-        return person - 1
+        index = person - 1
+    else:
+        index = largest_whole(joints, ignore, visible_confidence)
+    if count > 1:
+        way = f": choose another with {option or MAKE_ONE} N" if person is None else ""
+        say(f"took person {index + 1} of {count}, {order}{way}")
+    return index
+
+
+def largest_whole(joints: npt.NDArray[np.float32], ignore: Collection[str], visible_confidence: float) -> int:
+    """The row of `joints` float32 [P, 15, 3] that `choose_person` takes where no number is given."""
     visible = (joints[..., 2] >= visible_confidence) & np.array([name not in ignore for name in JOINTS])
     low = np.where(visible[..., None], joints[..., :2], np.inf).min(1)
     high = np.where(visible[..., None], joints[..., :2], -np.inf).max(1)
     area = np.where(visible.any(1), np.prod(high.astype(np.float64) - low, axis=1), 0.0)
-    return max(range(count), key=lambda row: (int(visible[row].sum()), float(area[row])))
+    return max(range(len(joints)), key=lambda row: (int(visible[row].sum()), float(area[row])))
 
 
 def target_from_joints(

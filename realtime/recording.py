@@ -38,6 +38,7 @@ class Recording:
         engines: SHA-256 of each engine, by name.
         encoder: the encoder's name.
         smoothing: whether poses were smoothed.
+        stills: whether the source's pictures were unrelated; False in a file that does not say.
         targets: every target, by name.
         routine: what was to be held.
         frames: a result for each frame row; `stages_ms` and `age_ms` as recorded.
@@ -53,6 +54,7 @@ class Recording:
     engines: dict[str, str]
     encoder: str
     smoothing: bool
+    stills: bool
     targets: dict[str, Target]
     routine: Routine
     frames: tuple[FrameResult, ...]
@@ -104,6 +106,7 @@ def read_recording(path: Path) -> Recording:
         engines={name: text(value, f"{where}: engines.{name}") for name, value in hashes.items()},
         encoder=encoder,
         smoothing=session.get("smoothing") is True,
+        stills=session.get("stills") is True,
         targets=targets,
         routine=routine_of(session, where, targets),
         frames=frames,

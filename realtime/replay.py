@@ -78,12 +78,11 @@ class ReplaySource:
     """An empty ground for each recorded frame; with `pace` each at its own time."""
 
     live = False
-    stills = False
     capture_clock = FILE
 
     def __init__(self, recording: Recording, clock: Clock, *, pace: bool) -> None:
         self.name = f"replay of {recording.path.name}"
-        self.size = recording.source_size
+        self.size, self.stills = recording.source_size, recording.stills
         self._times = [frame.seconds for frame in recording.frames]
         steps = np.diff(self._times)
         usual = float(np.median(steps)) if len(steps) else 0.0

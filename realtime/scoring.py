@@ -47,6 +47,13 @@ def target_as_matched(target: Target, mirrored: bool) -> Floats:
     return joints
 
 
+def only_counted(joints: Floats, target: Target, mirrored: bool) -> Floats:
+    """A copy of joints float32 [15, 3] in which those that the target ignores are unseen; `mirrored` as matched."""
+    counted = joints.copy()
+    counted[:, 2] *= mirrored_counts(target.counts) if mirrored else target.counts
+    return counted
+
+
 def stacked(targets: Sequence[Targets]) -> Targets:
     """Several targets' rows as one."""
     return Targets(
@@ -62,7 +69,7 @@ def require_masked(target: Target, encoder: str, masked: bool) -> None:
         raise BadInputError(
             f"target {target.name} ignores {', '.join(target.ignore)}",
             f"the encoder {encoder} compares all 15 joints",
-            "give --encoder bones, or a target that ignores none",
+            "give --encoder graded, or a target that ignores none",
         )
 
 

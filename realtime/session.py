@@ -22,7 +22,12 @@ from realtime.web.hub import Hub
 
 
 def session_row(
-    info: ChainInfo, source: Source, target: Target, smoothing: bool, routine: Routine | None = None
+    info: ChainInfo,
+    source: Source,
+    target: Target,
+    smoothing: bool,
+    routine: Routine | None = None,
+    not_captured: str = "",
 ) -> dict[str, object]:
     """The results file's first row: all that scoring the rest again needs."""
     width, height = info.frame_size
@@ -37,19 +42,24 @@ def session_row(
         "source": source.name,
         "source_size": list(source.size),
         "capture_clock": source.capture_clock,
+        "stills": source.stills,
         "frame_size": [width, height],
         "fit": {"scale": fit.scale, "left": fit.left, "top": fit.top},
         "engines": {name: manifest.files[manifest.engine_file] for name, manifest in info.manifests.items()},
         "encoder": {"name": info.encoder, "weights_sha256": encoder.weights_sha256 or None},
         "targets": [target_object(one) | {"width": one.score_width} for one in targets],
         "smoothing": smoothing,
-    } | optional_fields(source, routine)
+    } | optional_fields(source, routine, not_captured)
 
 
-def optional_fields(source: Source, routine: Routine | None) -> dict[str, object]:
-    """What a camera's driver gives, and the routine; where there are such."""
+def optional_fields(source: Source, routine: Routine | None, not_captured: str) -> dict[str, object]:
+    """What a camera's driver gives, the routine, and why a GPU captured no graphs; where there are such."""
     camera = source.camera if isinstance(source, LiveSource) else None
-    found = {"camera": camera and camera.row(), "routine": routine and routine_object(routine)}
+    found = {
+        "camera": camera and camera.row(),
+        "routine": routine and routine_object(routine),
+        "not_captured": not_captured,
+    }
     return {name: value for name, value in found.items() if value}
 
 
@@ -88,6 +98,7 @@ def run_session(
     on_result: Callable[[FrameResult, Statistics], None],
     station: Station | None = None,
     routine: Routine | None = None,
+    not_captured: str = "",
 ) -> Statistics:
     """Runs the loop into its sinks until the source ends or the user leaves the window.
 
@@ -104,6 +115,7 @@ def run_session(
         on_result: told of every result, for a status line.
         station: what the person sees and steers; one that holds `target` again and again when None.
         routine: what the station follows; `target` alone when None.
+        not_captured: see `engines.cuda_chain.CudaChain`; for the session row.
     """
     station = station or Station(
         routine or (single(target) if target else None), info.frame_size, info.visible_confidence
@@ -114,7 +126,7 @@ def run_session(
         results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
         displays = stack.enter_context(Displays(outputs, station, info, source.fps, live=source.live))
         if target and (results or hub):
-            begin_rows(results, hub, session_row(info, source, target, smoothing, routine))
+            begin_rows(results, hub, session_row(info, source, target, smoothing, routine, not_captured))
             stack.callback(
                 lambda: end_rows(results, hub, summary_row(pipeline.ledger, statistics, source.capture_clock))
             )

@@ -26,6 +26,7 @@ FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.25, 1.0
 READ_AGAIN_SECONDS, QUICK_SECONDS, MOST_READS = 0.02, 0.1, 3
 """A read that fails at once is tried again before the camera is closed: one torn picture is no lost camera."""
 
+ALLOWED_SOURCES = "a camera number, a video, a picture, a glob of pictures or a stream's address is allowed"
 ANY_CAMERA = CameraWish()
 FROZEN_SECONDS, REOPEN_FROZEN_SECONDS = 0.25, 3.0
 TORN_ROWS, TORN_GREY = 8, 128
@@ -86,6 +87,8 @@ def open_source(
     # OpenCV's own warnings would stand between the user and our one sentence
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if not text.strip():
+        raise SourceError("--source is empty", ALLOWED_SOURCES, "give --source 0")
     if text.isdecimal() or "://" in text:
         return LiveSource(text, clock, reconnect_seconds, wish)
     path = Path(text)
@@ -103,7 +106,7 @@ def open_source(
     if is_folder:
         raise SourceError(
             f"--source {text} is a folder",
-            "a camera number, a video, a picture, a glob of pictures or a stream's address is allowed",
+            ALLOWED_SOURCES,
             f"give --source '{path / '*.jpg'}'",
         )
     if glob.has_magic(text) and not is_there:

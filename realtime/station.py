@@ -21,7 +21,7 @@ from realtime.raised_hand import Bid, Look, RaisedHands
 from realtime.recording import recorded_progress
 from realtime.results import SCORED, STALE, FrameResult
 from realtime.routine import DONE, HOLD, REST, Routine, RoutineState
-from realtime.scoring import target_as_matched
+from realtime.scoring import only_counted, target_as_matched
 from realtime.sound import Cues, Silence
 
 Floats = npt.NDArray[np.float32]
@@ -185,8 +185,8 @@ class Station:
         if state is not None:
             target = state.step.target
             title, pass_score = target.name, target.pass_score
-            joints = target_as_matched(target, result.mirrored)
-            ghost = self._ghost(result, joints)
+            joints = only_counted(target_as_matched(target, result.mirrored), target, result.mirrored)
+            ghost = self._ghost(result, target)
         shown = self._shown_moves(result, ghost)
         hint, countdown = self._words()
         self._words_right = self._column_right(result)
@@ -214,12 +214,13 @@ class Station:
         """The routine, but none during a capture: whoever takes a new pose must not be told to leave it."""
         return self._state if self._capture is None else None
 
-    def _ghost(self, result: FrameResult, joints: Floats) -> Floats | None:
-        """The target's joints float32 [15, 3] in the user's size and place."""
+    def _ghost(self, result: FrameResult, target: Target) -> Floats | None:
+        """The target's joints float32 [15, 3] in the user's size and place; what it ignores helps to fit it, unseen."""
         if result.joints is None:
             return None
         lengths = self._proportions.update(result.joints, result.seconds, self._visible)
-        return fit_ghost(joints, result.joints, lengths, self._visible)
+        ghost = fit_ghost(target_as_matched(target, result.mirrored), result.joints, lengths, self._visible)
+        return None if ghost is None else only_counted(ghost, target, result.mirrored)
 
     def _column_right(self, result: FrameResult) -> bool:
         """Whether the words stand at the right: while the person stands at the left, and a little longer."""

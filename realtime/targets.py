@@ -19,15 +19,16 @@ with starting(__name__):
     from engines.errors import name_of
     from engines.options import add_version
     from engines.output_paths import require_ending, require_writable
-    from engines.terminal import Terminal
+    from engines.terminal import Terminal, saying
     from engines.whole_files import write_whole
     from realtime.frames import MonotonicClock, Picture, is_picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
-    from realtime.live_options import DEFAULT_ENCODER, positive, seconds
+    from realtime.live_options import DEFAULT_ENCODER, WHICH_PERSON, positive, seconds
     from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
     from realtime.pose import (
         TARGET_SUFFIX,
         Target,
+        is_target,
         parse_ignore,
         read_target,
         target_from_object,
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     moment = make.add_mutually_exclusive_group()
     moment.add_argument("--at", type=seconds, metavar="S", help="the video's frame at this time, in seconds")
     moment.add_argument("--frame", type=positive, metavar="N", help="the video's frame of this number, from 1")
-    make.add_argument("--person", type=positive, metavar="N", help="which person in the picture, from 1")
+    make.add_argument("--person", type=positive, metavar="N", help=WHICH_PERSON)
     make.add_argument(
         "--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart"
     )
@@ -125,7 +126,7 @@ def edit(arguments: argparse.Namespace, console: Terminal) -> None:
         )
     source = name_of(arguments.target)
     document = read_json(arguments.target)
-    if not (isinstance(document, dict) and "format" in document):
+    if not is_target(document):
         raise BadInputError(
             f"{source} is no pose.json of posemirror",
             "only such a file is edited",
@@ -143,6 +144,7 @@ def make(arguments: argparse.Namespace, console: Terminal) -> None:
     require_writable(arguments.out, "--out", apart_from=[arguments.source])
     require_ending(arguments.out, "--out", [TARGET_SUFFIX])
     ignore = ignored(arguments.ignore)
+    person, say = arguments.person, saying(console)
     is_json = arguments.source.suffix.lower() == ".json"
     is_moment = arguments.at is not None or arguments.frame is not None
     if is_moment and (is_json or is_picture(arguments.source)):
@@ -150,7 +152,7 @@ def make(arguments: argparse.Namespace, console: Terminal) -> None:
             f"--at or --frame came with {name_of(arguments.source)}", "they choose a video's frame", "leave them out"
         )
     if is_json:
-        target = read_target(arguments.source, ignore=ignore, person=arguments.person, person_option="--person")
+        target = read_target(arguments.source, ignore=ignore, person=person, person_option="--person", say=say)
         save(changed(target, changes(arguments)), arguments.out, console)
         return
     if is_picture(arguments.source):
@@ -162,7 +164,7 @@ def make(arguments: argparse.Namespace, console: Terminal) -> None:
     chain, backend = open_chain(folder, DEFAULT_ENCODER, "onnx")
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     target = target_in_picture(
-        image, source, arguments.source.stem, chain, ignore=ignore, person=arguments.person, person_option="--person"
+        image, source, arguments.source.stem, chain, ignore=ignore, person=person, person_option="--person", say=say
     )
     save(changed(target, changes(arguments)), arguments.out, console)
 

@@ -10,6 +10,8 @@ from calibration.datasets.poseset import Floats, even_subset, load_arrays, malfo
 from engines.errors import BadInputError
 from engines.skeleton import VISIBLE_CONFIDENCE
 
+MAKE_AGAIN = "make it again with python -m calibration.extract"
+
 
 def read_clip_poses(path: Path, frames: int) -> Floats | None:
     """One clip's poses resampled to `frames`: `float32 [frames, 15, 2]` px; None where too few frames show a person.
@@ -20,9 +22,9 @@ def read_clip_poses(path: Path, frames: int) -> Floats | None:
     Raises:
         BadInputError: the file is missing or has no such array.
     """
-    joints = load_arrays(path, ("joints",), "poses of a clip")["joints"].astype(np.float32)
+    joints = load_arrays(path, ("joints",), "poses of a clip", advice=MAKE_AGAIN)["joints"].astype(np.float32)
     if joints.ndim != 3 or joints.shape[1:] != (15, 3) or not np.isfinite(joints).all():
-        raise malformed(path, f"joints of shape {joints.shape}", "finite joints [F, 15, 3]")
+        raise malformed(path, f"joints of shape {joints.shape}", "finite joints [F, 15, 3]", MAKE_AGAIN)
     usable = np.flatnonzero((joints[..., 2] >= VISIBLE_CONFIDENCE).sum(1) >= 12)
     if len(usable) < frames // 2:
         return None

@@ -65,21 +65,29 @@ def require_file(path: Path, what: str) -> Path:
         BadInputError: there is no such file.
     """
     if not path.is_file():
-        raise BadInputError(
-            f"{what}: no file at {path}", "an annotation file of that format is needed", "check the path to the data"
-        )
+        raise BadInputError(f"{what}: no file at {path}", "a file of that format is needed", "check the path")
     return path
 
 
-def malformed(path: Path, seen: str, allowed: str) -> BadInputError:
-    """The error of every reader: the file's name, what was found, what the format asks for."""
-    return BadInputError(f"{path.name}: {seen}", f"the format needs {allowed}", f"download {path.name} again")
+def malformed(path: Path, seen: str, allowed: str, advice: str = "") -> BadInputError:
+    """The error of every reader: the file's name, what was found, what the format asks for.
+
+    `advice` says what to do about a file that nobody can download.
+    """
+    return BadInputError(f"{path.name}: {seen}", f"the format needs {allowed}", advice or f"download {path.name} again")
 
 
 def load_arrays(
-    path: Path, names: tuple[str, ...], what: str, *, texts: tuple[str, ...] = ()
+    path: Path, names: tuple[str, ...], what: str, *, texts: tuple[str, ...] = (), advice: str = ""
 ) -> dict[str, npt.NDArray[np.generic]]:
     """Named arrays of a `.npz`, never unpickled; of real numbers, or `texts`, which may hold either.
+
+    Args:
+        path: the file.
+        names: of the arrays.
+        what: the file is, as errors call it.
+        texts: names of arrays that may hold texts.
+        advice: see `malformed`.
 
     Raises:
         BadInputError: the file is missing, is not a `.npz`, lacks an array, or holds another kind of array.
@@ -90,14 +98,15 @@ def load_arrays(
             arrays = {name: archive[name] for name in names if name in archive}
     except Exception as error:  # a broken archive makes zipfile, zlib and NumPy stumble anywhere
         seen = f"not a readable .npz ({type(error).__name__})"
-        raise malformed(path, seen, "a NumPy archive without pickled objects") from error
+        raise malformed(path, seen, "a NumPy archive without pickled objects", advice) from error
     missing = [name for name in names if name not in arrays]
     if missing:
-        raise malformed(path, f"no array named {', '.join(missing)}", f"the arrays {', '.join(names)}")
+        needed = f"the array{'s' * (len(names) > 1)} {', '.join(names)}"
+        raise malformed(path, f"no array named {', '.join(missing)}", needed, advice)
     for name, array in arrays.items():
         kind = array.dtype.kind if isinstance(array, np.ndarray) else "none"
         if kind not in ("fiubU" if name in texts else "fiub"):
-            raise malformed(path, f"{name} is no array of numbers", "numbers in every array but that of names")
+            raise malformed(path, f"{name} is no array of numbers", "numbers in every array but that of names", advice)
     return arrays
 
 

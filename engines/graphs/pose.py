@@ -31,32 +31,65 @@ LEAST_APART = 0.1
 """Of the person's longer side: partners nearer to each other than this may change places."""
 NEAR_PARTNER = 0.3
 """Of the way between the partners: a keypoint has jumped to a place, or has stayed in its own, when it is this near."""
+SAME_HILL = 0.12
+"""Of the person's longer side: a hill whose top is this near to where the keypoint was is the one that it was on."""
+STAYING_SHARE = 0.6
+"""A keypoint stays on its hill as long as that is this high beside the highest one. Noise alone makes now one and now
+the other the highest where a body is seen from the side; a true move leaves no such hill behind."""
 LEAST_SECONDS = 1e-3
 FAR = 1e6
 
 
-def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
+def decode(heatmaps: Tensor, boxes: Tensor, state: Tensor) -> Tensor:
     """Heatmaps [K, 17, 64, 48] of `boxes` [K, 5] to keypoints [K, 17, 3] in frame px, confidence 0..1.
+
+    The top of the highest hill, or of the one that the keypoint was on, by `state` [K, 17, 4], while that is nearly as
+    high. The confidence is that of the highest.
 
     HRNet's crop convention: cells times 4, no half-pixel offset. Within a cell, the top of the parabola through the
     highest cell and its two neighbours on each axis, where both exist. HRNet's own step, a quarter cell toward the
     larger neighbour, jumps by half a cell where two cells are equally high, so that any rounding before it moves the
     keypoint; measured in docs/gpu.md.
     """
-    people, count = heatmaps.shape[0], heatmaps.shape[1]
-    cells = heatmaps.reshape(people, count, HEATMAP_HEIGHT * HEATMAP_WIDTH)
-    best = cells.argmax(-1)
+    cells = heatmaps.flatten(2)
     peak = cells.amax(-1)
+    near = (cells * near_last_place(boxes, state)).argmax(-1)
+    height, falls = around(cells, near)
+    known = state.abs().sum(-1) > 0
+    stays = known & (height >= STAYING_SHARE * peak) & (falls.amin(-1) >= 0)  # no top has a higher neighbour
+    best = torch.where(stays, near, cells.argmax(-1))
+    _, falls = around(cells, best)
     row = torch.div(best, HEATMAP_WIDTH, rounding_mode="floor")
     column = best - row * HEATMAP_WIDTH
-    last = HEATMAP_HEIGHT * HEATMAP_WIDTH - 1
-    neighbours = torch.stack([best - 1, best + 1, best - HEATMAP_WIDTH, best + HEATMAP_WIDTH], -1).clamp(0, last)
-    falls = peak[..., None] - torch.gather(cells, 2, neighbours)  # from the peak to the left, right, above, below
     x = column.float() + top_of_parabola(falls[..., 0], falls[..., 1], column, HEATMAP_WIDTH) - HEATMAP_WIDTH * 0.5
     y = row.float() + top_of_parabola(falls[..., 2], falls[..., 3], row, HEATMAP_HEIGHT) - HEATMAP_HEIGHT * 0.5
     centre, width = crop_window(boxes)
     step = (width / HEATMAP_WIDTH)[:, None]
     return torch.stack([x * step + centre[:, :1], y * step + centre[:, 1:], peak.clamp(0, 1)], -1)
+
+
+def around(cells: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:
+    """The height of the `best` [K, 17] of `cells` [K, 17, 3072], and how far that is above its neighbours [K, 17, 4].
+
+    Those are the left, the right, the upper and the lower one.
+    """
+    last = HEATMAP_HEIGHT * HEATMAP_WIDTH - 1
+    neighbours = torch.stack([best - 1, best + 1, best - HEATMAP_WIDTH, best + HEATMAP_WIDTH], -1).clamp(0, last)
+    height = torch.gather(cells, 2, best[..., None])
+    return height[..., 0], height - torch.gather(cells, 2, neighbours)
+
+
+def near_last_place(boxes: Tensor, state: Tensor) -> Tensor:
+    """Which cells of heatmaps of `boxes` [K, 5] are near the keypoints of `state` [K, 17, 4]: 1 or 0, [K, 17, 3072]."""
+    centre, width = crop_window(boxes)
+    step = (width / HEATMAP_WIDTH)[:, None]
+    columns = torch.arange(HEATMAP_WIDTH, device=boxes.device) - HEATMAP_WIDTH * 0.5
+    rows = torch.arange(HEATMAP_HEIGHT, device=boxes.device) - HEATMAP_HEIGHT * 0.5
+    across = (centre[:, :1] + columns * step)[:, None] - state[..., :1]  # [K, 17, 48] px
+    down = (centre[:, 1:] + rows * step)[:, None] - state[..., 1:2]
+    reach = SAME_HILL * (boxes[:, 2:4] - boxes[:, :2]).amax(1)[:, None, None, None]
+    near: Tensor = (down[..., :, None] ** 2 + across[..., None, :] ** 2 <= reach**2).float().flatten(2)
+    return near
 
 
 def top_of_parabola(before: Tensor, after: Tensor, cell: Tensor, cells: int) -> Tensor:
@@ -96,7 +129,7 @@ class PosePost(nn.Module):
         """See the class."""
         size = boxes[:, 2:4] - boxes[:, :2]
         there = ((size[:, 0] > 0) & (size[:, 1] > 0)).float()[:, None]  # [K, 1]
-        raw = decode(heatmaps, boxes)
+        raw = decode(heatmaps, boxes, state)
         visible = (raw[..., 2] >= self.visible_confidence).float() * there  # [K, 17]
         position, speed = self.smooth(raw[..., :2], boxes, state, seconds.clamp(min=LEAST_SECONDS))
         keypoints = torch.cat([position, raw[..., 2:]], -1) * there[..., None]
@@ -152,16 +185,16 @@ class PosePost(nn.Module):
 
     def joints(self, keypoints: Tensor) -> Tensor:
         """The paper's 15 joints [K, 15, 3]; see `engines.skeleton.joints_from_keypoints`."""
-        joints = []
-        for sources in JOINT_SOURCES[:-1]:
-            points = self.pick(keypoints, sources)
-            joints.append(torch.cat([points[..., :2].mean(1), points[..., 2:].amin(1)], -1))
+        ends = JOINT_SOURCES[:-1]  # of one keypoint or two
+        first, second = (self.pick(keypoints, tuple(sources[end] for sources in ends)) for end in (0, -1))
+        middle = (first[..., :2] + second[..., :2]) * 0.5
+        body = torch.cat([middle, torch.minimum(first[..., 2:], second[..., 2:])], -1)
         face = self.pick(keypoints, FACE_KEYPOINTS)
         visible = (face[..., 2:] >= self.visible_confidence).float()
         count = visible.sum(1)
         position = (face[..., :2] * visible).sum(1) / count.clamp(min=1)
         lowest = (face[..., 2:] * visible + FAR * (1 - visible)).amin(1) * (count > 0).float()
-        return torch.stack([*joints, torch.cat([position, lowest], -1)], 1)
+        return torch.cat([body, torch.cat([position, lowest], -1)[:, None]], 1)
 
     @staticmethod
     def pick(keypoints: Tensor, indices: tuple[int, ...]) -> Tensor:

@@ -208,17 +208,16 @@ class Clients:
         channel = web.WebSocketResponse(
             heartbeat=HEARTBEAT_SECONDS, timeout=GOODBYE_SECONDS, max_msg_size=MOST_MESSAGE_BYTES, compress=False
         )
-        await channel.prepare(request)
-        self._sockets.add(channel)
-        self._hub.join(one)
-        sender = asyncio.create_task(send(channel))
-        sender.add_done_callback(lambda task: hung_up(task, request))
-        try:
+        with contextlib.ExitStack() as leaving:
+            self._sockets.add(channel)  # before the handshake: others may come in its midst
+            leaving.callback(self._sockets.discard, channel)
+            await channel.prepare(request)
+            self._hub.join(one)
+            leaving.callback(self._hub.leave, one)
+            sender = asyncio.create_task(send(channel))
+            sender.add_done_callback(lambda task: hung_up(task, request))
+            leaving.callback(sender.cancel)
             await listen(channel, heard)
-        finally:
-            sender.cancel()
-            self._hub.leave(one)
-            self._sockets.discard(channel)
         return channel
 
     async def dismiss(self) -> None:

@@ -1,6 +1,8 @@
 """The command lines, from their arguments to the files they write, on made-up data."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -16,10 +18,11 @@ from calibration.pose_files import read_pose
 from calibration.recipes import embed_all
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK, BadInputError
 from engines.networks.encoders import BlendedEncoder, PaperEncoder, load_encoder
-from engines.skeleton import JOINTS
+from engines.skeleton import JOINT_INDEX, JOINTS, mirror_joints
 from realtime.executor import Chain
 from realtime.pose import Target, write_target
 from tests.faults.disks import files_of_at_most
+from tests.fixtures import the_sentence
 from tests.realtime.fakes import FakeChain, standing_joints
 
 
@@ -139,6 +142,38 @@ def test_embedding_in_bulk_writes_an_array(tmp_path: Path) -> None:
     assert not embedding[2].any()
 
 
+def half_seen(path: Path) -> Path:
+    """Three poses, of which the second lacks a wrist and the third everything."""
+    poses = np.stack([person(0), person(1), np.zeros((15, 3), np.float32)])
+    poses[1, 13, 2] = 0.29
+    np.savez(path, joints=poses)
+    return path
+
+
+@pytest.mark.parametrize("encoder", ["graded", "bones"])
+def test_embedding_says_how_many_poses_have_unseen_joints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str
+) -> None:
+    line = [str(half_seen(tmp_path / "in.npz")), str(tmp_path / "out.npz"), "--encoder", encoder]
+    assert embed.main(line) == EXIT_OK
+    assert "3 poses embedded" in (said := capsys.readouterr().out)
+    assert "unseen joints in 2 of them were left out" in said
+    np.savez(tmp_path / "whole.npz", joints=person()[None])
+    assert embed.main([str(tmp_path / "whole.npz"), *line[1:]]) == EXIT_OK
+    assert "unseen" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoder", ["paper", "mlp"])
+def test_poses_with_unseen_joints_are_not_embedded_by_an_encoder_that_needs_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str
+) -> None:
+    line = [str(half_seen(tmp_path / "in.npz")), str(tmp_path / "out.npz"), "--encoder", encoder]
+    assert embed.main(line) == EXIT_BAD_INPUT
+    said = the_sentence(capsys.readouterr().err)
+    assert "in.npz has unseen joints in 2 of 3 poses, the first in joints[1]" in said and "--encoder graded" in said
+    assert not (tmp_path / "out.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("arrays", "seen"),
     [
@@ -152,8 +187,10 @@ def test_embedding_refuses_malformed_poses(
 ) -> None:
     np.savez(tmp_path / "in.npz", **arrays)
     line = ["--encoder", "bones", str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
-    assert embed.main(line) == EXIT_BAD_INPUT
-    assert seen in capsys.readouterr().err
+    for done in (lambda: embed.main(line), lambda: compare.main([line[2], line[2], "--out", str(tmp_path / "c.png")])):
+        assert done() == EXIT_BAD_INPUT
+        said = the_sentence(capsys.readouterr().err)
+        assert seen in said and said.endswith("numpy.savez(FILE, joints=...), rows as in engines.skeleton.JOINTS.\n")
 
 
 @pytest.mark.parametrize(
@@ -184,8 +221,8 @@ def test_embedding_with_an_unknown_encoder_exits_4(tmp_path: Path) -> None:
     assert embed.main(line) == EXIT_ENGINE
 
 
-def target_file(path: Path, pose: np.ndarray, ignore: tuple[str, ...] = ()) -> Path:
-    write_target(Target(path.stem, (640, 480), pose, ignore), path)
+def target_file(path: Path, pose: np.ndarray, ignore: tuple[str, ...] = (), score_width: float = 0.3) -> Path:
+    write_target(Target(path.stem, (640, 480), pose, ignore, score_width), path)
     return path
 
 
@@ -229,7 +266,21 @@ def test_joints_that_do_not_count_are_not_missed_in_a_comparison(
     assert compare.main([*line, "--encoder", "bones"]) == EXIT_OK
     assert "a / b: score 100.0" in capsys.readouterr().out
     assert compare.main([*line, "--encoder", "mlp"]) == EXIT_BAD_INPUT
-    assert "only 10 joints" in capsys.readouterr().err
+    said = the_sentence(capsys.readouterr().err)
+    assert "a / b: only 10 joints" in said and "give --encoder graded" in said and "--ignore" not in said
+
+
+def test_the_pair_that_cannot_be_compared_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    half = person()
+    half[:5, 2] = 0
+    np.savez(tmp_path / "half.npz", joints=half)
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "abc"]
+    line = [*files, str(tmp_path / "half.npz"), "--figure", "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main(line) == EXIT_BAD_INPUT
+    said = the_sentence(capsys.readouterr().err)
+    assert "c / half: only 10 joints" in said and said.endswith(
+        f"or leave them out with --ignore {','.join(JOINTS[:5])}.\n"
+    )
 
 
 def test_two_poses_that_leave_each_others_joints_out_have_nothing_to_compare() -> None:
@@ -260,6 +311,90 @@ def test_the_pose_of_a_picture_is_the_largest_persons_in_its_own_px(tmp_path: Pa
     assert np.allclose(pose.joints[:, :2], standing_joints((200, 40, 400, 340))[:, :2], atol=1e-3)
     assert pose.picture is not None
     assert pose.picture.shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "said"),
+    [
+        (["strict.json", "other.npz"], [], "width 0.1 of strict"),
+        (["other.npz", "strict.json"], [], "width 0.1 of strict"),
+        (["coco.json", "strict.json"], [], "width 0.1 of strict"),
+        (["mild.json", "strict.json"], [], "width 0.4 of mild"),
+        (["plain.json", "strict.json"], [], "width 0.3 of plain"),
+        (["strict.json", "other.npz"], ["--width", "0.3"], "width 0.3"),
+        (["other.npz", "coco.json"], [], "width 0.3"),
+    ],
+)
+def test_a_comparison_takes_the_width_of_its_target_unless_one_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], options: list[str], said: str
+) -> None:
+    for name, width in (("strict", 0.1), ("mild", 0.4), ("plain", 0.3)):
+        target_file(tmp_path / f"{name}.json", person(), score_width=width)
+    np.savez(tmp_path / "other.npz", joints=person(1))
+    keypoints = np.concatenate([person(2), person(3)])[:17].ravel().tolist()
+    (tmp_path / "coco.json").write_text(json.dumps([{"image_id": 1, "keypoints": keypoints}]))
+    line = [*(str(tmp_path / file) for file in files), "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main([*line, *options]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert f"(bones, {said})" in printed
+    found = re.search(r"score ([\d.]+), distance ([\d.]+) \(bones, width ([\d.]+)", printed)
+    assert found is not None
+    score, distance, width = map(float, found.groups())
+    assert score == pytest.approx(100 * np.exp(-0.5 * (distance / width) ** 2), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["both.json", "mirrored.npz"], "score 100.0, distance 0.0000 (bones, width 0.3 of both, mirrored)"),
+        (["mirrored.npz", "both.json"], "score 100.0, distance 0.0000 (bones, width 0.3 of both, mirrored)"),
+        (["both.json", "same.npz"], "score 100.0, distance 0.0000 (bones, width 0.3 of both)"),
+        (["one.json", "mirrored.npz"], "distance 0.9053 (bones, width 0.3 of one)"),
+    ],
+)
+def test_the_mirrored_pose_counts_in_a_comparison_too_where_the_target_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], said: str
+) -> None:
+    """The target leaves out a left wrist; in the mirror that is the right one."""
+    target = read_pose(target_file(tmp_path / "one.json", person(), ("left_wrist",)), no_engines).target
+    assert target is not None
+    write_target(dataclasses.replace(target, match_mirrored=True), tmp_path / "both.json")
+    np.savez(tmp_path / "same.npz", joints=person())
+    mirrored = mirror_joints(person())
+    mirrored[JOINT_INDEX["right_wrist"], :2] += 300
+    np.savez(tmp_path / "mirrored.npz", joints=mirrored)
+    line = [*(str(tmp_path / file) for file in files), "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main(line) == EXIT_OK
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", ["0", "-1", "nan", "inf", "101"])
+def test_a_width_that_no_target_may_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], width: str
+) -> None:
+    files = [str(target_file(tmp_path / f"{name}.json", person())) for name in "ab"]
+    line = [*files, "--encoder", "bones", "--out", str(tmp_path / "c.png")]
+    assert compare.main([*line, "--width", width]) == EXIT_BAD_INPUT
+    assert "a width is a number from 0.001 to 100" in the_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("engines")
+def test_whom_of_several_people_a_file_gave_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keypoints = person(2).ravel().tolist() + [9, 9, 1] * 2
+    two = [{"image_id": 1, "keypoints": keypoints}] * 2
+    (tmp_path / "coco.json").write_text(json.dumps(two))
+    np.savez(tmp_path / "many.npz", joints=np.stack([person(2), person(3)]))
+    target = target_file(tmp_path / "one.json", person())
+    files = [
+        str(path) for path in (picture(tmp_path / "two.png"), tmp_path / "coco.json", tmp_path / "many.npz", target)
+    ]
+    assert compare.main([*files, "--figure", "--out", str(tmp_path / "c.png")]) == EXIT_OK
+    said = capsys.readouterr().out.splitlines()
+    choose = "choose another with python -m realtime.targets make --person N"
+    assert said[0] == f"{files[0]}: took person 2 of 2, from left to right: {choose}"
+    assert said[1] == f"{files[1]}: took person 1 of 2, in the file's order: {choose}"
+    assert said[2] == f"{files[2]}: took the first of 2 poses"
+    assert not any("took" in line for line in said[3:])
 
 
 @pytest.mark.usefixtures("engines")
@@ -350,10 +485,11 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("files", "seen"),
     [
-        (["a.json"], "1 files"),
+        (["a.json"], "1 file came"),
         (["a.json", "b.txt"], "of kind '.txt'"),
         (["a.json", "missing.json"], "missing.json could not be read"),
         (["a.json", "broken.json"], "broken.json"),
+        (["a.json", "none.npz"], "none.npz: no pose"),
         (["a.json", "half.npz"], "only 10 joints are visible in both (not right_ankle, right_knee"),
     ],
 )
@@ -364,6 +500,7 @@ def test_comparing_refuses_what_it_cannot_read(
     half = person()
     half[:5, 2] = 0
     np.savez(tmp_path / "half.npz", joints=half)
+    np.savez(tmp_path / "none.npz", joints=half[None][:0])
     (tmp_path / "broken.json").write_text('{"joints": {"tail": [1, 2, 3]}}')
     line = [*(str(tmp_path / file) for file in files), "--encoder", "bones"]
     assert compare.main(line) == EXIT_BAD_INPUT
@@ -423,6 +560,9 @@ def test_a_curve_is_only_drawn_where_it_replaces_nothing_that_is_read(
 
 def test_fitting_to_a_target_that_was_not_recorded_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = recording(tmp_path / "good.jsonl", [0.02, 0.06])
+    np.savez(tmp_path / "good.npz", other=good.stat().st_size)
+    assert score_width.main(["--good", str(tmp_path / "good.npz"), "--out", str(tmp_path / "w.png")]) == EXIT_BAD_INPUT
+    assert "no array named distance" in (said := capsys.readouterr().err) and "run_live.py --results" in said
     assert score_width.main(["--good", str(good), "--target", "B", "--out", str(tmp_path / "w.png")]) == EXIT_BAD_INPUT
     said = capsys.readouterr().err
     assert "good.jsonl has no frame that was scored against 'B'" in said

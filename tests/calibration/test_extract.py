@@ -12,7 +12,7 @@ from calibration import evaluate, extract
 from calibration.clip_footage import clip_sources, find_footage
 from calibration.datasets.action_quality import Clip
 from calibration.datasets.clip_poses import read_clip_poses
-from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK, SourceError
+from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, EXIT_OK, BadInputError, SourceError
 from engines.skeleton import JOINT_INDEX
 from tests.calibration.painted import PaintedChain, write_frames
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
@@ -67,6 +67,15 @@ def test_every_dive_gets_a_pose_for_each_frame(dives: Path, engines: PaintedChai
     height = joints[:, WRIST, 1]
     assert height[0] - height[-1] > 20, "the arm goes up"
     assert read_clip_poses(dives / "poses" / "final" / "3.npz", 16) is not None
+
+
+def test_poses_that_cannot_be_read_are_made_again_and_not_downloaded(tmp_path: Path) -> None:
+    path = tmp_path / "3.npz"
+    np.savez(path, joints=np.zeros((9, 17, 3), np.float32))
+    for _ in range(2):
+        with pytest.raises(BadInputError, match=r"make it again with python -m calibration\.extract"):
+            read_clip_poses(path, 16)
+        path.write_bytes(b"cut")
 
 
 def test_what_is_done_is_not_done_again(dives: Path, engines: PaintedChain) -> None:

@@ -146,7 +146,7 @@ def test_frames_give_the_numbers_of_one_engine_after_the_other(
     wanted = one_by_one(info, targets, pictures, detect, schedule.anchor_age)
     assert wanted[-1][3][0].any()  # somebody is followed
     with opened(info, engines, targets, FakeDevice(seed=1), schedule, graphs=graphs) as chain:
-        assert chain.uses_graphs == graphs
+        assert (chain.uses_graphs, chain.not_captured) == (graphs, "")
         assert_same(through(chain, pictures, detect), wanted)
 
 
@@ -190,7 +190,8 @@ def test_what_cannot_be_captured_is_enqueued(
             wanted = one_by_one(info, targets, pictures[:3], ALWAYS[:3], 1)
             assert_same(through(chain, pictures[:3], ALWAYS[:3]), wanted)
             assert device.launches == 0
-            assert bool(device.not_captured) == (reason == "device")
+            said = {"device": "this fake captures nothing", "engine": "pose cannot be captured"}
+            assert chain.not_captured == said[reason]
     finally:
         engines["pose"].is_capturable = True
 

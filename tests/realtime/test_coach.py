@@ -1,5 +1,7 @@
 """The coach: why there is no score, in words a person acts on, for long enough to be read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from realtime.coach import (
     brightness,
     hint_for,
 )
-from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
+from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, Bystander, FrameResult, PersonResult
 from tests.realtime.fakes import result_of, standing, standing_joints
 
 SIZE = (1280, 720)
@@ -47,6 +49,11 @@ def nobody(status: str = NO_PERSON) -> FrameResult:
             BRIGHT,
             "Your feet are out of view: step back",
         ),
+        (
+            missing("left_hip", "right_hip", "pelvis", box=(400, 100, 800, 719)),
+            BRIGHT,
+            "Your hips are out of view: step back",
+        ),
         (missing("head", "neck", box=(400, 0, 800, 600)), BRIGHT, "Your head is out of view: step back"),
         (missing("left_wrist", box=(900, 100, 1280, 600)), BRIGHT, "Left hand out of view: move to the middle"),
         (missing("left_wrist"), BRIGHT, "Your left hand cannot be seen: turn to the camera"),
@@ -63,8 +70,43 @@ def test_two_people_of_one_size_are_told_to_stand_in_the_middle() -> None:
         PersonResult(row, np.array([100, 20, 200, bottom, 1], np.float32), standing(), standing_joints(), None)
         for row, bottom in ((0, 170), (1, 150))
     )
-    both = result_of(0, status=JOINTS_MISSING, reason="x", score=None, distance=None, missing=("head",), people=people)
+    both = result_of(
+        0, status=JOINTS_MISSING, reason="x", score=None, distance=None, missing=("left_wrist",), people=people
+    )
     assert hint_for(both, SIZE, BRIGHT) == TWO_PEOPLE
+
+
+AT_LEFT, CLOSE, FARTHER_OFF = (30, 100, 330, 600), (400, 300, 800, 719), (420, 250, 620, 600)
+HIPS, STEP_BACK = ("left_hip", "right_hip", "left_knee"), "Your feet are out of view: step back"
+MIDDLE_OF = "Left hand out of view: move to the middle"
+
+
+@pytest.mark.parametrize(
+    ("names", "own", "other", "said"),
+    [
+        (HIPS, CLOSE, (900, 200, 1100, 650), STEP_BACK),
+        (HIPS, CLOSE, FARTHER_OFF, STEP_BACK),
+        (("left_wrist",), AT_LEFT, (900, 100, 1200, 600), MIDDLE_OF),
+        (("left_wrist",), AT_LEFT, (100, 110, 400, 610), TWO_PEOPLE),
+        (("left_wrist",), (400, 100, 700, 719), (450, 150, 750, 700), TWO_PEOPLE),
+        (("left_wrist",), (400, 100, 700, 600), (900, 100, 1200, 600), TWO_PEOPLE),
+        (("left_wrist",), AT_LEFT, (100, 400, 200, 610), MIDDLE_OF),
+    ],
+    ids=[
+        "cut by the edge, somebody beside",
+        "cut by the edge, somebody behind",
+        "at the side, somebody far from there",
+        "at the side, somebody before them",
+        "feet at the lower edge, somebody before them",
+        "in the middle, somebody beside",
+        "at the side, a child before them",
+    ],
+)
+def test_who_else_is_there_matters_only_where_the_edge_of_the_picture_explains_nothing(
+    names: tuple[str, ...], own: tuple[float, ...], other: tuple[float, ...], said: str
+) -> None:
+    bystander = Bystander(7, np.array(other, np.float32), None, -np.inf)
+    assert hint_for(replace(missing(*names, box=own), others=(bystander,)), SIZE, BRIGHT) == said
 
 
 def test_black_bars_do_not_make_a_picture_dark() -> None:

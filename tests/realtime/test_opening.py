@@ -211,21 +211,63 @@ def test_a_targets_joints_lie_in_its_own_picture_whatever_its_shape(tmp_path: Pa
     assert np.allclose(target.joints[:, :2], middle / scale + np.array(size) / 2, atol=1 / scale)
 
 
+LEFT, RIGHT = (10, 60, 60, 120, 0.8), (100, 20, 200, 170, 0.9)
+
+
 def two_people() -> FakeChain:
-    return FakeChain(2, detections=[((10, 60, 60, 120, 0.9), (100, 20, 200, 170, 0.8))])
+    """A small person on the left and a large one on the right, of whom the detector is surer."""
+    return FakeChain(2, detections=[(RIGHT, LEFT)])
 
 
 def test_of_several_people_in_a_picture_the_largest_whole_one_is_the_target(tmp_path: Path) -> None:
     path = picture(tmp_path / "two.png", FRAME_SIZE)
     target = open_target(path, two_people(), ignore=(), person=None)
-    assert np.allclose(target.joints, standing_joints((100, 20, 200, 170)))
+    assert np.allclose(target.joints, standing_joints(RIGHT[:4]))
 
 
-def test_another_of_several_people_can_be_chosen(tmp_path: Path) -> None:
+def test_the_people_of_a_picture_are_numbered_from_left_to_right(tmp_path: Path) -> None:
     path = picture(tmp_path / "two.png", FRAME_SIZE)
-    target = open_target(path, two_people(), ignore=(), person=1)
-    assert np.allclose(target.joints, standing_joints((10, 60, 60, 120)))
+    for person, box in ((1, LEFT), (2, RIGHT)):
+        target = open_target(path, two_people(), ignore=(), person=person)
+        assert np.allclose(target.joints, standing_joints(box[:4]))
     assert "holds 2 persons" in refused_target(path, two_people(), person=3)
+
+
+def test_people_are_in_the_order_of_their_middles_whatever_their_widths(tmp_path: Path) -> None:
+    boxes = ((20, 20, 300, 170, 0.9), (60, 20, 120, 170, 0.8))
+    path = picture(tmp_path / "wide.png", FRAME_SIZE)
+    target = open_target(path, FakeChain(2, detections=[boxes]), ignore=(), person=1)
+    assert np.allclose(target.joints, standing_joints(boxes[1][:4]))
+
+
+def test_whom_of_several_people_a_picture_gave_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    path = picture(tmp_path / "two.png", FRAME_SIZE)
+    open_target(path, two_people(), ignore=(), person=None, say=said.append)
+    open_target(path, two_people(), ignore=(), person=1, say=said.append)
+    open_target(path, FakeChain(), ignore=(), person=None, say=said.append)
+    assert said == [
+        "took person 2 of 2, from left to right: choose another with --target-person N",
+        "took person 1 of 2, from left to right",
+    ]
+
+
+def test_whom_a_routines_picture_gave_is_said_with_the_command_that_can_choose(tmp_path: Path) -> None:
+    said: list[str] = []
+    picture(tmp_path / "two.png", FRAME_SIZE)
+    path = tmp_path / "routine.json"
+    poses = [{"target": "two.png"}]
+    path.write_text(json.dumps({"format": "posemirror-routine", "version": 1, "name": "one", "poses": poses}))
+    open_routine(path, two_people(), ignore=(), say=said.append)
+    assert said == [
+        f"target {tmp_path / 'two.png'}: took person 2 of 2, from left to right: "
+        "choose another with python -m realtime.targets make --person N"
+    ]
+
+
+def test_where_there_is_one_person_no_other_number_is_proposed(tmp_path: Path) -> None:
+    said = refused_target(picture(tmp_path / "one.png", FRAME_SIZE), person=2)
+    assert said.endswith("holds 1 person; leave the option out.")
 
 
 def test_a_routines_target_of_several_pictures_names_a_command_that_can_choose(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines.skeleton import JOINT_INDEX
 from realtime import brush, gauges
 from realtime.advice import Move
 from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, cut, drawable, shade, text_width, wrapped
 from realtime.frames import Picture
 from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines, whole_score
-from realtime.overlay import View, deviation_colour, draw_overlay, draw_skeleton, draw_target
+from realtime.overlay import View, deviation_colour, draw_ghost, draw_overlay, draw_skeleton, draw_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
 from realtime.station import KEYS
 from tests.realtime.fakes import result_of, standing, standing_joints
@@ -149,6 +150,35 @@ def test_joints_that_are_not_seen_are_not_drawn() -> None:
     canvas = np.zeros((180, 320, 3), np.uint8)
     draw_skeleton(canvas, standing_joints(confidence=0.29), {}, 1.0, 0.3)
     assert not canvas.any()
+
+
+@pytest.mark.parametrize(
+    ("unseen", "shown", "left_out"),
+    [
+        ((), ("belly", "chest", "head"), ()),
+        (("left_hip",), ("chest", "head"), ()),
+        (("left_hip", "right_hip", "pelvis"), ("head",), ("belly", "left_thigh")),
+        (("left_knee", "left_ankle"), ("belly", "right_thigh"), ("left_thigh",)),
+        (("neck",), ("belly", "chest", "head"), ()),
+    ],
+)
+def test_a_ghost_is_one_body_without_the_limbs_that_are_unseen(
+    unseen: tuple[str, ...], shown: tuple[str, ...], left_out: tuple[str, ...]
+) -> None:
+    ghost = standing_joints((400, 60, 800, 660))
+    at = {name: ghost[index, :2].copy() for name, index in JOINT_INDEX.items()}
+    places = {
+        "head": at["head"],
+        "belly": (at["neck"] + 3 * at["pelvis"]) / 4,
+        "chest": (at["neck"] + at["pelvis"]) / 2,
+    }
+    places |= {f"{side}_thigh": (at[f"{side}_hip"] + 2 * at[f"{side}_knee"]) / 3 for side in ("left", "right")}
+    ghost[[JOINT_INDEX[name] for name in unseen], 2] = 0
+    canvas = np.zeros((720, 1280, 3), np.uint8)
+    draw_ghost(canvas, ghost, 1.0, 0.3)
+    drawn = {name: bool(canvas[round(float(y)), round(float(x))].any()) for name, (x, y) in places.items()}
+    assert [drawn[name] for name in shown] == [True] * len(shown)
+    assert [drawn[name] for name in left_out] == [False] * len(left_out)
 
 
 def test_a_target_of_which_nothing_is_seen_leaves_its_corner_empty() -> None:

@@ -15,12 +15,14 @@ from engines.manifest import read_manifest
 from engines.networks.encoders import BonesEncoder
 from realtime.displays import Outputs
 from realtime.executor import CpuExecutor
+from realtime.overlay import View
 from realtime.pipeline import Pipeline
 from realtime.recording import read_recording
 from realtime.replay import Agreement, ReplaySource
 from realtime.results import FrameResult
 from realtime.routine import single
 from realtime.session import run_session
+from realtime.station import Station
 from realtime.tracking import Tracker
 from tests.fixtures import write_engines
 from tests.realtime.fakes import (
@@ -37,13 +39,14 @@ from tests.realtime.fakes import (
 
 Floats = np.ndarray
 Rows = list[dict[str, object]]
+Detections = list[list[tuple[float, ...]]]
 
 
 class EncodingChain(FakeChain):
     """People by script, whose poses tremble; scored by a real encode graph."""
 
-    def __init__(self, info: ChainInfo) -> None:
-        super().__init__(detections=[[(100, 20, 200, 170, 0.9)], [], [(90, 30, 230, 175, 0.9)]])
+    def __init__(self, info: ChainInfo, detections: Detections) -> None:
+        super().__init__(detections=detections)
         self.info = info
         self.session = open_session(info, "encode_bones", cut=False, threads=1)
         self.random = np.random.default_rng(7)
@@ -66,18 +69,16 @@ def leave(chain: FakeChain, result: FrameResult) -> None:
     chain.confidence = 0.1 if 10 <= result.frame < 15 else 0.9
 
 
-@pytest.fixture(scope="module")
-def recorded(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session in which someone is there, gone, and back."""
-    path = tmp_path_factory.mktemp("recorded") / "out.jsonl"
+def record(path: Path, engines: Path, source: FakeSource, detections: Detections) -> Path:
+    """A session's results file."""
     manifest = read_manifest(engines / "encode_bones.json")
     plain = chain_info()
     info = ChainInfo(
         **{**vars(plain), "directory": engines, "manifests": {**plain.manifests, "encode_bones": manifest}}
     )
-    chain, target = EncodingChain(info), standing_target("Árvore", match_mirrored=True, ignore=("head",))
-    executor = CpuExecutor(chain, target, Tracker(1, detect_every=6))
-    source = FakeSource(30)
+    chain = EncodingChain(info, detections)
+    target = standing_target("Árvore", match_mirrored=True, ignore=("head",))
+    executor = CpuExecutor(chain, target, Tracker(1, detect_every=6), stills=source.stills)
     pipeline = Pipeline(source, executor, FRAME_SIZE[::-1], FakeClock())
     finished(
         lambda: run_session(
@@ -86,6 +87,13 @@ def recorded(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ) and None
     )  # fmt: skip
     return path
+
+
+@pytest.fixture(scope="module")
+def recorded(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session in which someone is there, gone, and back."""
+    detections: Detections = [[(100, 20, 200, 170, 0.9)], [], [(90, 30, 230, 175, 0.9)]]
+    return record(tmp_path_factory.mktemp("recorded") / "out.jsonl", engines, FakeSource(30), detections)
 
 
 def rows_of(path: Path) -> Rows:
@@ -130,6 +138,44 @@ def test_a_replay_can_be_replayed(recorded: Path, engines: Path, tmp_path: Path)
 def test_a_replay_is_drawn_without_any_picture_of_the_person(recorded: Path, engines: Path, tmp_path: Path) -> None:
     assert replay(recorded, engines, "--record", tmp_path / "out.avi") == 0
     assert (tmp_path / "out.avi").stat().st_size > 1000
+
+
+@pytest.fixture
+def ghost_heights(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How tall the pose to reach is in each picture that is drawn, px."""
+    heights: list[float] = []
+
+    class Watched(Station):
+        def view(self, result: FrameResult, latency: str) -> tuple[Floats | None, View]:
+            joints, view = super().view(result, latency)
+            assert view.ghost is not None
+            heights.append(float(np.ptp(view.ghost[:, 1])))
+            return joints, view
+
+    monkeypatch.setattr("realtime.live.Station", Watched)
+    return heights
+
+
+TALL, SMALL = (100, 20, 200, 170, 0.9), (100, 20, 125, 58, 0.9)
+
+
+def test_of_unrelated_pictures_each_is_shown_again_with_its_own_person_s_size(
+    engines: Path, tmp_path: Path, ghost_heights: list[float]
+) -> None:
+    """And once more when the replay is replayed."""
+    pictures = record(tmp_path / "pictures.jsonl", engines, FakeSource(2, stills=True), [[TALL], [SMALL]])
+    again = tmp_path / "again.jsonl"
+    assert replay(pictures, engines, "--record", tmp_path / "out.avi", "--results", again) == 0
+    assert replay(again, engines, "--record", tmp_path / "out.avi") == 0
+    tall, small, *once_more = ghost_heights
+    assert small < tall / 2 and once_more == [tall, small]
+
+
+def test_in_a_video_the_size_of_a_moment_ago_stays(engines: Path, tmp_path: Path, ghost_heights: list[float]) -> None:
+    video = record(tmp_path / "video.jsonl", engines, FakeSource(2), [[TALL], [SMALL]])
+    assert replay(video, engines, "--record", tmp_path / "out.avi") == 0
+    tall, small = ghost_heights
+    assert small > tall / 2
 
 
 def test_scores_that_differ_are_told(recorded: Path, engines: Path, tmp_path: Path) -> None:

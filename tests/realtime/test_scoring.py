@@ -9,6 +9,7 @@ import pytest
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from engines.execution import EncodeOutput
 from engines.skeleton import JOINT_INDEX, JOINTS, PARENT, mirror_joints
+from realtime.live_options import DEFAULT_ENCODER
 from realtime.scoring import (
     best_row,
     deviation_degrees,
@@ -115,6 +116,7 @@ def test_a_target_that_ignores_joints_is_refused_with_an_encoder_that_knows_no_m
     with pytest.raises(BadInputError, match="ignores left_wrist") as caught:
         require_masked(standing_target(ignore=("left_wrist",)), "paper", False)
     assert caught.value.exit_code == EXIT_BAD_INPUT
+    assert f"give --encoder {DEFAULT_ENCODER}, " in str(caught.value)
     require_masked(standing_target(ignore=("left_wrist",)), "bones", True)
     require_masked(standing_target(), "paper", False)
 

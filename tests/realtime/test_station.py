@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from engines.errors import BadInputError
+from engines.skeleton import JOINTS
 from realtime.capture import COUNTDOWN_SECONDS, Capture, free_name
 from realtime.overlay import View
 from realtime.pose import Target, read_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, FrameResult
-from realtime.routine import Routine, Step
+from realtime.routine import Routine, Step, single
 from realtime.station import DONE_SECONDS, Station, held_words
 from tests.realtime.fakes import FRAME_SIZE, result_of, standing_joints, standing_target, without_rights
 
@@ -174,6 +175,27 @@ def test_the_pose_to_reach_has_the_size_of_each_picture_s_own_person() -> None:
         assert ghost is not None
         heights.append(float(np.ptp(ghost[:, 1])))
     assert heights[0] == pytest.approx(heights[1])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_what_the_target_ignores_is_in_neither_ghost_nor_ring_and_changes_no_other_advice(mirrored: bool) -> None:
+    """In the mirror image of a target the left hand's part is the right hand's."""
+    live = standing_joints()
+    live[13, :2] = live[11, :2] + (60, 0)
+    said, ghosts, rings = [], [], []
+    for ignore in ((), ("left_ankle", "head", "left_knee")):
+        scene = Scene(single(standing_target("A", ignore=ignore)))
+        scene.frame(score=40.0, joints=live, deviation_degrees={"left_wrist": -80.0}, target="A", mirrored=mirrored)
+        ring, view = scene.station.view(scene.last, "")
+        assert ring is not None and view.ghost is not None
+        said.append(view.moves)
+        ghosts.append(view.ghost)
+        rings.append(ring)
+    assert said[0] == said[1] and said[0]
+    unseen = {"head", *(f"{'right' if mirrored else 'left'}_{part}" for part in ("ankle", "knee"))}
+    for whole, counted in (ghosts, rings):
+        assert (whole[:, 2] > 0.3).all() and (counted[:, :2] == whole[:, :2]).all()
+        assert {name for name, joint in zip(JOINTS, counted, strict=True) if joint[2] == 0} == unseen
 
 
 def test_keys_toggle_help_delay_and_mirror() -> None:

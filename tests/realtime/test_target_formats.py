@@ -180,6 +180,18 @@ def test_persons_are_chosen_by_number_from_one(tmp_path: Path) -> None:
             read(document, tmp_path, person=person)
 
 
+def test_whom_of_a_files_persons_was_taken_is_said_in_the_files_order(tmp_path: Path) -> None:
+    said: list[str] = []
+    document = openpose(standing(left=200), standing(scale=0.5))
+    read(document, tmp_path, say=said.append)
+    read(document, tmp_path, person=2, say=said.append)
+    read(openpose(standing()), tmp_path, say=said.append)
+    assert said == [
+        "took person 1 of 2, in the file's order: choose another with --target-person N",
+        "took person 2 of 2, in the file's order",
+    ]
+
+
 def test_persons_of_different_pictures_need_a_choice(tmp_path: Path) -> None:
     document = coco_annotations(standing())
     other = {**document["annotations"][0], "image_id": 6}  # type: ignore[index]

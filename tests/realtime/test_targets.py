@@ -19,7 +19,7 @@ from realtime.gallery import COLUMNS, ROWS, braille, figure, find_targets
 from realtime.pose import read_target
 from tests.faults.disks import files_of_at_most
 from tests.fixtures import the_sentence
-from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_target, target_json, written_clip
+from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_joints, standing_target, target_json, written_clip
 
 WIDTH, HEIGHT = FRAME_SIZE
 FPS = 25.0
@@ -170,6 +170,29 @@ def test_a_target_is_made_from_a_photo(tmp_path: Path, chain: FakeChain, done: C
     made = read_target(tmp_path / "out.json")
     assert made.name == "Star" and made.image_size == (WIDTH * 2, HEIGHT * 2)
     assert np.allclose(made.joints[:, :2], 2 * standing_target().joints[:, :2], atol=1)
+
+
+@pytest.mark.parametrize("name", ["photo.png", "tree_pose.avi"])
+@pytest.mark.usefixtures("clip")
+def test_people_are_chosen_from_left_to_right_and_it_is_said_who_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: Command, name: str
+) -> None:
+    left, right = (10, 60, 60, 120, 0.8), (100, 20, 200, 170, 0.9)
+    monkeypatch.setattr(targets, "open_chain", lambda *_: (FakeChain(2, detections=[(right, left)]), "nothing at all"))
+    (tmp_path / "photo.png").write_bytes(cv2.imencode(".png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))[1].tobytes())
+    moment = ("--frame", 2) if name.endswith(".avi") else ()
+    line = ("make", tmp_path / name, "--out", tmp_path / "out.json", *moment)
+    assert "Took person 2 of 2, from left to right: choose another with --person N.\n" in done(*line)
+    assert np.allclose(read_target(tmp_path / "out.json").joints, standing_joints(right[:4]), atol=0.5)
+    assert "Took person 1 of 2, from left to right.\n" in done(*line, "--person", 1)
+    assert np.allclose(read_target(tmp_path / "out.json").joints, standing_joints(left[:4]), atol=0.5)
+
+
+def test_whom_a_file_of_several_people_gave_is_said(tmp_path: Path, done: Command) -> None:
+    people = two_pictures()["annotations"]
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    said = done("make", tmp_path / "people.json", "--out", tmp_path / "out.json", "--person", 2)
+    assert said.startswith("Took person 2 of 2, in the file's order.\n")
 
 
 def test_a_target_is_made_from_other_programs_keypoints_without_engines(

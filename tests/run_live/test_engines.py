@@ -62,7 +62,7 @@ def test_an_encoder_without_a_mask_refuses_ignored_joints(
         2, "--target", target, "--source", clip, "--engines", tiny_engines, "--encoder", "paper", "--ignore", "legs",
         "--headless",
     )  # fmt: skip
-    assert "the encoder paper compares all 15 joints" in said
+    assert "the encoder paper compares all 15 joints; give --encoder graded" in said
 
 
 def test_the_demo_without_engines_ends_with_4(tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,13 @@ def test_a_source_that_is_none_ends_with_3(tmp_path: Path, target: Path, fails: 
 
 
 @pytest.mark.usefixtures("fake_engines")
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_source_without_a_name_is_told_of_as_such(target: Path, fails: Fails, empty: str) -> None:
+    said = fails(3, "--target", target, "--source", empty, "--headless")
+    assert "--source is empty; a camera number, a video" in said and said.endswith("give --source 0.\n")
+
+
+@pytest.mark.usefixtures("fake_engines")
 @pytest.mark.parametrize("index", ["97", "99999999999999999999"])
 def test_a_camera_that_is_not_there_ends_with_3(target: Path, fails: Fails, index: str) -> None:
     assert f"camera {index} cannot be opened" in fails(3, "--target", target, "--source", index, "--headless")

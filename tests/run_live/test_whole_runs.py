@@ -5,11 +5,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 import run_live
+from engines.contract import contract
+from engines.device_chain import DeviceChain
+from engines.execution import read_chain
 from realtime import demo, displays
 from realtime import live as live_wiring
+from tests.fake_device import FakeDevice, FakeEngine
 from tests.realtime.fakes import FakeChain, frames_in
 from tests.run_live.program import HEIGHT, WIDTH, rows_of
 
@@ -74,6 +79,40 @@ def test_pictures_are_scored_each_for_itself(tmp_path: Path, target: Path, fake_
     assert run_live.main([*map(str, arguments)]) == 0
     assert [row["time"] for row in rows_of(results)[1:-1]] == [0, 1, 2]
     assert fake_engines.calls.count("detect") == 3 and not np.any(fake_engines.anchors)
+
+
+@pytest.mark.parametrize("captures", [True, False])
+def test_a_gpu_that_captures_no_graphs_is_told_of_and_so_it_is_in_the_results(
+    tmp_path: Path, target: Path, clip: Path, tiny_engines: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, captures: bool,
+) -> None:  # fmt: skip
+    info, device = read_chain(tiny_engines, "bones"), FakeDevice(captures=captures)
+    engines = {
+        name.partition("_")[0]: FakeEngine(device, onnx.load(tiny_engines / one.engine_file), contract(one))
+        for name, one in info.manifests.items()
+    }
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (DeviceChain(info, device, engines), "a fake GPU"))
+    results = tmp_path / "out.jsonl"
+    line = ["--target", target, "--source", clip, "--headless", "--max-frames", 3, "--results", results]
+    assert run_live.main([str(word) for word in line]) == 0
+    session, *_ = rows_of(results)
+    said = "GPU: operations are enqueued one by one, not as one graph, because this fake captures nothing."
+    assert (said in capsys.readouterr().out.splitlines()) == (not captures)
+    assert session.get("not_captured") == (None if captures else "this fake captures nothing")
+
+
+def test_whom_of_several_people_a_photo_gave_as_target_is_said(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chain = FakeChain(2, detections=[[(100, 20, 200, 170, 0.9), (10, 60, 60, 120, 0.8)]])
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (chain, "nothing at all"))
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    arguments = ["--target", str(photo), "--source", str(clip), "--max-frames", "2", "--headless"]
+    assert run_live.main(arguments) == 0
+    assert "Took person 2 of 2, from left to right: choose another with --target-person N.\n" in capfd.readouterr().out
+    assert run_live.main([*arguments, "--target-person", "1"]) == 0
+    assert "Took person 1 of 2, from left to right.\n" in capfd.readouterr().out
 
 
 def test_the_demo_fills_in_everything_and_its_files_go_to_its_folder(

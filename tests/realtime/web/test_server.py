@@ -6,6 +6,7 @@ import struct
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from realtime.web import server
 from tests.realtime.fakes import DEADLINE_SECONDS, result_of
@@ -219,6 +220,48 @@ def test_only_so_many_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
     with running() as (hub, url):
+        within_deadline(talk)
+
+
+def test_of_many_who_come_at_once_no_more_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None has shaken hands before all are let in or refused."""
+    monkeypatch.setattr(server, "MOST_CLIENTS", 2)
+    prepare, shaking, said = web.WebSocketResponse.prepare, [], []
+
+    async def held_up(channel: web.WebSocketResponse, request: web.Request) -> object:
+        shaking.append(request)
+        await until(lambda: len(shaking) + said.count(503) == 5)
+        return await prepare(channel, request)
+
+    async def come(path: str) -> None:
+        try:
+            async with connected(url, path):
+                said.append(101)
+                await until(lambda: len(said) == 5)
+        except aiohttp.WSServerHandshakeError as refused:
+            said.append(refused.status)
+
+    async def talk() -> None:
+        await asyncio.gather(*map(come, ("/results", "/mirror", "/results", "/mirror", "/results")))
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", held_up)
+    with running() as (_, url):
+        within_deadline(talk)
+    assert sorted(said) == [101, 101, 503, 503, 503]
+
+
+def test_a_handshake_that_fails_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_CLIENTS", 1)
+
+    async def talk() -> None:
+        async with aiohttp.ClientSession() as session:
+            for path in ("/results", "/mirror"):
+                async with session.get(url + path) as response:
+                    assert response.status == 400
+        async with connected(url, "/mirror"):
+            pass
+
+    with running() as (_, url):
         within_deadline(talk)
 
 
