@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from realtime.whole_files import write_whole
-from tests.fuzz.readers import MARK, READERS, Reader, attempt
+from engines.whole_files import write_whole
+from tests.fuzz.reader import MARK, Reader, attempt
+from tests.fuzz.readers import READERS
 
 
 def tried(reader: Reader, inputs: int, seed: int) -> tuple[int, int, float]:

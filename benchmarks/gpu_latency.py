@@ -43,7 +43,7 @@ from engines.gpu import GpuState, find_gpu
 from engines.tensorrt_build import BuildSettings, build_engine, import_tensorrt, parse_compute_capability
 from engines.tensorrt_engine import TensorRtEngine, engine_tensors, open_tensorrt, read_engine
 from engines.weights_registry import OWN_WEIGHTS
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 
 VARIANTS = {
     "in turn, graph": {"schedule": IN_TURN, "graphs": True},

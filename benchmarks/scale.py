@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import build_engines
 from engines.execution import CpuChain, Targets, read_chain
 from engines.host_sampling import letterbox
+from engines.whole_files import write_whole
 from realtime.demo import CLIP
-from realtime.whole_files import write_whole
 
 PEOPLE = (1, 2, 3, 4, 6, 8)
 SIZES = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))

@@ -31,6 +31,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.trend import trend
+from engines.whole_files import write_whole
 from realtime.demo import CLIP, TARGET
 from realtime.displays import Outputs
 from realtime.frames import MonotonicClock
@@ -41,7 +42,6 @@ from realtime.results import FrameResult
 from realtime.session import run_session
 from realtime.sources import open_source
 from realtime.statistics import Statistics
-from realtime.whole_files import write_whole
 
 LIMITS = {"memory_mb": 0.2, "age_ms": 0.05}
 UNITS = {"memory_mb": "MB", "age_ms": "ms", "files": "handles", "threads": "threads"}

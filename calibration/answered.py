@@ -4,6 +4,7 @@ To ask a YOLOv5u that looks twice costs more than a step of the network that it 
 `.tar` of JPEGs and a `.npz` beside it, and `made.json`, which says what they were made from.
 """
 
+import io
 import json
 import tarfile
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from calibration.crops import FloatArray, Image, TarPictures
 from calibration.scenes import add_bytes
 from engines.errors import BadInputError
+from engines.whole_files import write_whole
 
 QUALITY = 95
 """Of the JPEGs; what the teacher answered is the picture as it comes out of one."""
@@ -102,9 +104,9 @@ def write_shard(stem: Path, pictures: Iterable[tuple[bytes, AnsweredPicture]]) -
             parts["sides"].append(one.sides[told].astype(np.float16))
     values = {name: np.concatenate(rows) for name, rows in parts.items()}
     values |= {f"{name}_ends": ends(parts[name]) for name in ("boxes", "ignored", "cells")}
-    partial = stem.with_suffix(".partial.npz")
-    np.savez(partial, **values)  # type: ignore[arg-type]
-    partial.replace(stem.with_suffix(".npz"))
+    archive = io.BytesIO()
+    np.savez(archive, **values)  # type: ignore[arg-type]
+    write_whole(stem.with_suffix(".npz"), archive.getvalue())
     return len(parts["person"])
 
 

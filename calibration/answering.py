@@ -15,7 +15,7 @@ from calibration.detector_lessons import SceneBatch, asked
 from calibration.detector_task import DetectorTask
 from calibration.distill_training import batches_from
 from engines.errors import BadInputError
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 
 
 def answered_pictures(

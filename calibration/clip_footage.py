@@ -19,8 +19,7 @@ from pathlib import Path
 from calibration.datasets.action_quality import Clip
 from engines.errors import SourceError
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, MonotonicClock, Picture, Room, decode_picture, no_room
-from realtime.pose import is_picture
+from realtime.frames import Capture, MonotonicClock, Picture, Room, decode_picture, is_picture, no_room
 from realtime.sources import Source, open_source
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")

@@ -29,12 +29,12 @@ with starting(__name__):
     from calibration.pose_files import FilePose, read_pose
     from engines.device_chain import DeviceChain
     from engines.networks.encoders import load_encoder
+    from engines.output_paths import require_ending, require_writable
     from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
     from realtime.pose import SCORE_WIDTH_RANGE, Target, parse_ignore
     from realtime.scoring import LEAST_VISIBLE_SHARE, enough_visible, missing_joints, score_from_distance
-    from realtime.sinks import require_ending, require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.training import History
+from engines.whole_files import write_whole
 from realtime.scoring import score_from_distance
-from realtime.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

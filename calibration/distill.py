@@ -35,7 +35,7 @@ from engines.exits import documented_exits
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 
 TABLE_COLUMNS = 170
 """Width of the tables where the output is no terminal."""

@@ -16,9 +16,9 @@ with starting(__name__):
     from calibration.methods import ENCODER_HELP, embed
     from calibration.pose_files import read_joints
     from engines.networks.encoders import load_encoder
+    from engines.output_paths import require_ending, require_writable
     from engines.skeleton import VISIBLE_CONFIDENCE
-    from realtime.sinks import require_ending, require_writable
-    from realtime.whole_files import write_whole
+    from engines.whole_files import write_whole
 
 
 def parser() -> argparse.ArgumentParser:

@@ -28,8 +28,8 @@ with starting(__name__):
     from calibration.paper_tables import SEEDS, STEPS, paper_tables
     from calibration.training import SPREAD_OF_DEAD
     from engines.networks.encoders import PaperEncoder, load_encoder
-    from realtime.sinks import require_writable
-    from realtime.whole_files import write_whole
+    from engines.output_paths import require_writable
+    from engines.whole_files import write_whole
 
 DATA = Path("../shared/data")
 COLUMNS = (*SHORT_COLUMNS, "jitter", "outliers", "dropped", "mirror", "drop 3", "climb", "ski")

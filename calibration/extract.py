@@ -23,12 +23,12 @@ from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError, SourceError
 from engines.execution import ChainInfo, read_chain
 from engines.exits import documented_exits
+from engines.whole_files import write_whole
 from realtime.executor import Chain
 from realtime.frames import MonotonicClock
 from realtime.opening import engines_folder, open_chain, opened_executor
 from realtime.pipeline import Pipeline
 from realtime.sources import Source
-from realtime.whole_files import write_whole
 
 READERS: dict[str, Callable[[Path], ClipSet]] = {
     "finediving": read_finediving,

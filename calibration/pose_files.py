@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from calibration.datasets.poseset import Floats, load_arrays, malformed
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from engines.skeleton import JOINTS, MIRRORED_JOINT, mirror_joints
 from realtime.executor import Chain
-from realtime.frames import Picture
+from realtime.frames import PICTURE_SUFFIXES, Picture, is_picture
 from realtime.opening import ORDER, people_in_picture
-from realtime.pose import PICTURE_SUFFIXES, Target, choose_person, is_picture, is_target, read_target
-from realtime.target_formats import name_of, read_json
+from realtime.pose import Target, choose_person, is_target, read_target
+from realtime.target_formats import read_target_json
 
 SAVE_AGAIN = "save it with numpy.savez(FILE, joints=...), rows as in engines.skeleton.JOINTS"
 
@@ -74,7 +74,7 @@ def read_pose(
     elif kind == ".json":
         read = read_target(path, ignore=ignore, person_option="", say=named)
         joints, ignore = read.joints, read.ignore
-        target = read if is_target(read_json(path)) else None
+        target = read if is_target(read_target_json(path)) else None
     elif kind == ".npz":
         poses = read_joints(path)
         if not len(poses):

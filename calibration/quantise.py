@@ -38,7 +38,7 @@ from engines.graphs.parts import export_part, layout_sha256
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
 from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
 LAST = ("final_layer", "visibility", "/box/", "/person/")

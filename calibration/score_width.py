@@ -20,8 +20,8 @@ with starting(__name__):
 
     from calibration.curves import FIGURE_ENDINGS, draw_score
     from calibration.datasets.poseset import load_arrays, require_file
+    from engines.output_paths import require_ending, require_writable
     from realtime.scoring import score_from_distance
-    from realtime.sinks import require_ending, require_writable
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95

@@ -41,7 +41,7 @@ from engines.download import file_sha256
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder, save_encoder
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 
 DATA = Path("../shared/data")
 RECIPES = ("graded", "graded-mlp", "graded-labels", "paper", "mlp")

@@ -1,5 +1,7 @@
 """Errors a user can act on: what was seen, what is allowed, what to run next, and the exit code that goes with it."""
 
+from pathlib import Path
+
 EXIT_OK = 0
 EXIT_LIMIT_PASSED = 1
 EXIT_BAD_INPUT = 2
@@ -54,6 +56,12 @@ class GpuError(PosemirrorError):
 
 class GpuHangError(GpuError):
     """A GPU that does not answer. Nothing of it can be closed: that would wait for it too."""
+
+
+def name_of(path: Path) -> str:
+    """A path that can be printed in one line, whatever bytes it holds."""
+    text = str(path).encode(errors="backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def system_error(error: OSError) -> BadInputError:

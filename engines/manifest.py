@@ -9,6 +9,7 @@ from typing import Any
 from engines.download import file_sha256
 from engines.errors import EngineError
 from engines.options import MOST_PEOPLE, MOST_SIDE_PX
+from engines.whole_files import write_whole
 
 FORMAT, VERSION = "posemirror-engine", 1
 LARGEST_BYTES = 1 << 20
@@ -103,12 +104,13 @@ class Manifest:
 
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
-    """Writes `NAME.json`, last of all files of an engine, and whole or not at all."""
+    """Writes `NAME.json`, last of all files of an engine, and whole or not at all.
+
+    Raises:
+        BadInputError: it cannot be written.
+    """
     content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(manifest)}
-    path = directory / f"{manifest.name}.json"
-    partial = path.with_suffix(".json.part")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(directory / f"{manifest.name}.json", json.dumps(content, indent=1) + "\n")
 
 
 def read_manifest(path: Path) -> Manifest:

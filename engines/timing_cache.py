@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from engines.whole_files import write_whole
+
 NONE, NEW, ADDED, HIT = "none", "new", "added to", "hit"
 
 
@@ -40,6 +42,9 @@ def store_timing_cache(config: Any, path: Path, loaded: bytes) -> str:
 
     Returns what the cache was worth to the build: HIT where all that it needed was in what was `loaded`, ADDED where
     some was missing, NEW where nothing was there.
+
+    Raises:
+        BadInputError: it cannot be written.
     """
     cache = config.get_timing_cache()
     if cache is None:
@@ -50,7 +55,5 @@ def store_timing_cache(config: Any, path: Path, loaded: bytes) -> str:
             other = config.create_timing_cache(path.read_bytes())
             if other is not None:
                 cache.combine(other, ignore_mismatch=False)
-        partial = path.with_name(path.name + ".part")
-        partial.write_bytes(bytes(cache.serialize()))
-        partial.replace(path)
+        write_whole(path, bytes(cache.serialize()))
     return worth

@@ -144,10 +144,11 @@ def limit(text: str) -> tuple[str, float]:
     return name, float(value)
 
 
-STAGES = ("wait", "detect", "pose", "encode", "gpu", "deliver", "draw", "show")
+LIMIT_STAGES = ("wait", "detect", "pose", "encode", "gpu", "deliver", "draw", "show")
+"""Every stage that a run may have, by the names that `--fail-over` takes."""
 LIMIT_NAMES = (
     *(f"{quantile}_ms" for quantile in QUANTILES), "cpu_ms", "dropped_percent", "duplicates_percent",
-    *(f"{stage}_{quantile}_ms" for stage in STAGES for quantile in QUANTILES),
+    *(f"{stage}_{quantile}_ms" for stage in LIMIT_STAGES for quantile in QUANTILES),
 )  # fmt: skip
 """What `--fail-over` may name."""
 
@@ -159,7 +160,7 @@ def require_known(limits: Sequence[tuple[str, float]]) -> None:
         raise BadInputError(
             f"--fail-over names {unknown[0]}",
             "p50_ms, p90_ms, p95_ms, p99_ms, max_ms, cpu_ms, dropped_percent, duplicates_percent are allowed, or "
-            f"{', '.join(STAGES)} before _p50_ms and so on",
+            f"{', '.join(LIMIT_STAGES)} before _p50_ms and so on",
             "give --fail-over p95_ms=60",
         )
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 
 from engines.errors import BadInputError
+from engines.whole_files import write_whole
 from realtime.benchmark import Benchmark, require_known
 from realtime.camera_settings import CameraWish
 from realtime.frames import Clock
 from realtime.histogram import latency_picture
 from realtime.looped import LoopedSource
 from realtime.sources import Source, open_source
-from realtime.whole_files import write_whole
 
 
 def chosen_source(arguments: argparse.Namespace, clock: Clock, wish: CameraWish) -> Source:

@@ -27,8 +27,8 @@ from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
 
-STAGES = {"detect": "detected", "pose": "posed", "encode": "scored"}
-"""Each stage, and the moment of `realtime.results.MOMENTS` that it ends with."""
+MOMENT_AFTER = {"detect": "detected", "pose": "posed", "encode": "scored"}
+"""Each engine's stage, and the moment of `realtime.results.MOMENTS` that it ends with."""
 
 
 class Chain(Protocol):
@@ -75,7 +75,7 @@ class Stopwatch:
 
     def __init__(self, wait_ms: float) -> None:
         self._began = time.perf_counter() - wait_ms / 1e3
-        self.spans_ms = {"wait": wait_ms} | dict.fromkeys(STAGES, 0.0)
+        self.spans_ms = {"wait": wait_ms} | dict.fromkeys(MOMENT_AFTER, 0.0)
         self.moments_ms = {"submitted": wait_ms}
 
     @contextmanager
@@ -85,7 +85,7 @@ class Stopwatch:
         yield
         ended = time.perf_counter()
         self.spans_ms[name] = (ended - began) * 1e3
-        self.moments_ms[STAGES[name]] = (ended - self._began) * 1e3
+        self.moments_ms[MOMENT_AFTER[name]] = (ended - self._began) * 1e3
 
 
 class CpuExecutor:

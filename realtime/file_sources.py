@@ -7,8 +7,18 @@ import cv2
 
 from engines.errors import SourceError
 from realtime.capture_clock import FILE
-from realtime.frames import USUAL_FPS, Capture, Clock, Picture, Room, decode_picture, no_room, retrieved
-from realtime.pose import PICTURE_SUFFIXES
+from realtime.frames import (
+    PICTURE_SUFFIXES,
+    USUAL_FPS,
+    Capture,
+    Clock,
+    Picture,
+    Room,
+    decode_picture,
+    is_picture,
+    no_room,
+    retrieved,
+)
 
 STILL_SECONDS = 1.0
 
@@ -76,7 +86,7 @@ class StillSource:
 
     def __init__(self, name: str, paths: list[str], clock: Clock) -> None:
         self.name, self._clock = name, clock
-        self._paths = [path for path in paths if Path(path).suffix.lower() in PICTURE_SUFFIXES]
+        self._paths = [path for path in paths if is_picture(Path(path))]
         if not self._paths:
             raise SourceError(
                 f"--source {name} matches no picture",

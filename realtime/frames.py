@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -14,6 +15,7 @@ from engines.geometry import Size
 
 Picture = npt.NDArray[np.uint8]
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 USUAL_FPS = 30.0
 """Of a source that does not tell its own."""
 
@@ -86,6 +88,11 @@ def retrieved(video: cv2.VideoCapture, size: tuple[int, int], room: Room) -> Pic
     memory = room((size[1], size[0]))
     image: Picture | None = (video.retrieve() if memory is None else video.retrieve(memory))[1]
     return image
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture, by its name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def decode_picture(data: bytes) -> Picture | None:

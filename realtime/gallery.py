@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Column, Table
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from engines.skeleton import BONE_ENDS, BONES, JOINT_GROUPS, JOINTS
 from realtime.pose import TARGET_SUFFIX, Target, read_target
-from realtime.target_formats import name_of
 
 COLUMNS, ROWS = 12, 6
 """Letters of a terminal's thumbnail; each is 2 x 4 dots."""

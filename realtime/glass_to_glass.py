@@ -34,7 +34,9 @@ with starting(__name__):
 
     from engines.geometry import Size
     from engines.options import add_version
+    from engines.output_paths import require_writable
     from engines.terminal import Terminal
+    from engines.whole_files import write_whole
     from realtime.brush import FAIR, GOOD, LIGHT, put_text
     from realtime.executor import Executor
     from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
@@ -43,13 +45,12 @@ with starting(__name__):
     from realtime.overlay import draw_overlay
     from realtime.pipeline import Pipeline
     from realtime.results import NO_PERSON, FrameResult
-    from realtime.sinks import Window, display_problem, require_writable
+    from realtime.sinks import Window, display_problem
     from realtime.sources import open_source
     from realtime.station import Station
     from realtime.statistics import Distribution
     from realtime.time_code import NUMBERS, draw_code, read_code
     from realtime.watchdog import Watchdog
-    from realtime.whole_files import write_whole
 
 SCREEN = (1280, 720)
 VIEW_WIDTH = 400

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
+from engines.output_paths import require_ending, require_writable
 from engines.terminal import saying
 from engines.weights_registry import SHIPPED_ENGINES
 from realtime.benchmark import Benchmark, require_within
@@ -38,7 +39,7 @@ from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
 from realtime.session import run_session
-from realtime.sinks import codec_of, display_problem, require_ending, require_writable
+from realtime.sinks import codec_of, display_problem
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station

@@ -8,7 +8,7 @@ import numpy as np
 
 from engines.cuda_chain import CudaChain
 from engines.device_chain import DeviceChain
-from engines.errors import BadInputError, EngineError
+from engines.errors import BadInputError, EngineError, name_of
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
@@ -19,12 +19,11 @@ from engines.weights_registry import OWN_NAME, OWN_WEIGHTS, SHIPPED_ENGINES
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import Chain, CpuExecutor, Floats, find_pose
-from realtime.frames import MonotonicClock, Picture, decode_picture
+from realtime.frames import MonotonicClock, Picture, decode_picture, is_picture
 from realtime.pipeline import BAR_GREY
-from realtime.pose import PERSON_OPTION, Target, choose_person, is_picture, read_target, target_from_joints
+from realtime.pose import PERSON_OPTION, Target, choose_person, read_target, target_from_joints
 from realtime.routine import Routine, read_routine
 from realtime.scoring import require_masked
-from realtime.target_formats import name_of
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
 from realtime.watchdog import CLOSE_SECONDS, OPEN_SECONDS, Deadline, Watchdog, opening

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
+from engines.whole_files import write_whole
+from realtime.frames import is_picture
+from realtime.json_values import fields, float_for_json, items, number, shown, size_px
 from realtime.target_fields import (
     FORMAT,
     MAX_NAME,
@@ -21,10 +24,8 @@ from realtime.target_fields import (
     title,
     unknown_joint,
 )
-from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
-from realtime.whole_files import write_whole
+from realtime.target_formats import read_people, read_target_json
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 TARGET_SUFFIX = ".json"
 PERSON_OPTION = "--target-person"
 MAKE_ONE = "python -m realtime.targets make --person"
@@ -62,11 +63,6 @@ class Target:
         return np.array([joint not in self.ignore for joint in JOINTS], np.float32)
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a target file is a picture, by its name; such a one needs the networks, and is not read here."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
 def is_target(document: object) -> bool:
     """Whether parsed JSON is a pose.json of posemirror, by its format; all else is taken for other keypoints."""
     return isinstance(document, dict) and "format" in document
@@ -98,7 +94,7 @@ def read_target(
     """A target from a pose.json, or from a file of OpenPose, COCO or MediaPipe keypoints.
 
     Args:
-        path: the file; a picture (`is_picture`) is refused.
+        path: the file; a picture (`is_picture`) is refused: to find the pose in it takes the networks.
         ignore: joint names that do not count, besides those that the file itself ignores.
         person: which of a file's persons, from 1 in the order of the file; None takes the one with most visible
             joints, the largest of those.
@@ -115,7 +111,7 @@ def read_target(
         raise BadInputError(
             f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
         )
-    document = read_json(path)
+    document = read_target_json(path)
     if is_target(document):
         choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
@@ -297,12 +293,6 @@ def write_target(target: Target, path: Path) -> None:
         BadInputError: the file cannot be written.
     """
     write_whole(path, json.dumps(target_object(target), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def float_for_json(value: np.float32) -> float:
-    """The shortest decimal that reads back as the same float32 (the 0.1 of float32 as 0.1, not 0.10000000149)."""
-    short = float(str(value))
-    return short if np.float32(short) == value else float(value)
 
 
 def _bounds(joints: npt.NDArray[np.float32]) -> tuple[int, int]:

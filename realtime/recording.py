@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
 from engines.options import MOST_SIDE_PX
 from engines.skeleton import JOINTS
+from realtime.json_values import fields, items, number, shown, size_px
 from realtime.pose import MAX_HOLD_SECONDS, Target, target_from_object
 from realtime.results import JOINTS_MISSING, NO_PERSON, SCORED, STALE, FrameResult, PersonResult
 from realtime.routine import DONE, HOLD, MOST_REPETITIONS, READY, REST, Progress, Routine, Step
-from realtime.target_formats import fields, items, name_of, number, shown, size_px
 
 Floats = npt.NDArray[np.float32]
 

@@ -19,16 +19,16 @@ from engines.exits import documented_exits, starting
 with starting(__name__):
     import numpy as np
 
+    from engines.errors import name_of
     from engines.options import add_version, posemirror_version
+    from engines.output_paths import require_writable
     from engines.skeleton import JOINTS
+    from engines.whole_files import write_whole
     from realtime.advice import FAIR_DEGREES, POOR_DEGREES
     from realtime.recording import Recording, read_recording
     from realtime.results import SCORED
     from realtime.routine import HOLD
-    from realtime.sinks import require_writable
     from realtime.svg import bars, histogram, line_plot
-    from realtime.target_formats import name_of
-    from realtime.whole_files import write_whole
 
 WORDS = {
     "scored": "scored",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from realtime.pose import float_for_json
+from realtime.json_values import float_for_json
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, name_of
+from realtime.json_values import fields, items, number, read_json, shown
 from realtime.pose import MAX_HOLD_SECONDS, Target
 from realtime.target_fields import title
-from realtime.target_formats import fields, items, name_of, number, read_json, shown
 
 FORMAT, VERSION = "posemirror-routine", 1
+READABLE = "a routine is JSON of poses (docs/routine.schema.json)"
 READY, HOLD, REST, DONE = "ready", "hold", "rest", "done"
 REQUIRED, OPTIONAL = ("format", "version", "name", "poses"), ("repetitions",)
 POSE_FIELDS = ("target", "hold_seconds", "rest_seconds")
@@ -77,7 +78,7 @@ def read_routine(path: Path, open_target: Callable[[Path], Target]) -> Routine:
         BadInputError: the file or one of its targets cannot be read or does not fit; file and field are named.
     """
     source = name_of(path)
-    entry = fields(read_json(path, "a routine is JSON of poses (docs/routine.schema.json)"), source)
+    entry = fields(read_json(path, READABLE), source)
     if "format" in entry and entry["format"] != FORMAT:
         is_target = entry["format"] == "posemirror-target"
         raise BadInputError(
@@ -108,7 +109,7 @@ def target_files(path: Path) -> list[Path]:
     if not path.is_file():  # a pipe can be read only once
         return []
     try:
-        poses = items(fields(read_json(path), "")["poses"], "")
+        poses = items(fields(read_json(path, READABLE), "")["poses"], "")
         files = [fields(pose, "")["target"] for pose in poses]
     except (BadInputError, KeyError):
         return []

@@ -17,7 +17,7 @@ from realtime.signals import held_signals
 from realtime.sinks import ResultsFile
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
-from realtime.statistics import Statistics
+from realtime.statistics import Statistics, latency_line
 from realtime.web.hub import Hub
 
 
@@ -85,12 +85,6 @@ def summary_row(ledger: Ledger, statistics: Statistics, capture_clock: str) -> d
         "age_ms": statistics.age.summary(),
         "stages_ms": {name: distribution.summary() for name, distribution in statistics.stages.items()},
     }
-
-
-def latency_line(statistics: Statistics, ledger: Ledger) -> str:
-    """Frame age and drops in one line."""
-    age = statistics.age
-    return f"age p50 {age.percentile(0.5):.0f} ms  p95 {age.percentile(0.95):.0f} ms  dropped {ledger.dropped}"
 
 
 def run_session(

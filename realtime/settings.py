@@ -6,8 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.errors import BadInputError
-from realtime.target_formats import name_of
+from engines.errors import BadInputError, name_of
 
 OPTION = "--settings"
 NOT_SETTINGS = ("help", "version", "settings")

@@ -19,8 +19,7 @@ from realtime.camera_settings import CameraState, CameraWish, known_modes, set_c
 from realtime.cameras import known_cameras
 from realtime.capture_clock import CaptureClock
 from realtime.file_sources import StillSource, VideoSource
-from realtime.frames import USUAL_FPS, Capture, Clock, Picture, Room, no_room, retrieved
-from realtime.pose import PICTURE_SUFFIXES
+from realtime.frames import USUAL_FPS, Capture, Clock, Picture, Room, is_picture, no_room, retrieved
 from realtime.repeats import Repeats
 
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.25, 1.0
@@ -116,7 +115,7 @@ def open_source(
         raise SourceError(f"--source {text} does not exist", "a readable file is needed", "check the path")
     if not os.access(path, os.R_OK):
         raise SourceError(f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {text}")
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if is_picture(path):
         return StillSource(text, [text], clock)
     return VideoSource(text, clock, pace=pace)
 

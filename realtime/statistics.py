@@ -4,9 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from realtime.mailbox import Ledger
 from realtime.results import SCORED, FrameResult
 
-STAGES = ("wait", "detect", "pose", "encode")
+ALWAYS_SUMMARISED = ("wait", "detect", "pose", "encode")
+"""Stages that every summary has, be it with zeros; the others as frames bring them."""
 RELATIVE_ERROR = 0.01
 LEAST_MS, MOST_MS = 1e-3, 1e8
 MOST_BUCKETS = round(math.log(MOST_MS / LEAST_MS) / math.log1p(RELATIVE_ERROR)) + 1
@@ -56,7 +58,7 @@ class Statistics:
         self.duplicates = 0
         self.best: FrameResult | None = None
         self.age = Distribution()
-        self.stages = {name: Distribution() for name in STAGES}
+        self.stages = {name: Distribution() for name in ALWAYS_SUMMARISED}
 
     def add(self, result: FrameResult) -> None:
         """Counts one result."""
@@ -68,3 +70,9 @@ class Statistics:
             self.scored += 1
             if self.best is None or (result.score or 0) > (self.best.score or 0):
                 self.best = result
+
+
+def latency_line(statistics: Statistics, ledger: Ledger) -> str:
+    """Frame age and drops in one line."""
+    age = statistics.age
+    return f"age p50 {age.percentile(0.5):.0f} ms  p95 {age.percentile(0.95):.0f} ms  dropped {ledger.dropped}"

@@ -10,8 +10,7 @@ from rich.text import Text
 
 from realtime.mailbox import Ledger
 from realtime.results import SCORED, FrameResult
-from realtime.session import latency_line
-from realtime.statistics import Statistics
+from realtime.statistics import Statistics, latency_line
 
 REFRESH_PER_SECOND = 8
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from engines.errors import BadInputError
 from engines.skeleton import JOINT_INDEX, JOINTS
-from realtime.target_formats import fields, items, number, shown
+from realtime.json_values import fields, items, number, shown
 
 FORMAT = "posemirror-target"
 VERSION = 1

@@ -16,16 +16,18 @@ from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits, starting
 
 with starting(__name__):
+    from engines.errors import name_of
     from engines.options import add_version
+    from engines.output_paths import require_ending, require_writable
     from engines.terminal import Terminal, saying
-    from realtime.frames import MonotonicClock, Picture
+    from engines.whole_files import write_whole
+    from realtime.frames import MonotonicClock, Picture, is_picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
     from realtime.live_options import DEFAULT_ENCODER, WHICH_PERSON, positive, seconds
     from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
     from realtime.pose import (
         TARGET_SUFFIX,
         Target,
-        is_picture,
         is_target,
         parse_ignore,
         read_target,
@@ -33,10 +35,8 @@ with starting(__name__):
         target_object,
         write_target,
     )
-    from realtime.sinks import require_ending, require_writable
     from realtime.sources import open_source
-    from realtime.target_formats import name_of, read_json
-    from realtime.whole_files import write_whole
+    from realtime.target_formats import read_target_json as read_json
 
 EVERY_JOINT = "none"
 

@@ -1,6 +1,6 @@
 """The build's command line: each fault is one sentence and its exit code, and a folder changes whole or not at all.
 
-The networks are tiny; the build with real ones is in `test_run_live.py`.
+The networks are tiny; the build with real ones is in `run_live/test_real_clips.py`.
 """
 
 import copy

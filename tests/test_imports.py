@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 LIVE_ENGINES = (
     "bodies", "errors", "execution", "geometry", "gpu", "host_sampling", "manifest", "onnx_runtime", "options",
-    "skeleton",
+    "output_paths", "skeleton", "whole_files",
 )  # fmt: skip
 """The modules of `engines` that the live loop uses."""
 

@@ -27,8 +27,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
+from engines.whole_files import write_whole
 from realtime.demo import CLIP
-from realtime.whole_files import write_whole
 
 ENVIRONMENTS = {
     "mediapipe": ("mediapipe==0.10.21",),

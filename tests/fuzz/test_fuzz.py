@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.readers import MARK, READERS, attempt
+from tests.fuzz.reader import MARK, attempt
+from tests.fuzz.readers import READERS
 
 EXAMPLES = 200
 
@@ -35,7 +36,7 @@ def test_a_reader_takes_a_file_or_says_why_not(name: str, tmp_path: Path) -> Non
 
 def test_a_traceback_is_found(tmp_path: Path) -> None:
     """The harness itself: an error that is not ours comes through."""
-    from tests.fuzz.readers import Reader
+    from tests.fuzz.reader import Reader
 
     def broken(path: Path) -> object:
         return path.read_bytes()[3]

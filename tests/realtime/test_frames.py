@@ -1,12 +1,13 @@
-"""Frames and the clock."""
+"""Frames, the clock, and which files are pictures."""
 
 import dataclasses
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from realtime.frames import Frame, MonotonicClock
+from realtime.frames import Frame, MonotonicClock, is_picture
 
 
 def test_the_machines_clock_never_goes_back() -> None:
@@ -36,3 +37,8 @@ def test_a_frame_cannot_be_changed_on_its_way() -> None:
     frame = Frame(np.zeros((2, 2, 3), np.uint8), 0, 0.0, 0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         frame.index = 1  # type: ignore[misc]
+
+
+def test_pictures_are_known_by_their_name() -> None:
+    assert is_picture(Path("a.png")) and is_picture(Path("b.JPEG"))
+    assert not is_picture(Path("a.json")) and not is_picture(Path("png"))

@@ -17,8 +17,6 @@ from engines.skeleton import JOINTS
 from realtime.pose import (
     Target,
     choose_person,
-    float_for_json,
-    is_picture,
     parse_ignore,
     read_target,
     target_from_joints,
@@ -258,11 +256,6 @@ def test_ignore_on_the_command_line_takes_groups_and_joints() -> None:
         parse_ignore("")
 
 
-def test_pictures_are_known_by_their_name() -> None:
-    assert is_picture(Path("a.png")) and is_picture(Path("b.JPEG"))
-    assert not is_picture(Path("a.json")) and not is_picture(Path("png"))
-
-
 def test_no_person_is_chosen_from_none() -> None:
     with pytest.raises(BadInputError, match=r"photo\.jpg holds no person"):
         choose_person(np.zeros((0, 15, 3), np.float32), None, "photo.jpg")
@@ -310,13 +303,6 @@ def test_a_target_that_cannot_be_written_says_so_and_leaves_nothing(tmp_path: Pa
         with pytest.raises(BadInputError, match="could not be written"):
             write_target(target, path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "pose.json"]
-
-
-@steady
-@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-def test_a_float32_in_json_reads_back_to_the_bit(value: float) -> None:
-    single = np.float32(value)
-    assert np.float32(json.loads(json.dumps(float_for_json(single)))).tobytes() == single.tobytes()
 
 
 SIZES = st.tuples(st.integers(1, 65_535), st.integers(1, 65_535))

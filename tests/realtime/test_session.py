@@ -21,8 +21,8 @@ from realtime.pipeline import Pipeline
 from realtime.pose import Target, target_from_object
 from realtime.results import MOMENTS, FrameResult
 from realtime.routine import Routine, Step
-from realtime.session import latency_line, run_session, session_row, summary_row
-from realtime.statistics import Statistics
+from realtime.session import run_session, session_row, summary_row
+from realtime.statistics import Statistics, latency_line
 from realtime.tracking import Tracker
 from tests.realtime.fakes import (
     FRAME_SIZE,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engines.errors import BadInputError, PosemirrorError
 from engines.skeleton import KEYPOINTS, joints_from_keypoints
 from realtime.pose import Target, read_target
-from realtime.target_formats import name_of, read_json, read_people
+from realtime.target_formats import read_people
 
 steady = settings(derandomize=True, deadline=None)
 SIZE = (640, 480)
@@ -290,14 +290,3 @@ def test_one_strange_value_among_the_numbers_never_breaks_the_reader(index: int,
         assert f"pose_keypoints_2d[{index}]" in str(error)
     else:
         assert np.isfinite(person.keypoints).all()
-
-
-def test_a_path_is_named_in_one_printable_line() -> None:
-    assert name_of(Path("a\nb\x00c\x1b[2J/Übung.json")) == r"a\nb\x00c\x1b[2J/Übung.json"
-
-
-def test_a_number_of_thousands_of_digits_is_refused_in_our_words(tmp_path: Path) -> None:
-    path = tmp_path / "big.json"
-    path.write_text(f"[{'9' * 5000}]")
-    with pytest.raises(BadInputError, match="holds a number of too many digits; a sheet is needed; "):
-        read_json(path, "a sheet is needed")

@@ -7,8 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from engines.errors import BadInputError
-from realtime.target_formats import name_of
+from engines.errors import BadInputError, name_of
 
 FOLDER_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import BadInputError
-from realtime.whole_files import write_whole
+from engines.whole_files import write_whole
 from tests.faults.disks import files_of_at_most
 from tests.realtime.fakes import as_nobody
 

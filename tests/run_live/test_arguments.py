@@ -1,0 +1,53 @@
+"""Arguments of the live command line that make no sense, and what it tells of itself."""
+
+from pathlib import Path
+
+import pytest
+
+import run_live
+from tests.run_live.program import Fails
+
+
+@pytest.mark.usefixtures("fake_engines")
+@pytest.mark.parametrize(
+    ("ignore", "said"), [("tail", "is no joint"), ("left_wirst", "give left_wrist"), ("legs,", "is no joint")]
+)
+def test_joints_that_do_not_exist_cannot_be_ignored(
+    target: Path, clip: Path, fails: Fails, ignore: str, said: str
+) -> None:
+    assert said in fails(2, "--target", target, "--source", clip, "--headless", "--ignore", ignore)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--target", "a.json", "--demo"],
+        ["--target", "a.json", "--max-frames", "0"],
+        ["--target", "a.json", "--max-frames", "many"],
+        ["--target", "a.json", "--target-person", "0"],
+        ["--target", "a.json", "--detect-every", "-1"],
+        ["--target", "a.json", "--reconnect-seconds", "-1"],
+        ["--target", "a.json", "--reconnect-seconds", "nan"],
+        ["--target", "a.json", "--smoothing", "maybe"],
+        ["--target", "a.json", "--backend", "gpu"],
+        ["--target", "a.json", "--colour", "red"],
+    ],
+)
+def test_bad_arguments_end_with_2_and_no_traceback(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(arguments)
+    assert caught.value.code == 2
+    stderr = capfd.readouterr().err
+    assert "run_live.py: error: " in stderr and "Traceback" not in stderr
+
+
+def test_it_tells_its_version_and_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(["--version"])
+    assert caught.value.code == 0 and capsys.readouterr().out.startswith("posemirror ")
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(["--help"])
+    said = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert all(option in said for option in ("--target", "--source", "--engines", "--results", "Exit codes"))
