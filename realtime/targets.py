@@ -36,7 +36,7 @@ with starting(__name__):
         write_target,
     )
     from realtime.sources import open_source
-    from realtime.target_formats import read_target_json as read_json
+    from realtime.target_formats import read_target_json
 
 EVERY_JOINT = "none"
 
@@ -125,7 +125,7 @@ def edit(arguments: argparse.Namespace, console: Terminal) -> None:
             "give one, such as --pass-score 85",
         )
     source = name_of(arguments.target)
-    document = read_json(arguments.target)
+    document = read_target_json(arguments.target)
     if not is_target(document):
         raise BadInputError(
             f"{source} is no pose.json of posemirror",
