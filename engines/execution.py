@@ -1,6 +1,7 @@
-"""The chain of engines on a CPU: one frame in, boxes, keypoints and scores out. Knows no clocks, threads or windows."""
+"""The chain of engines on a CPU: one frame in, boxes, keypoints and scores out. Knows no loop and no window."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from engines.onnx_runtime import onnxruntime, open_graph
 
 Floats = npt.NDArray[np.float32]
 Frame = npt.NDArray[np.uint8]
+
+ONE_CORE_MS = 16.0
+"""A pose engine that one core runs in this time gets one: half of what a camera of 30 frames a second leaves for all.
+The halves of a small network wait for each other, and camera, drawing and browsers need cores (docs/latency.md)."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,22 @@ class CpuChain:
     Args:
         sampling: `host` samples the networks' pictures with OpenCV and runs the cut graphs (measured faster on a CPU);
             `graph` runs the whole graphs.
-        threads: for all engines together; all cores when None.
+        threads: of each engine; None for one where that is enough (`ONE_CORE_MS`), else as many as there are cores.
+
+    Attributes:
+        threads: of detector and pose; `encode` always has one.
     """
 
     def __init__(self, info: ChainInfo, *, sampling: str = "host", threads: int | None = None) -> None:
         self.info = info
         self.cut = sampling == "host"
-        count = threads or os.cpu_count() or 1
-        self.detector = open_session(info, "detect", cut=self.cut, threads=count)
-        self.poser = open_session(info, "pose", cut=self.cut, threads=count)
+        self.threads = threads or 1
+        self.poser = open_session(info, "pose", cut=self.cut, threads=self.threads)
+        cores = os.cpu_count() or 1
+        if threads is None and cores > 1 and cpu_ms(self.poser) > ONE_CORE_MS:
+            self.threads = cores
+            self.poser = open_session(info, "pose", cut=self.cut, threads=self.threads)
+        self.detector = open_session(info, "detect", cut=self.cut, threads=self.threads)
         self.encoder = open_session(info, f"encode_{info.encoder}", cut=False, threads=1)
         width, height = info.manifests["detect"].image_size
         self.detect_image_size = (height, width)
@@ -142,6 +154,18 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
     )  # fmt: skip
     check_tensors(session_tensors(session), manifest, info.directory, cut=cut)
     return session
+
+
+def cpu_ms(session: onnxruntime.InferenceSession) -> float:
+    """CPU time of one run, of zeros, of a session with one thread: the less of two runs, the first one being cold."""
+    tensors = session_tensors(session).values()
+    zeros = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in tensors if tensor.is_input}
+    times = []
+    for _ in range(2):
+        began = time.thread_time()
+        session.run(None, zeros)
+        times.append((time.thread_time() - began) * 1e3)
+    return min(times)
 
 
 def session_tensors(session: onnxruntime.InferenceSession) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ from realtime.web.hub import Hub
 
 OF_RECORDING = (
     "target_person", "ignore", "encoder", "people", "smoothing", "detect_every", "source", "backend", "int8",
-    "open_seconds",
+    "threads", "open_seconds",
 )  # fmt: skip
 UNUSED = {"routine": ("target_person",), "capture_target": ("target_person",), "replay": OF_RECORDING}
 """Options that a task makes no use of, beside the camera's: a replay takes all that from its recording."""
@@ -68,7 +68,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         run_replay(arguments, console)
         return
     folder, patience = engines_folder(arguments.engines), arguments.open_seconds
-    chain, backend = open_chain(folder, arguments.encoder, arguments.backend, patience, arguments.int8)
+    chain, backend = open_chain(
+        folder, arguments.encoder, arguments.backend, patience, arguments.int8, arguments.threads
+    )
     console.print(f"Engines: {folder} on {backend}.", soft_wrap=True)
     with answering(chain, "the target was looked at", patience):
         routine = open_task(arguments, chain, ignore, saying(console))

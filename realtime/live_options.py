@@ -1,6 +1,7 @@
 """The options of `run_live.py`, in groups, and the types of their values. Opens nothing and runs nothing."""
 
 import argparse
+import os
 from pathlib import Path
 
 from engines.int8 import CHOICES, DEFAULT_INT8
@@ -88,6 +89,10 @@ def add_engines(options: argparse.ArgumentParser) -> None:
         help=f"the quickstart's pose network in 8-bit numbers; auto: where the CPU has VNNI; default {DEFAULT_INT8}",
     )  # fmt: skip
     option(
+        "--threads", type=threads, metavar="N|auto",
+        help="of each engine on a CPU; auto: one where that is quick enough, else as many as there are cores",
+    )  # fmt: skip
+    option(
         "--open-seconds", type=open_seconds, default=OPEN_SECONDS, metavar="S",
         help=f"how long a GPU may take to open engines, default {OPEN_SECONDS:g}; at first TensorRT-RTX compiles them",
     )  # fmt: skip
@@ -154,6 +159,18 @@ def positive(text: str) -> int:
 def detect_every(text: str) -> int | None:
     """A number of frames, or None for `auto`."""
     return None if text == "auto" else positive(text)
+
+
+def threads(text: str) -> int | None:
+    """How many of the cores, or None for `auto`."""
+    cores = os.cpu_count() or 1
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= cores:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of threads; 1 to {cores}, the cores, or auto, are allowed; give auto"
+        )
+    return int(text)
 
 
 def seconds(text: str) -> float:

@@ -41,17 +41,23 @@ def engines_folder(given: str | None) -> Path:
 
 
 def open_chain(
-    folder: Path, encoder: str, backend: str, seconds: float = OPEN_SECONDS, int8: str = DEFAULT_INT8
+    folder: Path,
+    encoder: str,
+    backend: str,
+    seconds: float = OPEN_SECONDS,
+    int8: str = DEFAULT_INT8,
+    threads: int | None = None,
 ) -> tuple[Chain, str]:
-    """The engines in `folder`, and a sentence that says what they run on; `int8` as in `engines.int8.choose_int8`.
+    """The engines in `folder`, and a sentence that says what they run on.
 
-    A GPU that does not answer for `seconds` ends the program: see `realtime.watchdog.Deadline`.
+    `int8` is as in `engines.int8.choose_int8`, `threads` as in `engines.execution.CpuChain`. A GPU that does not answer
+    for `seconds` ends the program: see `realtime.watchdog.Deadline`.
 
     Raises:
         EngineError: missing, bad, unreadable, or not for this machine.
     """
     try:
-        return opened_chain(folder, encoder, backend, seconds, int8)
+        return opened_chain(folder, encoder, backend, seconds, int8, threads)
     except OSError as error:
         raise EngineError(
             f"{error.filename or folder} cannot be read ({error.strerror})",
@@ -60,7 +66,9 @@ def open_chain(
         ) from error
 
 
-def opened_chain(folder: Path, encoder: str, backend: str, seconds: float, int8: str) -> tuple[Chain, str]:
+def opened_chain(
+    folder: Path, encoder: str, backend: str, seconds: float, int8: str, threads: int | None
+) -> tuple[Chain, str]:
     """See `open_chain`; raises OSError too."""
     if backend != "onnx":
         with opening("its driver was asked for it", seconds):
@@ -85,7 +93,9 @@ def opened_chain(folder: Path, encoder: str, backend: str, seconds: float, int8:
             f"run build_engines.py --backend tensorrt --out {folder}",
         )
     why = f", because {gpu.reason}" if backend == "auto" and gpu.reason else ""
-    return CpuChain(info), "; ".join(filter(None, (f"ONNX Runtime on the CPU{why}", form)))
+    cpu_chain = CpuChain(info, threads=threads)
+    count = "one thread" if cpu_chain.threads == 1 else f"{cpu_chain.threads} threads"
+    return cpu_chain, "; ".join(filter(None, (f"ONNX Runtime on the CPU{why}", form, count)))
 
 
 def answering(chain: Chain, doing: str, seconds: float) -> contextlib.AbstractContextManager[object]:

@@ -1,6 +1,8 @@
 """The chain on a CPU: cut graphs with OpenCV before them say what the whole graphs say, and bad folders are refused."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engines import execution
 from engines.download import file_sha256
 from engines.errors import EXIT_ENGINE, EngineError
-from engines.execution import CpuChain, PoseOutput, Targets, read_chain
+from engines.execution import ChainInfo, CpuChain, PoseOutput, Targets, cpu_ms, open_session, read_chain
 from engines.graphs.chain import Graphs, encode_graph
 from engines.host_sampling import letterbox
 from engines.manifest import read_manifest, write_manifest
 from engines.networks.encoders import BonesEncoder
+from engines.onnx_runtime import onnxruntime
 from engines.options import MOST_PEOPLE
 from tests.conftest import DETECTOR_SIZE, FRAME_SIZE
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
@@ -50,6 +54,33 @@ def copied(tiny_engines: Path, tmp_path: Path) -> Path:
 def pose_of(chain: CpuChain, frame: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float32]) -> PoseOutput:
     boxes = boxes[: chain.info.people]
     return chain.pose(frame, boxes, np.zeros((len(boxes), 17, 4), np.float32), 1 / 30)
+
+
+@pytest.mark.parametrize(("ms", "wish", "threads"), [(15.9, None, 1), (16.1, None, 3), (16.1, 1, 1), (15.9, 2, 2)])
+def test_a_quick_pose_engine_gets_one_thread_and_a_slow_one_as_many_as_there_are_cores(
+    tiny_engines: Path, monkeypatch: pytest.MonkeyPatch, ms: float, wish: int | None, threads: int
+) -> None:
+    opened: dict[str, int] = {}
+
+    def noting(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnxruntime.InferenceSession:
+        opened[name] = threads
+        return open_session(info, name, cut=cut, threads=threads)
+
+    monkeypatch.setattr(execution, "open_session", noting)
+    monkeypatch.setattr(execution, "cpu_ms", lambda session: ms)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    chain = CpuChain(read_chain(tiny_engines, "bones"), threads=wish)
+    assert chain.threads == threads
+    assert opened == {"detect": threads, "pose": threads, "encode_bones": 1}
+
+
+def test_the_cpu_time_of_a_session_is_that_of_the_quicker_of_two_runs(
+    tiny_engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(read_chain(tiny_engines, "bones"), "pose", cut=True, threads=1)
+    readings = iter([1.0, 1.5, 2.0, 2.25])
+    monkeypatch.setattr(time, "thread_time", lambda: next(readings))
+    assert cpu_ms(session) == 250
 
 
 def test_host_and_graph_sampling_agree_on_small_networks(tiny_chains: Chains) -> None:

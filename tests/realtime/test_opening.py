@@ -80,9 +80,10 @@ def test_without_a_folder_the_built_one_is_taken_if_it_is_there_else_quickstart(
 
 def test_engines_are_opened_and_it_is_said_what_they_run_on(built: Path) -> None:
     chain, where = open_chain(built, "bones", "auto")
-    assert where == "ONNX Runtime on the CPU, because no usable NVIDIA driver"
+    assert where == "ONNX Runtime on the CPU, because no usable NVIDIA driver; one thread"
     assert (chain.info.frame_size, chain.info.people, chain.info.masked) == (FRAME_SIZE, 1, True)
-    assert open_chain(built, "paper", "onnx")[1] == "ONNX Runtime on the CPU"
+    assert open_chain(built, "paper", "onnx")[1] == "ONNX Runtime on the CPU; one thread"
+    assert open_chain(built, "bones", "onnx", threads=2)[1] == "ONNX Runtime on the CPU; 2 threads"
 
 
 def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_asked_for(
@@ -96,7 +97,9 @@ def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_aske
 
     def opened(wish: str) -> tuple[str, str]:
         chain, where = open_chain(engines, "bones", "onnx", int8=wish)
-        return chain.info.manifests["pose"].precision, where.removeprefix("ONNX Runtime on the CPU; ")
+        return chain.info.manifests["pose"].precision, where.removeprefix("ONNX Runtime on the CPU; ").removesuffix(
+            "; one thread"
+        )
 
     monkeypatch.setattr(int8, "dot_product", lambda: "avx_vnni")
     assert opened("auto") == ("int8", "pose in int8 (avx_vnni)")

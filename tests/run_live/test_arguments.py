@@ -27,6 +27,8 @@ def test_joints_that_do_not_exist_cannot_be_ignored(
         ["--target", "a.json", "--max-frames", "many"],
         ["--target", "a.json", "--target-person", "0"],
         ["--target", "a.json", "--detect-every", "-1"],
+        ["--target", "a.json", "--threads", "0"],
+        ["--target", "a.json", "--threads", "100000"],
         ["--target", "a.json", "--reconnect-seconds", "-1"],
         ["--target", "a.json", "--reconnect-seconds", "nan"],
         ["--target", "a.json", "--smoothing", "maybe"],

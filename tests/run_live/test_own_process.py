@@ -94,7 +94,7 @@ def test_in_a_process_of_its_own_it_runs_and_says_nothing_on_stderr(
     )  # fmt: skip
     stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
     assert (process.returncode, stderr) == (0, "")
-    assert f"Engines: {tiny_engines} on ONNX Runtime on the CPU." in stdout
+    assert f"Engines: {tiny_engines} on ONNX Runtime on the CPU; one thread." in stdout
     assert len(rows_of(results)) == 12 and frames_in(record) == 10
 
 
