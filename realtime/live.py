@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
+from engines.exits import ends_at_once
 from engines.terminal import saying
 from engines.weights_registry import SHIPPED_ENGINES
 from realtime.benchmark import Benchmark, require_within
@@ -274,7 +275,8 @@ def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: conte
 def served(address: Address, console: Console) -> contextlib.AbstractContextManager[Hub]:
     """The browser mirror at an address; its web library is loaded only now."""
     try:
-        from realtime.web.server import serving
+        with ends_at_once():
+            from realtime.web.server import serving
     except ModuleNotFoundError as error:
         raise BadInputError(
             f"--serve needs the package {error.name}, which is not installed",

@@ -32,6 +32,13 @@ import os, signal
 os.kill(os.getpid(), signal.SIGINT)
 raise ImportError
 """
+SWALLOWED = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except BaseException:
+    pass
+"""
 TALKING = """
 from engines.exits import documented_exits
 from engines.terminal import Terminal
@@ -70,6 +77,25 @@ def test_ctrl_c_while_a_program_starts_shows_no_traceback(program: str, tmp_path
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert (ran.returncode, ran.stdout, ran.stderr) == (EXIT_INTERRUPTED, "", "stopped\n")
+
+
+@pytest.mark.parametrize("package", ["cuda", "aiohttp"])
+def test_a_signal_that_a_package_swallows_while_run_live_imports_it_still_ends_the_run(
+    package: str, tmp_path: Path
+) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(SWALLOWED)
+    clip = ROOT / "realtime" / "demo_clip"
+    results = tmp_path / "out.jsonl"
+    ran = subprocess.run(
+        [
+            sys.executable, "run_live.py", "--target", clip / "roof.json", "--source", clip / "roof.mp4", "--headless",
+            "--max-frames", "2", "--results", results, *(["--serve", "0"] if package == "aiohttp" else []),
+        ],
+        capture_output=True, text=True, timeout=SECONDS, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (EXIT_TERMINATED, "terminated\n")
+    assert not results.exists()
 
 
 def test_a_program_whose_output_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
