@@ -39,7 +39,7 @@ from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
 from realtime.session import run_session
-from realtime.sinks import codec_of, display_problem, require_ending, require_writable
+from realtime.sinks import codec_of, display_problem, require_ending, require_room, require_writable
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
@@ -229,6 +229,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     for option in ("--record", "--record-skeleton"):
         if (video := outputs[option]) is not None:
             codec_of(video, option)
+            require_room(video, option)
     if arguments.capture_target and arguments.results:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
