@@ -21,9 +21,10 @@ from realtime.target_fields import (
     title,
     unknown_joint,
 )
-from realtime.target_formats import fields, items, name_of, number, read_json, read_people, shown, size_px
+from realtime.target_formats import READABLE, fields, items, name_of, number, read_json, read_people, shown, size_px
 from realtime.whole_files import write_whole
 
+VIDEO_SUFFIXES, RESULTS_SUFFIX = (".mp4", ".mov", ".avi", ".mkv", ".webm"), ".jsonl"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 TARGET_SUFFIX = ".json"
 PERSON_OPTION = "--target-person"
@@ -65,6 +66,23 @@ class Target:
 def is_picture(path: Path) -> bool:
     """Whether a target file is a picture, by its name; such a one needs the networks, and is not read here."""
     return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def read_document(path: Path) -> object:
+    """The JSON of a file of keypoints, told by its name from what users give in its place.
+
+    Raises:
+        BadInputError: it is a picture, a video or a results file; or see `realtime.target_formats.read_json`.
+    """
+    source, ending = name_of(path), path.suffix.lower()
+    make = f"make a target of it with python -m realtime.targets make {source}"
+    if is_picture(path):
+        raise BadInputError(f"{source} is a picture", "keypoints are read from JSON", f"{make} --out pose.json")
+    if ending in VIDEO_SUFFIXES and path.is_file():
+        raise BadInputError(f"{source} is a video", READABLE, f"{make} --at SECONDS --out pose.json")
+    if ending == RESULTS_SUFFIX and path.is_file():
+        raise BadInputError(f"{source} is a results file", READABLE, f"give it with run_live.py --replay {source}")
+    return read_json(path)
 
 
 def is_target(document: object) -> bool:
@@ -111,11 +129,7 @@ def read_target(
             that counts. The message names file, field and value.
     """
     source = name_of(path)
-    if is_picture(path):
-        raise BadInputError(
-            f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
-        )
-    document = read_json(path)
+    document = read_document(path)
     if is_target(document):
         choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)

@@ -28,6 +28,7 @@ with starting(__name__):
         is_picture,
         is_target,
         parse_ignore,
+        read_document,
         read_target,
         target_from_object,
         target_object,
@@ -35,7 +36,7 @@ with starting(__name__):
     )
     from realtime.sinks import require_ending, require_writable
     from realtime.sources import open_source
-    from realtime.target_formats import name_of, read_json
+    from realtime.target_formats import name_of
     from realtime.whole_files import write_whole
 
 EVERY_JOINT = "none"
@@ -125,7 +126,7 @@ def edit(arguments: argparse.Namespace, console: Terminal) -> None:
             "give one, such as --pass-score 85",
         )
     source = name_of(arguments.target)
-    document = read_json(arguments.target)
+    document = read_document(arguments.target)
     if not is_target(document):
         raise BadInputError(
             f"{source} is no pose.json of posemirror",

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,20 @@ def test_a_missing_file_a_directory_and_a_picture_are_refused(tmp_path: Path) ->
     assert "No such file or directory" in refusal_of(tmp_path / "none.json")
     assert "Is a directory" in refusal_of(tmp_path)
     assert "is a picture" in refusal_of(tmp_path / "warrior.JPG")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clip.MP4", "clip.MP4 is a video; a target is a pose.json, .*; make a target of it with python -m "
+         "realtime.targets make .*clip.MP4 --at SECONDS --out pose.json"),
+        ("out.jsonl", "out.jsonl is a results file; a target is a pose.json, .*; give it with run_live.py --replay"),
+    ],
+)  # fmt: skip
+def test_a_video_and_a_results_file_are_told_from_a_broken_target(tmp_path: Path, name: str, words: str) -> None:
+    assert "No such file or directory" in refusal_of(tmp_path / name)
+    (tmp_path / name).write_bytes(b"{}\n\xff\n")
+    assert re.search(words, refusal_of(tmp_path / name))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
