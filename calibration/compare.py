@@ -32,7 +32,7 @@ with starting(__name__):
     from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
-    from realtime.pose import SCORE_WIDTH_RANGE, Target, parse_ignore
+    from realtime.pose import SCORE_WIDTH_RANGE, Target, ignore_words, parse_ignore
     from realtime.scoring import LEAST_VISIBLE_SHARE, enough_visible, missing_joints, score_from_distance
     from realtime.sinks import require_ending, require_writable
 
@@ -96,7 +96,7 @@ def compare(
     if not counted:
         raise BadInputError("no joint counts in both", "some joints must count", "ignore fewer of them")
     if not enough_visible(missing, counts, bool(encoder.masked)):
-        leave_out = f"leave them out with --ignore {','.join(missing)}"
+        leave_out = f"leave them out with --ignore {','.join(ignore_words({*ignore, *missing}))}"
         way = leave_out if encoder.masked else "give --encoder graded, which leaves joints out"
         least = math.ceil(LEAST_VISIBLE_SHARE * counted) if encoder.masked else counted
         raise BadInputError(

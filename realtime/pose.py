@@ -90,6 +90,13 @@ def is_target(document: object) -> bool:
     return isinstance(document, dict) and "format" in document
 
 
+def ignore_words(names: Collection[str]) -> list[str]:
+    """Joint names as `--ignore` takes them, in the order of `JOINTS`, after the groups that all of them make up."""
+    groups = {group: members for group, members in JOINT_GROUPS.items() if set(members) <= set(names)}
+    grouped = {name for members in groups.values() for name in members}
+    return [*groups, *(name for name in JOINTS if name in names and name not in grouped)]
+
+
 def parse_ignore(text: str) -> tuple[str, ...]:
     """Joint names from the command line's `legs,left_wrist`: groups opened, each joint once.
 
@@ -335,7 +342,7 @@ def _require_whole(target: Target, source: str, visible_confidence: float) -> No
         raise BadInputError(
             f"{source} lacks {', '.join(missing)}",
             f"every joint that counts must be in the picture, with a confidence of at least {visible_confidence:g}",
-            f"give another pose, or leave them out with --ignore {','.join(missing)}",
+            f"give another pose, or leave them out with --ignore {','.join(ignore_words({*target.ignore, *missing}))}",
         )
     if not np.ptp(target.joints[counting, :2], axis=0).any():
         raise BadInputError(f"{source} has all joints at one point", "a pose has an extent", "give another pose")

@@ -417,3 +417,14 @@ def test_any_value_for_a_joint_gives_a_target_or_an_error_naming_it(joint: str, 
         assert_valid(target_from_object(with_joint(joint, value), "file"))
     except PosemirrorError as error:
         assert joint in str(error)
+
+
+def test_what_a_target_lacks_can_be_left_out_with_the_very_words_that_are_proposed(tmp_path: Path) -> None:
+    joints = pose_json()["joints"]
+    assert isinstance(joints, dict)
+    path = saved(tmp_path, pose_json(joints={name: point for name, point in joints.items() if name != "left_wrist"}))
+    with pytest.raises(BadInputError) as caught:
+        read_target(path, ignore=parse_ignore("head,legs"))
+    proposed = str(caught.value).rpartition("--ignore ")[2].removesuffix(".")
+    assert proposed == "legs,left_wrist,head"
+    assert "left_wrist" in read_target(path, ignore=parse_ignore(proposed)).ignore
