@@ -147,7 +147,7 @@ def address(text: str) -> Address:
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; 1 and more is allowed; give 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; a whole number of 1 and more is; give 1")
     return int(text)
 
 
