@@ -29,6 +29,7 @@ with starting(__name__):
     from calibration.pose_files import FilePose, read_pose
     from engines.device_chain import DeviceChain
     from engines.networks.encoders import load_encoder
+    from engines.options import OptionParser
     from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
@@ -66,7 +67,7 @@ class Comparison:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of comparing."""
-    line = argparse.ArgumentParser(prog="python -m calibration.compare", description=__doc__)
+    line = OptionParser(prog="python -m calibration.compare", description=__doc__)
     line.add_argument("poses", nargs="+", type=Path, help="two files; with --figure any even number, pair by pair")
     line.add_argument("--encoder", default="graded", help=ENCODER_HELP)
     line.add_argument(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from engines.int8 import CHOICES, DEFAULT_INT8
-from engines.options import add_version, frame_size, people_count
+from engines.options import OptionParser, add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
 from realtime.watchdog import OPEN_SECONDS
@@ -20,7 +20,7 @@ MOST_BUFFERS = 10
 
 def parser() -> argparse.ArgumentParser:
     """The options, in groups."""
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog="run_live.py",
         allow_abbrev=False,  # `realtime.settings` has to know every option by its name
         description="Score a person's pose, live, against a target.",

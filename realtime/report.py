@@ -3,7 +3,6 @@
 python -m realtime.report RESULTS.jsonl --out REPORT.html
 """
 
-import argparse
 import csv
 import html
 import io
@@ -19,7 +18,7 @@ from engines.exits import documented_exits, starting
 with starting(__name__):
     import numpy as np
 
-    from engines.options import add_version, posemirror_version
+    from engines.options import OptionParser, add_version, posemirror_version
     from engines.skeleton import JOINTS
     from realtime.advice import FAIR_DEGREES, POOR_DEGREES
     from realtime.recording import Recording, read_recording
@@ -227,7 +226,7 @@ def spreadsheet_safe(text: str) -> str:
 @documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m realtime.report",
         description="Write a session's results as one HTML page and a CSV.",
         epilog="Exit codes: 0 done, 2 bad argument or file.",

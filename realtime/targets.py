@@ -16,7 +16,7 @@ from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits, starting
 
 with starting(__name__):
-    from engines.options import add_version
+    from engines.options import OptionParser, add_version
     from engines.terminal import Terminal, saying
     from realtime.frames import MonotonicClock, Picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
@@ -44,7 +44,7 @@ EVERY_JOINT = "none"
 
 def parser() -> argparse.ArgumentParser:
     """The three commands and their options."""
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog="python -m realtime.targets",
         description="Look at targets, make one from a photo or a video's frame, change one.",
         epilog="Exit codes: 0 done, 2 bad argument or file, 4 engine unusable.",

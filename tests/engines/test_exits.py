@@ -1,5 +1,6 @@
 """How programs end: at a signal while they start, with nobody who reads, on a terminal that lacks letters."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -96,6 +97,18 @@ def test_a_signal_that_a_package_swallows_while_run_live_imports_it_still_ends_t
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (EXIT_TERMINATED, "terminated\n")
     assert not results.exists()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_option_that_a_program_does_not_know_is_refused_in_one_line(
+    program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(program).main(["--none-such"])
+    said = capsys.readouterr().err
+    name = f"python -m {program}" if "." in program else f"{program}.py"
+    assert ended.value.code == EXIT_BAD_INPUT
+    assert said.startswith(f"{name}: error: ") and said.endswith(f"; see {name} --help.\n") and said.count("\n") == 1
 
 
 def test_a_program_whose_output_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
