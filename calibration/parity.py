@@ -193,7 +193,7 @@ def parser() -> argparse.ArgumentParser:
     options = OptionParser(
         prog="python -m calibration.parity",
         description="Compare engines with the float32 graphs they come from; the result goes into their manifests.",
-        epilog="Exit codes: 0 within the tolerance, 2 bad arguments or file, 4 refused.",
+        epilog="Exit codes: 0 within the tolerance, 2 bad arguments or file, 3 no such source, 4 refused.",
     )
     options.add_argument("--engines", type=Path, required=True, metavar="DIR", help="the engines to judge")
     options.add_argument("--reference", type=Path, required=True, metavar="DIR", help="the same as float32 ONNX graphs")
