@@ -14,6 +14,7 @@ with starting(__name__):
     from engines.gpu import GpuState, choose_backend, find_gpu
     from engines.manifest import Manifest, read_manifest
     from engines.options import (
+        OptionParser,
         add_version,
         frame_size,
         optimisation_level,
@@ -26,7 +27,7 @@ with starting(__name__):
 
 def parser() -> argparse.ArgumentParser:
     """The options, in groups."""
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog="build_engines.py",
         description="Build the detect, pose and encode engines that run_live.py runs.",
         epilog="Exit codes: 0 done, 2 bad arguments or file, 4 weights or engine unusable, 130 Ctrl-C, 143 SIGTERM.",

@@ -29,11 +29,12 @@ with starting(__name__):
     from calibration.pose_files import FilePose, read_pose
     from engines.device_chain import DeviceChain
     from engines.networks.encoders import load_encoder
+    from engines.options import OptionParser
     from engines.output_paths import require_ending, require_writable
     from engines.skeleton import BONES, JOINTS, VISIBLE_CONFIDENCE
     from realtime.executor import Chain
     from realtime.opening import engines_folder, open_chain
-    from realtime.pose import SCORE_WIDTH_RANGE, Target, parse_ignore
+    from realtime.pose import SCORE_WIDTH_RANGE, Target, ignore_words, parse_ignore
     from realtime.scoring import LEAST_VISIBLE_SHARE, enough_visible, missing_joints, score_from_distance
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Comparison:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of comparing."""
-    line = argparse.ArgumentParser(prog="python -m calibration.compare", description=__doc__)
+    line = OptionParser(prog="python -m calibration.compare", description=__doc__)
     line.add_argument("poses", nargs="+", type=Path, help="two files; with --figure any even number, pair by pair")
     line.add_argument("--encoder", default="graded", help=ENCODER_HELP)
     line.add_argument(
@@ -96,7 +97,7 @@ def compare(
     if not counted:
         raise BadInputError("no joint counts in both", "some joints must count", "ignore fewer of them")
     if not enough_visible(missing, counts, bool(encoder.masked)):
-        leave_out = f"leave them out with --ignore {','.join(missing)}"
+        leave_out = f"leave them out with --ignore {','.join(ignore_words({*ignore, *missing}))}"
         way = leave_out if encoder.masked else "give --encoder graded, which leaves joints out"
         least = math.ceil(LEAST_VISIBLE_SHARE * counted) if encoder.masked else counted
         raise BadInputError(

@@ -16,6 +16,7 @@ with starting(__name__):
     from calibration.methods import ENCODER_HELP, embed
     from calibration.pose_files import read_joints
     from engines.networks.encoders import load_encoder
+    from engines.options import OptionParser
     from engines.output_paths import require_ending, require_writable
     from engines.skeleton import VISIBLE_CONFIDENCE
     from engines.whole_files import write_whole
@@ -23,7 +24,7 @@ with starting(__name__):
 
 def parser() -> argparse.ArgumentParser:
     """The command line of bulk embedding."""
-    line = argparse.ArgumentParser(prog="python -m calibration.embed", description=__doc__)
+    line = OptionParser(prog="python -m calibration.embed", description=__doc__)
     line.add_argument("--encoder", default="graded", help=ENCODER_HELP)
     line.add_argument(
         "poses",

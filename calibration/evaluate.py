@@ -28,6 +28,7 @@ with starting(__name__):
     from calibration.paper_tables import SEEDS, STEPS, paper_tables
     from calibration.training import SPREAD_OF_DEAD
     from engines.networks.encoders import PaperEncoder, load_encoder
+    from engines.options import OptionParser
     from engines.output_paths import require_writable
     from engines.whole_files import write_whole
 
@@ -40,7 +41,7 @@ RULE_STEPS = 2000
 
 def parser() -> argparse.ArgumentParser:
     """The command line of evaluation."""
-    line = argparse.ArgumentParser(prog="python -m calibration.evaluate", description=__doc__)
+    line = OptionParser(prog="python -m calibration.evaluate", description=__doc__)
     line.add_argument("--data", type=Path, default=DATA, help="folder with the annotation files (%(default)s)")
     line.add_argument("--encoders", default="graded,paper,mlp", help="names or files, comma separated (%(default)s)")
     line.add_argument("--runs", type=Path, default=None, help="folder of calibration.train: mean and spread over seeds")

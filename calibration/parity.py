@@ -28,6 +28,7 @@ with starting(__name__):
     from engines.geometry import iou
     from engines.host_sampling import letterbox
     from engines.manifest import Parity, write_manifest
+    from engines.options import OptionParser
     from realtime.executor import Chain
     from realtime.frames import MonotonicClock, Picture
     from realtime.opening import open_chain
@@ -189,10 +190,10 @@ def sample(source: str, frame_size: tuple[int, int], count: int) -> Iterable[Pic
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog="python -m calibration.parity",
         description="Compare engines with the float32 graphs they come from; the result goes into their manifests.",
-        epilog="Exit codes: 0 within the tolerance, 2 bad arguments or file, 4 refused.",
+        epilog="Exit codes: 0 within the tolerance, 2 bad arguments or file, 3 no such source, 4 refused.",
     )
     options.add_argument("--engines", type=Path, required=True, metavar="DIR", help="the engines to judge")
     options.add_argument("--reference", type=Path, required=True, metavar="DIR", help="the same as float32 ONNX graphs")

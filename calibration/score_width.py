@@ -20,6 +20,7 @@ with starting(__name__):
 
     from calibration.curves import FIGURE_ENDINGS, draw_score
     from calibration.datasets.poseset import load_arrays, require_file
+    from engines.options import OptionParser
     from engines.output_paths import require_ending, require_writable
     from realtime.scoring import score_from_distance
 
@@ -30,7 +31,7 @@ RECORD_IT = "record it with run_live.py --results"
 
 def parser() -> argparse.ArgumentParser:
     """The command line of fitting."""
-    line = argparse.ArgumentParser(prog="python -m calibration.score_width", description=__doc__)
+    line = OptionParser(prog="python -m calibration.score_width", description=__doc__)
     line.add_argument("--good", nargs="+", type=Path, required=True, help="recordings of good holds")
     line.add_argument("--bad", nargs="*", type=Path, default=[], help="recordings of bad holds")
     line.add_argument("--target", default=None, help="only frames scored against the target of this name")

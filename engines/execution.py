@@ -197,7 +197,8 @@ def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInf
         raise EngineError(
             f"{directory} has no encode engine named {encoder}",
             f"it has {', '.join(built)}",
-            f"run run_live.py --encoder {built[0]}, or build_engines.py --encoder {encoder} --out {directory}",
+            f"give --encoder {built[0]}, or other engines: build_engines.py builds every encoder that ships, and FILE "
+            "with --encoder FILE",
         )
     files = {"detect": "detect", "pose": INT8_POSE if int8 else "pose", f"encode_{encoder}": f"encode_{encoder}"}
     manifests = {name: read_manifest(directory / f"{file}.json") for name, file in files.items()}

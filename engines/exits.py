@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn, ParamSpec
@@ -44,8 +45,13 @@ def end_by_exception() -> None:
 @contextlib.contextmanager
 def ends_at_once() -> Iterator[None]:
     """Within the block Ctrl-C and `ENDS` end the process at once. For imports, while nothing is open: some of them turn
-    an exception that comes in their middle into one of their own.
+    an exception that comes in their middle into one of their own, or swallow it, and the program would go on.
+
+    Outside the main thread, where Python takes no signals, the block is just run.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     codes = {signal.SIGINT: ("stopped", EXIT_INTERRUPTED), **dict.fromkeys(ENDS, ("terminated", EXIT_TERMINATED))}
 
     def end(number: int, frame: FrameType | None) -> NoReturn:

@@ -5,6 +5,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from engines.errors import EngineError
+from engines.exits import ends_at_once
 
 RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 """What TensorRT-RTX runs on; the package tensorrt runs on 7.5 and everything newer."""
@@ -32,7 +33,8 @@ class GpuState:
 def find_gpu() -> GpuState:
     """The first CUDA device. Never raises: package, driver and device can each be missing."""
     try:
-        from cuda.core import Device, __version__
+        with ends_at_once():
+            from cuda.core import Device, __version__
     except ImportError:
         return GpuState("", "", "cuda-python is not installed")
     if int(__version__.partition(".")[0]) < OLDEST_CUDA_CORE:  # its names were others

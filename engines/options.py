@@ -3,11 +3,21 @@
 import argparse
 import re
 from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
 
+from engines.errors import EXIT_BAD_INPUT
 from engines.geometry import Size
 
 MOST_PEOPLE = 8
 LEAST_SIDE_PX, MOST_SIDE_PX = 64, 8192
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Refuses a command line in one sentence; the usage, which would hide it, is in `--help`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong, and exits."""
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help.\n")
 
 
 def posemirror_version() -> str:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rich.table import Column, Table
 
 from engines.errors import BadInputError, name_of
-from engines.skeleton import BONE_ENDS, BONES, JOINT_GROUPS, JOINTS
-from realtime.pose import TARGET_SUFFIX, Target, read_target
+from engines.skeleton import BONE_ENDS, BONES, JOINTS
+from realtime.pose import TARGET_SUFFIX, Target, ignore_words, read_target
 
 COLUMNS, ROWS = 12, 6
 """Letters of a terminal's thumbnail; each is 2 x 4 dots."""
@@ -88,13 +88,7 @@ def entry_of(path: Path) -> Entry:
 
 def ignored_text(target: Target) -> str:
     """The joints that do not count, groups by their name; empty when all do."""
-    left = [name for name in JOINTS if name in target.ignore]
-    words = []
-    for group, members in JOINT_GROUPS.items():
-        if set(members) <= set(left):
-            words.append(group)
-            left = [name for name in left if name not in members]
-    return ", ".join(words + [name.replace("_", " ") for name in left])
+    return ", ".join(word.replace("_", " ") for word in ignore_words(target.ignore))
 
 
 def facts(target: Target) -> list[str]:

@@ -33,7 +33,7 @@ with starting(__name__):
     from rich.table import Table
 
     from engines.geometry import Size
-    from engines.options import add_version
+    from engines.options import OptionParser, add_version
     from engines.output_paths import require_writable
     from engines.terminal import Terminal
     from engines.whole_files import write_whole
@@ -272,7 +272,7 @@ def report(measurement: Measurement, whole: bool) -> Table:
 @documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m realtime.glass_to_glass",
         description="Measure the delay from the screen through the camera with a time code.",
         epilog="Exit codes: 0 done, 2 bad argument, no screen or no code seen, 3 source lost, 4 engine unusable.",

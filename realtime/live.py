@@ -11,6 +11,7 @@ from rich.console import Console
 
 from engines.errors import BadInputError
 from engines.execution import ChainInfo
+from engines.exits import ends_at_once
 from engines.output_paths import require_ending, require_writable
 from engines.terminal import saying
 from engines.weights_registry import SHIPPED_ENGINES
@@ -39,7 +40,7 @@ from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
 from realtime.session import run_session
-from realtime.sinks import codec_of, display_problem
+from realtime.sinks import codec_of, display_problem, require_room
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
@@ -231,6 +232,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     for option in ("--record", "--record-skeleton"):
         if (video := outputs[option]) is not None:
             codec_of(video, option)
+            require_room(video, option)
     if arguments.capture_target and arguments.results:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
@@ -277,7 +279,8 @@ def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: conte
 def served(address: Address, console: Console) -> contextlib.AbstractContextManager[Hub]:
     """The browser mirror at an address; its web library is loaded only now."""
     try:
-        from realtime.web.server import serving
+        with ends_at_once():
+            from realtime.web.server import serving
     except ModuleNotFoundError as error:
         raise BadInputError(
             f"--serve needs the package {error.name}, which is not installed",

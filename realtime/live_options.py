@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from engines.int8 import CHOICES, DEFAULT_INT8
-from engines.options import add_version, frame_size, people_count
+from engines.options import OptionParser, add_version, frame_size, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
 from realtime.watchdog import OPEN_SECONDS
@@ -21,7 +21,7 @@ MOST_BUFFERS = 10
 
 def parser() -> argparse.ArgumentParser:
     """The options, in groups."""
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog="run_live.py",
         allow_abbrev=False,  # `realtime.settings` has to know every option by its name
         description="Score a person's pose, live, against a target.",
@@ -152,7 +152,7 @@ def address(text: str) -> Address:
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; 1 and more is allowed; give 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; a whole number of 1 and more is; give 1")
     return int(text)
 
 

@@ -24,8 +24,9 @@ from realtime.target_fields import (
     title,
     unknown_joint,
 )
-from realtime.target_formats import read_people, read_target_json
+from realtime.target_formats import READABLE, read_people, read_target_json
 
+VIDEO_SUFFIXES, RESULTS_SUFFIX = (".mp4", ".mov", ".avi", ".mkv", ".webm"), ".jsonl"
 TARGET_SUFFIX = ".json"
 PERSON_OPTION = "--target-person"
 MAKE_ONE = "python -m realtime.targets make --person"
@@ -63,9 +64,33 @@ class Target:
         return np.array([joint not in self.ignore for joint in JOINTS], np.float32)
 
 
+def read_document(path: Path) -> object:
+    """The JSON of a file of keypoints, told by its name from what users give in its place.
+
+    Raises:
+        BadInputError: it is a picture, a video or a results file; or see `realtime.target_formats.read_target_json`.
+    """
+    source, ending = name_of(path), path.suffix.lower()
+    make = f"make a target of it with python -m realtime.targets make {source}"
+    if is_picture(path):
+        raise BadInputError(f"{source} is a picture", "keypoints are read from JSON", f"{make} --out pose.json")
+    if ending in VIDEO_SUFFIXES and path.is_file():
+        raise BadInputError(f"{source} is a video", READABLE, f"{make} --at SECONDS --out pose.json")
+    if ending == RESULTS_SUFFIX and path.is_file():
+        raise BadInputError(f"{source} is a results file", READABLE, f"give it with run_live.py --replay {source}")
+    return read_target_json(path)
+
+
 def is_target(document: object) -> bool:
     """Whether parsed JSON is a pose.json of posemirror, by its format; all else is taken for other keypoints."""
     return isinstance(document, dict) and "format" in document
+
+
+def ignore_words(names: Collection[str]) -> list[str]:
+    """Joint names as `--ignore` takes them, in the order of `JOINTS`, after the groups that all of them make up."""
+    groups = {group: members for group, members in JOINT_GROUPS.items() if set(members) <= set(names)}
+    grouped = {name for members in groups.values() for name in members}
+    return [*groups, *(name for name in JOINTS if name in names and name not in grouped)]
 
 
 def parse_ignore(text: str) -> tuple[str, ...]:
@@ -107,11 +132,7 @@ def read_target(
             that counts. The message names file, field and value.
     """
     source = name_of(path)
-    if is_picture(path):
-        raise BadInputError(
-            f"{source} is a picture", "keypoints are read from JSON", "let run_live.py --target find the pose in it"
-        )
-    document = read_target_json(path)
+    document = read_document(path)
     if is_target(document):
         choose_person(np.zeros((1, len(JOINTS), 3), np.float32), person, source, option=person_option)
         return target_from_object(document, source, ignore=ignore, visible_confidence=visible_confidence)
@@ -311,7 +332,7 @@ def _require_whole(target: Target, source: str, visible_confidence: float) -> No
         raise BadInputError(
             f"{source} lacks {', '.join(missing)}",
             f"every joint that counts must be in the picture, with a confidence of at least {visible_confidence:g}",
-            f"give another pose, or leave them out with --ignore {','.join(missing)}",
+            f"give another pose, or leave them out with --ignore {','.join(ignore_words({*target.ignore, *missing}))}",
         )
     if not np.ptp(target.joints[counting, :2], axis=0).any():
         raise BadInputError(f"{source} has all joints at one point", "a pose has an extent", "give another pose")

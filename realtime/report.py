@@ -3,7 +3,6 @@
 python -m realtime.report RESULTS.jsonl --out REPORT.html
 """
 
-import argparse
 import csv
 import html
 import io
@@ -20,14 +19,14 @@ with starting(__name__):
     import numpy as np
 
     from engines.errors import name_of
-    from engines.options import add_version, posemirror_version
+    from engines.options import OptionParser, add_version, posemirror_version
     from engines.output_paths import require_writable
     from engines.skeleton import JOINTS
     from engines.whole_files import write_whole
     from realtime.advice import FAIR_DEGREES, POOR_DEGREES
     from realtime.recording import Recording, read_recording
     from realtime.results import SCORED
-    from realtime.routine import HOLD
+    from realtime.routine import HOLD, Routine
     from realtime.svg import bars, histogram, line_plot
 
 WORDS = {
@@ -128,7 +127,7 @@ def figures(recording: Recording, holds: Sequence[Hold]) -> str:
     length = frames[-1].seconds - frames[0].seconds if frames else 0.0
     numbers = [
         ("length", f"{int(length // 60)}:{int(length % 60):02d}"),
-        ("holds completed", str(sum(hold.complete for hold in holds))),
+        ("holds completed", completed(recording.routine, holds)),
         ("time held", f"{sum(hold.seconds for hold in holds):.1f} s"),
         ("best score", f"{max(scores):.0f}" if scores else "-"),
         ("frames scored", f"{len(scores)} of {len(frames)}"),
@@ -136,12 +135,25 @@ def figures(recording: Recording, holds: Sequence[Hold]) -> str:
     return '<div class="figures">' + "".join(f"<div><b>{value}</b>{name}</div>" for name, value in numbers) + "</div>"
 
 
+def completed(routine: Routine, holds: Sequence[Hold]) -> str:
+    """How many holds were completed, and of how many where a routine asked for a number."""
+    done = str(sum(hold.complete for hold in holds))
+    return done if routine.repetitions is None else f"{done} of {len(routine.steps) * routine.repetitions}"
+
+
 def score_plot(recording: Recording, holds: Sequence[Hold]) -> str:
-    """Scores as a line, holds as bands, pass marks as dashes."""
+    """Scores as a line, holds as bands, the pass mark of the pose that was asked for as dashes."""
     points = [(frame.seconds, frame.score) for frame in recording.frames]
     bands = [(hold.start, hold.start + hold.seconds, hold.complete) for hold in holds]
-    marks = sorted({target.pass_score for target in recording.targets.values()})
-    return line_plot(points, bands, marks, "time, s", "score")
+    return line_plot(points, bands, pass_marks(recording), "time, s", "score")
+
+
+def pass_marks(recording: Recording) -> list[tuple[float, float, float]]:
+    """From when to when, in seconds, which score passed."""
+    asked = [(frame.seconds, recording.targets[frame.target].pass_score) for frame in recording.frames]
+    starts = [next(run) for _, run in itertools.groupby(asked, lambda one: one[1])]
+    ends = [start for start, _ in starts[1:]] + [start for start, _ in asked[-1:]]
+    return [(start, end, mark) for (start, mark), end in zip(starts, ends, strict=True)]
 
 
 def hold_table(holds: Sequence[Hold]) -> str:
@@ -227,7 +239,7 @@ def spreadsheet_safe(text: str) -> str:
 @documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog="python -m realtime.report",
         description="Write a session's results as one HTML page and a CSV.",
         epilog="Exit codes: 0 done, 2 bad argument or file.",

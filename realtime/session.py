@@ -123,8 +123,9 @@ def run_session(
     statistics = Statistics()
     hub = outputs.hub
     with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
-        results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
         displays = stack.enter_context(Displays(outputs, station, info, source.fps, live=source.live))
+        # last: an older file is replaced only once nothing else can refuse to open
+        results = stack.enter_context(ResultsFile(outputs.results)) if outputs.results else None
         if target and (results or hub):
             begin_rows(results, hub, session_row(info, source, target, smoothing, routine, not_captured))
             stack.callback(

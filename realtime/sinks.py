@@ -119,7 +119,7 @@ class Recorder:
         codec = codec_of(path, option)
         require_writable(path, option)
         self._path, self._option, self._pictures = path, option, 0
-        self._require_room()
+        require_room(path, option)
         self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
         if not self._video.isOpened():
             raise BadInputError(
@@ -138,19 +138,9 @@ class Recorder:
         Raises:
             BadInputError: the disk is nearly full; what was written until now can still be completed.
         """
-        self._require_room()
+        require_room(self._path, self._option)
         self._video.write(picture)
         self._pictures += 1
-
-    def _require_room(self) -> None:
-        """OpenCV is silent about a full disk, and an mp4 without its end cannot be played."""
-        free = free_bytes(self._path.parent)
-        if free < LEAST_FREE_BYTES:
-            raise BadInputError(
-                f"{self._option} {self._path}: its disk has only {free / 2**20:.0f} MB left",
-                f"recording stops at {LEAST_FREE_BYTES / 2**20:.0f} MB, and what was recorded until then is complete",
-                "make room, or give another path",
-            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -159,6 +149,22 @@ class Recorder:
         self._video.release()
         if not self._pictures and self._path.is_file():  # not a pipe
             self._path.unlink()
+
+
+def require_room(path: Path, option: str) -> None:
+    """Refuses a recording whose disk is nearly full: OpenCV is silent about it, and an mp4 without its end cannot be
+    played.
+
+    Raises:
+        BadInputError: less than `LEAST_FREE_BYTES` are left.
+    """
+    free = free_bytes(path.parent)
+    if free < LEAST_FREE_BYTES:
+        raise BadInputError(
+            f"{option} {path}: its disk has only {free / 2**20:.0f} MB left",
+            f"recording stops at {LEAST_FREE_BYTES / 2**20:.0f} MB, and what was recorded until then is complete",
+            "make room, or give another path",
+        )
 
 
 def free_bytes(folder: Path) -> int:

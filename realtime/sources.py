@@ -146,10 +146,14 @@ class LiveSource:
         self.name = f"camera {address}" if address.isdecimal() else without_password(address)
         self._video = self._open()
         if self._video is None:
+            needed, check = (
+                ("a connected camera's number is needed", "check the cable and the permissions")
+                if address.isdecimal()
+                else ("the address of a stream that runs is needed", "check the address and the network")
+            )
+            shown = known_cameras() if address.isdecimal() else ""
             raise SourceError(
-                f"--source {self.name} cannot be opened",
-                "a connected camera's number or a reachable stream's address is needed",
-                "check the cable and the permissions, or give another --source" + known_cameras(),
+                f"--source {self.name} cannot be opened", needed, f"{check}, or give another --source{shown}"
             )
         width, height = (self._video.get(prop) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         self.size = (max(1, int(width)), max(1, int(height)))  # some streams tell no size before their first picture

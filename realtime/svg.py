@@ -44,7 +44,7 @@ def segment(x1: float, y1: float, x2: float, y2: float, colour: str, dash: str =
 def line_plot(
     points: Sequence[tuple[float, float | None]],
     bands: Sequence[tuple[float, float, bool]],
-    marks: Sequence[float],
+    marks: Sequence[tuple[float, float, float]],
     x_label: str,
     y_label: str,
 ) -> str:
@@ -53,7 +53,7 @@ def line_plot(
     Args:
         points: (seconds, value), in order.
         bands: (from, to, strong) in seconds, drawn behind the line.
-        marks: values drawn as dashed lines.
+        marks: (from, to, value), from and to in seconds, drawn as dashed lines.
         x_label: below the axis.
         y_label: for readers of the page that do not see it.
     """
@@ -77,7 +77,7 @@ def line_plot(
             segment(LEFT, y(line), WIDTH - RIGHT, y(line), "#88888844"),
             label(LEFT - 8, y(line) + 4, str(line), "end"),
         ]
-    parts += [segment(LEFT, y(mark), WIDTH - RIGHT, y(mark), POOR, "6 4") for mark in marks]
+    parts += [segment(x(start), y(mark), x(end), y(mark), POOR, "6 4") for start, end, mark in marks]
     parts += [label(x(tick), HEIGHT - BOTTOM + 18, f"{tick:g}") for tick in nice_ticks(first, last, 10)]
     parts.append(label(WIDTH / 2, HEIGHT - 4, x_label))
     step = max(1, len(points) // MOST_POINTS)

@@ -17,7 +17,7 @@ from engines.exits import documented_exits, starting
 
 with starting(__name__):
     from engines.errors import name_of
-    from engines.options import add_version
+    from engines.options import OptionParser, add_version
     from engines.output_paths import require_ending, require_writable
     from engines.terminal import Terminal, saying
     from engines.whole_files import write_whole
@@ -30,20 +30,20 @@ with starting(__name__):
         Target,
         is_target,
         parse_ignore,
+        read_document,
         read_target,
         target_from_object,
         target_object,
         write_target,
     )
     from realtime.sources import open_source
-    from realtime.target_formats import read_target_json
 
 EVERY_JOINT = "none"
 
 
 def parser() -> argparse.ArgumentParser:
     """The three commands and their options."""
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog="python -m realtime.targets",
         description="Look at targets, make one from a photo or a video's frame, change one.",
         epilog="Exit codes: 0 done, 2 bad argument or file, 4 engine unusable.",
@@ -125,7 +125,7 @@ def edit(arguments: argparse.Namespace, console: Terminal) -> None:
             "give one, such as --pass-score 85",
         )
     source = name_of(arguments.target)
-    document = read_target_json(arguments.target)
+    document = read_document(arguments.target)
     if not is_target(document):
         raise BadInputError(
             f"{source} is no pose.json of posemirror",

@@ -281,6 +281,8 @@ def test_the_pair_that_cannot_be_compared_is_named(tmp_path: Path, capsys: pytes
     assert "c / half: only 10 joints" in said and said.endswith(
         f"or leave them out with --ignore {','.join(JOINTS[:5])}.\n"
     )
+    assert compare.main([*line, "--ignore", "head"]) == EXIT_BAD_INPUT
+    assert the_sentence(capsys.readouterr().err).endswith(f"--ignore {','.join((*JOINTS[:5], 'head'))}.\n")
 
 
 def test_two_poses_that_leave_each_others_joints_out_have_nothing_to_compare() -> None:

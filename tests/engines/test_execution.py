@@ -188,7 +188,15 @@ def test_a_missing_engine_is_refused_by_name(copied: Path, name: str) -> None:
 
 
 def test_an_unknown_encoder_is_refused_with_those_that_were_built(copied: Path) -> None:
-    refused(lambda: read_chain(copied, "graded"), "no encode engine named graded", "bones, paper", "--encoder graded")
+    refused(
+        lambda: read_chain(copied, "graded"), "no encode engine named graded", "bones, paper", "give --encoder bones,"
+    )
+
+
+def test_an_encoder_that_no_file_holds_is_not_proposed_to_be_built_over_the_engines(copied: Path) -> None:
+    with pytest.raises(EngineError) as caught:
+        read_chain(copied, "grade")
+    assert "--encoder grade" not in str(caught.value) and "--out" not in str(caught.value)
 
 
 def test_engines_of_different_frame_sizes_are_refused_with_both_sizes(copied: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How programs end: at a signal while they start, with nobody who reads, on a terminal that lacks letters."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -31,6 +32,13 @@ INTERRUPTED = """
 import os, signal
 os.kill(os.getpid(), signal.SIGINT)
 raise ImportError
+"""
+SWALLOWED = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except BaseException:
+    pass
 """
 TALKING = """
 from engines.exits import documented_exits
@@ -70,6 +78,37 @@ def test_ctrl_c_while_a_program_starts_shows_no_traceback(program: str, tmp_path
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert (ran.returncode, ran.stdout, ran.stderr) == (EXIT_INTERRUPTED, "", "stopped\n")
+
+
+@pytest.mark.parametrize("package", ["cuda", "aiohttp"])
+def test_a_signal_that_a_package_swallows_while_run_live_imports_it_still_ends_the_run(
+    package: str, tmp_path: Path
+) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(SWALLOWED)
+    clip = ROOT / "realtime" / "demo_clip"
+    results = tmp_path / "out.jsonl"
+    ran = subprocess.run(
+        [
+            sys.executable, "run_live.py", "--target", clip / "roof.json", "--source", clip / "roof.mp4", "--headless",
+            "--max-frames", "2", "--results", results, *(["--serve", "0"] if package == "aiohttp" else []),
+        ],
+        capture_output=True, text=True, timeout=SECONDS, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (EXIT_TERMINATED, "terminated\n")
+    assert not results.exists()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_option_that_a_program_does_not_know_is_refused_in_one_line(
+    program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(program).main(["--none-such"])
+    said = capsys.readouterr().err
+    name = f"python -m {program}" if "." in program else f"{program}.py"
+    assert ended.value.code == EXIT_BAD_INPUT
+    assert said.startswith(f"{name}: error: ") and said.endswith(f"; see {name} --help.\n") and said.count("\n") == 1
 
 
 def test_a_program_whose_output_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+import run_live
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from realtime import sinks
 from realtime.sinks import LEAST_FREE_BYTES, ResultsFile
 from tests.faults.disks import files_of_at_most
 from tests.faults.stage import Stage, StagedCamera, numbered
+from tests.fixtures import the_sentence
 from tests.realtime.fakes import FakeClock, as_nobody, frames_in, result_of, valid_rows
 
 
@@ -76,3 +78,30 @@ def test_a_read_only_place_is_refused_before_anything_is_opened(tmp_path: Path, 
         tmp_path.chmod(0o755)
     assert caught.value.exit_code == EXIT_BAD_INPUT
     assert not path.exists() or path.read_text() == "old\n"
+
+
+def test_a_recording_without_room_is_refused_before_last_times_files_are_touched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sinks, "free_bytes", lambda folder: LEAST_FREE_BYTES - 1)
+    files = {option: tmp_path / name for option, name in (("--results", "out.jsonl"), ("--record", "out.mp4"))}
+    for path in files.values():
+        path.write_text("yesterday\n")
+    words = [word for option, path in files.items() for word in (option, str(path))]
+    assert run_live.main(["--demo", "--headless", *words]) == EXIT_BAD_INPUT
+    assert "its disk has only 32 MB left" in the_sentence(capsys.readouterr().err)
+    assert [path.read_text() for path in files.values()] == ["yesterday\n"] * 2
+
+
+def test_a_recording_that_cannot_be_opened_leaves_the_results_of_last_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results = tmp_path / "out.jsonl"
+    results.write_text("yesterday\n")
+    clock = FakeClock()
+    camera = StagedCamera(clock, lambda seconds, number: numbered(number))
+    stage = Stage(monkeypatch, tmp_path, camera, clock, record=True)
+    monkeypatch.setitem(sinks.CODECS, ".mp4", "none")
+    with pytest.raises(BadInputError, match="cannot be written as none"):
+        stage.play(whole_file=False)
+    assert results.read_text() == "yesterday\n"

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,20 @@ def test_a_missing_file_a_directory_and_a_picture_are_refused(tmp_path: Path) ->
     assert "No such file or directory" in refusal_of(tmp_path / "none.json")
     assert "Is a directory" in refusal_of(tmp_path)
     assert "is a picture" in refusal_of(tmp_path / "warrior.JPG")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clip.MP4", "clip.MP4 is a video; a target is a pose.json, .*; make a target of it with python -m "
+         "realtime.targets make .*clip.MP4 --at SECONDS --out pose.json"),
+        ("out.jsonl", "out.jsonl is a results file; a target is a pose.json, .*; give it with run_live.py --replay"),
+    ],
+)  # fmt: skip
+def test_a_video_and_a_results_file_are_told_from_a_broken_target(tmp_path: Path, name: str, words: str) -> None:
+    assert "No such file or directory" in refusal_of(tmp_path / name)
+    (tmp_path / name).write_bytes(b"{}\n\xff\n")
+    assert re.search(words, refusal_of(tmp_path / name))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -388,3 +403,14 @@ def test_any_value_for_a_joint_gives_a_target_or_an_error_naming_it(joint: str, 
         assert_valid(target_from_object(with_joint(joint, value), "file"))
     except PosemirrorError as error:
         assert joint in str(error)
+
+
+def test_what_a_target_lacks_can_be_left_out_with_the_very_words_that_are_proposed(tmp_path: Path) -> None:
+    joints = pose_json()["joints"]
+    assert isinstance(joints, dict)
+    path = saved(tmp_path, pose_json(joints={name: point for name, point in joints.items() if name != "left_wrist"}))
+    with pytest.raises(BadInputError) as caught:
+        read_target(path, ignore=parse_ignore("head,legs"))
+    proposed = str(caught.value).rpartition("--ignore ")[2].removesuffix(".")
+    assert proposed == "legs,left_wrist,head"
+    assert "left_wrist" in read_target(path, ignore=parse_ignore(proposed)).ignore

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import html.parser
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -69,6 +70,24 @@ def test_every_hold_is_told_with_how_it_ended(results: Path) -> None:
     ]
     assert [hold.seconds for hold in holds] == pytest.approx([0.4, 1.0, 1.0, 1.0, 1.0], abs=0.11)
     assert holds[1].start == pytest.approx(1.0) and holds[1].score == pytest.approx(95)
+
+
+def test_the_pass_mark_is_that_of_the_pose_that_was_asked_for_at_the_time(results: Path) -> None:
+    recording = read_recording(results)
+    stricter = replace(recording.targets["=B"], pass_score=90.0)
+    marks = report.pass_marks(replace(recording, targets=recording.targets | {"=B": stricter}))
+    turns = [one.seconds for before, one in itertools.pairwise(recording.frames) if before.target != one.target]
+    assert [mark for _, _, mark in marks] == [80, 90, 80, 90]
+    assert [start for start, _, _ in marks] == [0, *turns] and [end for _, end, _ in marks] == [*turns, 11.9]
+    assert report.pass_marks(replace(recording, frames=())) == []
+
+
+def test_completed_holds_are_told_of_how_many_that_were_asked_for(results: Path) -> None:
+    recording = read_recording(results)
+    holds = report.holds_of(recording)
+    assert report.completed(recording.routine, holds) == "4 of 4"
+    assert report.completed(recording.routine, holds[:2]) == "1 of 4"
+    assert report.completed(replace(recording.routine, repetitions=None), holds) == "4"
 
 
 class Page(html.parser.HTMLParser):
@@ -203,7 +222,7 @@ def test_the_page_does_not_scroll_sideways_and_its_letters_can_be_read(
 
 
 def test_the_time_axis_of_one_picture_has_numbers_that_can_be_read() -> None:
-    plot = line_plot([(0.0, 80.0)], [], [80.0], "time, s", "score")
+    plot = line_plot([(0.0, 80.0)], [], [(0.0, 0.0, 80.0)], "time, s", "score")
     assert ">0.5<" in plot and "0.0001" not in plot
 
 
