@@ -62,7 +62,7 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """A results file.
+    """A results file. A last row that was cut off while it was written, as by a power failure, is left out.
 
     Raises:
         BadInputError: it cannot be read, is none, or a row does not fit; line and field are named.
@@ -76,6 +76,8 @@ def read_recording(path: Path) -> Recording:
                 if line.isspace():  # an editor may leave some at the end
                     blank = blank or where
                     continue
+                if rows and cut_off(line):
+                    break
                 if blank:
                     raise BadInputError(f"{blank} is blank", READABLE, "give such a file, or take that line out")
                 rows.append((where, row_of(line, where)))
@@ -112,6 +114,17 @@ def read_recording(path: Path) -> Recording:
         frames=frames,
         dropped=dropped,
     )
+
+
+def cut_off(line: bytes) -> bool:
+    """Whether a line is a row without its end; only the last line of a file can be without a newline."""
+    if line.endswith(b"\n") or len(line) > LONGEST_LINE or not line.startswith(b"{"):
+        return False
+    try:
+        json.loads(line, parse_constant=float)
+    except ValueError:
+        return True
+    return False
 
 
 def row_of(line: bytes, where: str) -> dict[str, object]:

@@ -202,6 +202,18 @@ def test_a_recording_cut_off_between_two_rows_is_read(recorded: Path, tmp_path: 
     assert len(recording.frames) == 9 and recording.dropped is None
 
 
+@pytest.mark.parametrize("length", [1, 200, -2])
+def test_of_a_recording_cut_off_within_a_row_the_rows_before_are_read(
+    recorded: Path, tmp_path: Path, length: int
+) -> None:
+    lines = recorded.read_text().splitlines(keepends=True)
+    path = tmp_path / "cut.jsonl"
+    path.write_text("".join(lines[:10]) + lines[10][:length])
+    assert len(read_recording(path).frames) == 9
+    path.write_text("".join(lines[:10]) + lines[10][:-1])
+    assert len(read_recording(path).frames) == 10, "all but its newline is whole"
+
+
 def test_blank_lines_at_the_end_are_no_rows(recorded: Path, tmp_path: Path) -> None:
     path = tmp_path / "edited.jsonl"
     path.write_text(recorded.read_text() + "\n \r\n\t")
@@ -221,7 +233,9 @@ def changed(row: int, **changes: object) -> Callable[[list[str]], list[str]]:
 
 BAD: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "empty": (lambda lines: [], "is empty"),
-    "cut off within a row": (lambda lines: [*lines[:5], lines[5][:200]], "line 6 ends too early"),
+    "cut off within its first row": (lambda lines: [lines[0][:200]], "line 1 ends too early"),
+    "cut off, and more after it": (lambda lines: [*lines[:5], lines[5][:200] + "\n", lines[6]], "line 6 is not JSON"),
+    "no JSON at the end": (lambda lines: [*lines[:5], "hello"], "line 6 ends too early"),
     "no JSON": (lambda lines: [*lines[:5], "hello\n"], "line 6 is not JSON"),
     "no object": (lambda lines: [*lines[:5], "[1]\n"], "line 6 is a list"),
     "no session": (lambda lines: lines[1:], 'line 1 has the type "frame"'),
