@@ -89,6 +89,8 @@ def open_source(
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if not text.strip():
         raise SourceError("--source is empty", ALLOWED_SOURCES, "give --source 0")
+    if camera := re.fullmatch(r"/dev/video(\d+)", text):
+        text = camera[1]
     if text.isdecimal() or "://" in text:
         return LiveSource(text, clock, reconnect_seconds, wish)
     path = Path(text)

@@ -59,6 +59,14 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Camera, FakeC
 MakeCamera = Callable[..., tuple[Camera, FakeClock]]
 
 
+def test_a_camera_may_be_given_by_its_device_file(camera: MakeCamera) -> None:
+    fake, clock = camera("...", "...")
+    for text in ("2", "/dev/video2"):
+        source = opened(text, clock)
+        assert source.live and source.name == "camera 2"
+    assert fake.addresses == [2, 2]
+
+
 def test_a_camera_is_opened_by_its_number_and_timed_from_its_start(camera: MakeCamera) -> None:
     fake, clock = camera("...")
     source, stop = opened("0", clock), threading.Event()
