@@ -90,7 +90,7 @@ def add_engines(options: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     option(
         "--threads", type=threads, metavar="N|auto",
-        help="of each engine on a CPU; auto: one where that is quick enough, else as many as there are cores",
+        help="of detector and pose on a CPU; auto: one where that is quick enough, else as many as there are cores",
     )  # fmt: skip
     option(
         "--open-seconds", type=open_seconds, default=OPEN_SECONDS, metavar="S",
