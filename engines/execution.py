@@ -80,7 +80,8 @@ class CpuChain:
     Args:
         sampling: `host` samples the networks' pictures with OpenCV and runs the cut graphs (measured faster on a CPU);
             `graph` runs the whole graphs.
-        threads: of detector and pose each; None for one where that is enough (`ONE_CORE_MS`), else as many as there are cores.
+        threads: of detector and pose each; None for one where that is enough (`ONE_CORE_MS`), else as many as there
+            are cores.
 
     Attributes:
         threads: of detector and pose; `encode` always has one.
