@@ -53,9 +53,10 @@ def decode(heatmaps: Tensor, boxes: Tensor, state: Tensor) -> Tensor:
     """
     cells = heatmaps.flatten(2)
     peak = cells.amax(-1)
-    near = (cells * near_last_place(boxes, state)).argmax(-1)
+    reach = near_last_place(boxes, state)
+    near = (cells * reach).argmax(-1)
     height, falls = around(cells, near)
-    known = state.abs().sum(-1) > 0
+    known = (state.abs().sum(-1) > 0) & (torch.gather(reach, 2, near[..., None])[..., 0] > 0)  # and in the window
     stays = known & (height >= STAYING_SHARE * peak) & (falls.amin(-1) >= 0)  # no top has a higher neighbour
     best = torch.where(stays, near, cells.argmax(-1))
     _, falls = around(cells, best)

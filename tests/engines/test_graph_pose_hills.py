@@ -58,3 +58,11 @@ def test_a_hill_out_of_reach_is_another_one(posts: Posts) -> None:
     both = hills((40, 24, 0.85), (41, 40, 0.9))
     output = next_to_the_first(posts, hills((40, 12, 0.9)), both)
     np.testing.assert_allclose(output.keypoints, plain_decode(both, boxes), atol=0.5)
+
+
+def test_a_keypoint_that_was_beyond_the_window_is_on_the_highest_hill_not_in_the_corner(posts: Posts) -> None:
+    boxes = np.array([BOX], np.float32)
+    both = hills((0, 0, 0.85), (41, 30, 0.9))
+    beyond = np.full((1, 17, 4), 5000, np.float32)
+    output = post(posts, both, boxes, beyond, seconds=1e4)
+    np.testing.assert_allclose(output.keypoints, plain_decode(both, boxes), atol=0.5)
