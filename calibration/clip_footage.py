@@ -19,10 +19,9 @@ from pathlib import Path
 from calibration.datasets.action_quality import Clip
 from engines.errors import SourceError
 from realtime.capture_clock import FILE
-from realtime.frames import Capture, MonotonicClock, Picture, Room, decode_picture, is_picture, no_room
+from realtime.frames import VIDEO_SUFFIXES, Capture, MonotonicClock, Picture, Room, decode_picture, is_picture, no_room
 from realtime.sources import Source, open_source
 
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 PICTURES_FPS = 25.0
 """The rate that pictures in a folder are taken to have."""
 

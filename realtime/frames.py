@@ -16,6 +16,7 @@ from engines.geometry import Size
 Picture = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 USUAL_FPS = 30.0
 """Of a source that does not tell its own."""
 

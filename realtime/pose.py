@@ -12,7 +12,7 @@ import numpy.typing as npt
 from engines.errors import BadInputError, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
 from engines.whole_files import write_whole
-from realtime.frames import is_picture
+from realtime.frames import VIDEO_SUFFIXES, is_picture
 from realtime.json_values import fields, float_for_json, items, number, shown, size_px
 from realtime.target_fields import (
     FORMAT,
@@ -26,7 +26,7 @@ from realtime.target_fields import (
 )
 from realtime.target_formats import READABLE, read_people, read_target_json
 
-VIDEO_SUFFIXES, RESULTS_SUFFIX = (".mp4", ".mov", ".avi", ".mkv", ".webm"), ".jsonl"
+RESULTS_SUFFIX = ".jsonl"
 TARGET_SUFFIX = ".json"
 PERSON_OPTION = "--target-person"
 MAKE_ONE = "python -m realtime.targets make --person"
