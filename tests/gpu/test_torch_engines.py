@@ -7,16 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.gpu_loop import compared, first_pose
 from benchmarks.host_chain import Picture, frames_of
 from benchmarks.torch_engine import open_torch
+from calibration.parity import Tolerance, compare
+from engines.cuda_chain import CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device_chain import DeviceChain
-from engines.execution import CpuChain, read_chain
+from engines.execution import CpuChain, Targets, read_chain
 from engines.gpu import GpuState
 from engines.weights_registry import OWN_WEIGHTS
-from tests.gpu.test_device import check_same_bits
+from tests.gpu.test_device import check_no_growth, check_same_bits
 
 ROOT = Path(__file__).resolve().parents[2]
+CLIP = ROOT / "realtime" / "demo_clip" / "roof.mp4"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def chain(gpu: GpuState) -> Iterator[DeviceChain]:
 
 @pytest.fixture(scope="module")
 def pictures(chain: DeviceChain) -> list[Picture]:
-    return frames_of(ROOT / "realtime" / "demo_clip" / "roof.mp4", chain.info.frame_size, 40)[-4:]
+    return frames_of(CLIP, chain.info.frame_size, 40)[-4:]
 
 
 def test_they_find_at_float16_what_onnx_runtime_finds(chain: DeviceChain, pictures: list[Picture]) -> None:
@@ -48,3 +52,28 @@ def test_graphs_give_the_same_bits_as_plain_enqueueing(
     chain: DeviceChain, pictures: list[Picture], schedule: Schedule
 ) -> None:
     check_same_bits(chain, schedule, pictures, 60)
+
+
+def test_their_results_are_within_the_tolerance_of_the_float32_graphs(chain: DeviceChain) -> None:
+    parity = compare(CpuChain(chain.info, sampling="graph"), chain, frames_of(CLIP, chain.info.frame_size, 60))
+    print(parity)
+    assert Tolerance().exceeded(parity) == []
+
+
+def test_the_loop_on_the_gpu_says_what_the_loop_on_the_cpu_says(chain: DeviceChain) -> None:
+    pictures = frames_of(CLIP, chain.info.frame_size, 60)
+    target = first_pose(chain.info, pictures)
+    assert target is not None
+    agreement = compared(chain, chain.info, target, pictures)
+    apart = agreement.apart()
+    print(f"{agreement.followed} followed", {name: (np.median(one), one.max()) for name, one in apart.items()})
+    assert agreement.alone == [] and len(apart["scores"]) > 30
+    assert np.median(apart["keypoints"]) < 0.3 and np.median(apart["scores"]) < 0.3
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames_take_no_more_memory_on_host_or_device(chain: DeviceChain, pictures: list[Picture]) -> None:
+    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
+    with CudaChain(chain.info, chain.device, chain.engines, targets) as running:
+        assert running.uses_graphs, running.not_captured
+        check_no_growth(running, chain.device, pictures)
