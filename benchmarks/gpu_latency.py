@@ -51,7 +51,7 @@ VARIANTS = {
     "side by side, graph": {"schedule": SIDE_BY_SIDE, "graphs": True},
 }
 SECONDS_BETWEEN_FRAMES = 1 / 30
-WARM_UP, REPEATS = 50, 5
+WARM_UP = 50
 
 
 def alone_ms(chain: DeviceChain, name: str, targets: int, count: int, frame: np.ndarray) -> float:
@@ -208,7 +208,12 @@ def host_around(
 
 
 def measured(
-    chain: DeviceChain, frames: list[np.ndarray], targets: Targets, count: int, run: Run | None = None
+    chain: DeviceChain,
+    frames: list[np.ndarray],
+    targets: Targets,
+    count: int,
+    run: Run | None = None,
+    repeats: int = 1,
 ) -> dict[str, object]:
     """All figures; `run` has the bare networks for the ablation."""
     names = ("detect", "pose", "encode")
@@ -216,7 +221,8 @@ def measured(
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     used: dict[str, bool] = {}
     around: list[dict[str, float]] = []
-    for _ in range(REPEATS):
+    for repeat in range(repeats):
+        print(f"{repeat} of {repeats} repeats done", file=sys.stderr, flush=True)
         if run is not None:
             around.append(host_around(chain, run, frames, targets, count))
         for name, how in VARIANTS.items():
@@ -268,7 +274,7 @@ def report(
         "backend": "torch" if arguments.torch else chain.info.backend,
         "engines": {name: one.network for name, one in chain.info.manifests.items()}
         | ({"detect": arguments.detector.stem, "pose": arguments.pose.stem} if arguments.torch else {}),
-    } | measured(chain, frames, targets, arguments.frames, run)
+    } | measured(chain, frames, targets, arguments.frames, run, arguments.repeats)
 
 
 def opened(arguments: argparse.Namespace, info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str]]:
@@ -297,6 +303,7 @@ def main() -> int:
     parser.add_argument("--encoder", default="graded")
     parser.add_argument("--targets", type=int, default=1)
     parser.add_argument("--frames", type=int, default=300, help="a repeat")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
     gpu = find_gpu()

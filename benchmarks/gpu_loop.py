@@ -2,9 +2,9 @@
 
     python benchmarks/gpu_loop.py --engines DIR --clip CLIP [--frames 30] [--start 0] [--torch]
 
-The frames of a clip go through `CpuExecutor`, which detects in every frame, and through `CudaExecutor` on the tests'
-fake GPU (`tests/fake_device.py`), which runs the same whole graphs in ONNX Runtime, two frames in flight, in any order
-that its streams allow. Exit code 1 when a frame has a pose on one of the two alone. No time is measured.
+The frames of a clip go through `CpuExecutor` and through `CudaExecutor` on the tests' fake GPU (`tests/fake_device.py`),
+which runs the same whole graphs in ONNX Runtime, two frames in flight, in any order that its streams allow. Exit code 1
+when a frame has a pose on one of the two alone. No time is measured.
 
 With `--torch` the other side is a real GPU, on which torch runs our own networks at float16 (`torch_engine.py`).
 """
@@ -43,7 +43,7 @@ UNITS = {"boxes": "px", "keypoints": "px", "scores": "points"}
 
 def on_cpu(info: ChainInfo, target: Target, pictures: Sequence[Picture]) -> Iterator[FrameResult]:
     """Each frame's result, engine after engine."""
-    executor = CpuExecutor(CpuChain(info, sampling="graph", threads=1), target, Tracker(info.people, detect_every=1))
+    executor = CpuExecutor(CpuChain(info, sampling="graph", threads=1), target, Tracker(info.people))
     for index, picture in enumerate(pictures):
         executor.submit(Frame(picture, index, index / FPS, 0), wait_ms=0)
         yield executor.collect()

@@ -12,21 +12,21 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from engines.errors import GpuHangError
+from engines.errors import GpuError
 
 ABANDONED: list[object] = []
-"""What was open on a GPU that hangs, or belongs to a capture that broke. Kept, so that nobody frees it: the driver
-would wait for the GPU, or free what is gone."""
+"""What was open on a GPU that hangs or has failed, or belongs to a capture that broke. Kept, so that nobody frees it:
+the driver would wait for the GPU, refuse each piece with a warning, or free what is gone."""
 
 
 class OnGpu(ABC):
-    """Something open on a GPU: a context manager that closes, unless the GPU hangs."""
+    """Something open on a GPU: a context manager that closes, unless the GPU hangs or has failed."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, GpuHangError):
+        if isinstance(error, GpuError):
             ABANDONED.append(self)
         else:
             self.close()

@@ -15,7 +15,7 @@ from engines.errors import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
-    GpuHangError,
+    GpuError,
     PosemirrorError,
     system_error,
 )
@@ -99,7 +99,8 @@ def documented_exits(
     """Makes a `main` return the exit code of what it raises, after saying it in one line; no traceback is shown.
 
     `PosemirrorError` has its own code; any other `OSError` is 2, Ctrl-C 130 (saying `stopped`), `Terminated` 143. After
-    a `GpuHangError` the process ends at once: an orderly end would free GPU memory, and wait for the GPU for ever.
+    a `GpuError` the process ends at once: an orderly end would free GPU memory, and the driver waits for ever where the
+    GPU hangs, and warns of every piece where it has failed.
     """
 
     def decorator(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
@@ -109,7 +110,7 @@ def documented_exits(
                 if isinstance(sys.stdout, io.TextIOWrapper):
                     sys.stdout.reconfigure(errors="replace")  # a terminal need not have every letter of a path
                 return main(*args, **kwargs)
-            except GpuHangError as error:
+            except GpuError as error:
                 end_at_once(error)
             except PosemirrorError as error:
                 sentence, code = f"error: {error}", error.exit_code

@@ -18,6 +18,7 @@ from realtime.frames import Picture
 from realtime.overlaps import same_body
 from realtime.people import KEPT_SECONDS, Crowd
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, Recognition
+from realtime.tracking import DETECT_EVERY_AUTO, DETECT_EVERY_STRANGERS
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,7 +44,7 @@ class DeviceTracker:
 
     Args:
         people: K.
-        detect_every: frames from one detection to the next; every frame by default.
+        detect_every: frames from one detection to the next; None for automatic, as `realtime.tracking.Tracker` has it.
         stills: every frame stands for itself.
         visible_confidence: the least confidence of a visible joint.
 
@@ -61,10 +62,11 @@ class DeviceTracker:
         stills: bool = False,
         visible_confidence: float = VISIBLE_CONFIDENCE,
     ) -> None:
-        self._people, self._detect_every, self._stills = people, detect_every or 1, stills
+        self._people, self._stills = people, stills
+        self._detect_every = detect_every or DETECT_EVERY_AUTO
         self._visible = visible_confidence
         self._last_seconds: float | None = None
-        self._until_detection = 0
+        self._since_detection = self._detect_every
         self._reset()
 
     def _reset(self) -> None:
@@ -95,8 +97,12 @@ class DeviceTracker:
         passed = 0.0 if self._last_seconds is None or self._stills else max(0.0, seconds - self._last_seconds)
         self._last_seconds = seconds
         override = self._override(seconds)
-        detect = override is not None or self._confidence < LEAST_TRACK_CONFIDENCE or self._until_detection <= 0
-        self._until_detection = self._detect_every - 1 if detect else self._until_detection - 1
+        every = self._detect_every
+        if (locked := self.crowd.get(self._locked)) is not None and self.crowd.strangers(locked):
+            every = min(every, DETECT_EVERY_STRANGERS)
+        due = self._stills or self._since_detection >= every
+        detect = due or override is not None or self._confidence < LEAST_TRACK_CONFIDENCE
+        self._since_detection = 1 if detect else self._since_detection + 1
         return DevicePlan(passed, detect, override, self._locked)
 
     def _override(self, seconds: float) -> Floats | None:

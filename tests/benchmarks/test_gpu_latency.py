@@ -68,7 +68,6 @@ def test_both_ways_are_timed_and_compared_on_a_cpu(info: ChainInfo) -> None:
 
 def test_the_whole_benchmark_runs_on_a_fake_gpu(info: ChainInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_latency, "WARM_UP", 1)
-    monkeypatch.setattr(gpu_latency, "REPEATS", 1)
     device = FakeDevice()
     names = {"detect": "detect", "pose": "pose", "encode": "encode_bones"}
     engines = {

@@ -11,6 +11,7 @@ import pytest
 from engines.cuda_chain import DEPTH, ChainOutput, CudaChain
 from engines.cuda_memory import HOST_FRAMES
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
+from engines.device import ABANDONED
 from engines.device_chain import DeviceChain
 from engines.errors import EXIT_GPU, GpuError
 from engines.execution import ChainInfo, CpuChain, Targets, read_chain
@@ -305,6 +306,16 @@ def test_a_failing_gpu_is_one_error_with_exit_code_5_and_stays_failed(
         with pytest.raises(GpuError):
             begin(chain, pictures[0]) if chain.in_flight < DEPTH else chain.collect()
     assert device.contexts == 0
+
+
+def test_a_chain_that_a_failure_leaves_is_not_closed(
+    info: ChainInfo, engines: dict[str, FakeEngine], targets: Targets, pictures: Frames
+) -> None:
+    device = FakeDevice()
+    with pytest.raises(GpuError), opened(info, engines, targets, device) as chain:
+        device.fails = {"copy": device.asked.get("copy", 0) + 2}
+        through(chain, pictures, ALWAYS)
+    assert ABANDONED.pop() is chain and device.contexts > 0  # the driver would warn of each piece that it cannot free
 
 
 @pytest.mark.parametrize("what", ["memory", "host_memory", "copy", "enqueue", "sync", "capture"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
+from engines.errors import EXIT_BAD_INPUT, EXIT_GPU, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -54,6 +54,29 @@ def main():
 
 raise SystemExit(main())
 """
+FAILED_GPU = """
+from engines.device import ABANDONED
+from engines.errors import GpuError
+from engines.exits import documented_exits
+
+class Piece:
+    def __del__(self):
+        print("Warning: deallocate() failed")  # as cuda.core says of every piece
+
+@documented_exits()
+def main():
+    ABANDONED.append(Piece())
+    print("one result")
+    raise GpuError("the GPU failed to copy", "it must not", "run again")
+
+raise SystemExit(main())
+"""
+
+
+def test_after_a_gpu_has_failed_the_process_ends_with_one_sentence_and_frees_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", FAILED_GPU], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    said = "error: the GPU failed to copy; it must not; run again.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_GPU, "one result\n", said)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from engines.execution import PoseOutput
 from engines.geometry import iou
 from engines.skeleton import joints_from_keypoints
 from realtime.device_tracking import EMPTY, DevicePlan, DeviceTracker
-from realtime.tracking import Tracker
+from realtime.tracking import DETECT_EVERY_AUTO, DETECT_EVERY_STRANGERS, Tracker
 from tests.realtime.fakes import bounds, standing
 
 Floats = npt.NDArray[np.float32]
@@ -59,10 +59,13 @@ class Device:
 
 
 class Play:
-    """Frames with two in flight. `on` has where the scored skeleton is in each frame, x px, or None."""
+    """Frames with two in flight. `on` has where the scored skeleton is in each frame, x px, or None.
 
-    def __init__(self, people: int = 2, **options: object) -> None:
-        self.tracker = DeviceTracker(people, **options)  # type: ignore[arg-type]
+    The detector looks in every frame, unless `detect_every` says otherwise.
+    """
+
+    def __init__(self, people: int = 2, *, detect_every: int | None = 1, **options: object) -> None:
+        self.tracker = DeviceTracker(people, detect_every=detect_every, **options)  # type: ignore[arg-type]
         self.device = Device(people)
         self.plans: list[DevicePlan] = []
         self.on: list[float | None] = []
@@ -159,6 +162,27 @@ def test_with_detect_every_the_detector_rests_while_the_pose_is_sure() -> None:
     assert set(play.about) == {0}
 
 
+def test_by_itself_the_detector_rests_as_long_as_on_a_cpu() -> None:
+    play = Play(detect_every=None)
+    for _ in range(40):
+        play.frame(ANNA)
+    looked = [index for index, plan in enumerate(play.plans) if plan.detect]
+    assert looked[:2] == [0, 1] and np.diff(looked[1:]).tolist() == [DETECT_EVERY_AUTO] * 2
+
+
+def test_while_anothers_speed_is_not_known_the_detector_looks_more_often_and_where_they_meet_in_every_frame() -> None:
+    play = Play(detect_every=None)
+    for _ in range(6):
+        play.frame(ANNA)
+    for step in range(38):
+        play.frame(ANNA, body(1200 - 22 * step))
+    looked = [index for index, plan in enumerate(play.plans) if plan.detect]
+    met = next(index for index, plan in enumerate(play.plans) if plan.override is not None)
+    assert looked[looked.index(met) :] == list(range(met, 44))
+    others = [index for index in looked if 6 < index < met]
+    assert np.diff(others).tolist() == [DETECT_EVERY_STRANGERS] * 3
+
+
 # ---- whom the detector misses
 
 
@@ -244,7 +268,7 @@ class Turns:
     """Frames one after the other, each with the boxes and the one skeleton that it is told."""
 
     def __init__(self) -> None:
-        self.tracker = DeviceTracker(1)
+        self.tracker = DeviceTracker(1, detect_every=1)
         self.frames = 0
 
     def frame(self, *boxes: Floats, on: Floats | None) -> tuple[DevicePlan, list[int]]:
