@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from engines.networks.normalise import EMBEDDING_SIZE
+
 JOINT_COUNT = 15
 
 
@@ -29,7 +31,10 @@ class Encode(nn.Module):
         mask = (seen[:, None] * usable[None]).reshape(-1, JOINT_COUNT)  # [K*T, 15]
         live = joints[:, None, :, :2].expand(people, count, JOINT_COUNT, 2).reshape(-1, JOINT_COUNT, 2)
         wanted = targets[None, :, :, :2].expand(people, count, JOINT_COUNT, 2).reshape(-1, JOINT_COUNT, 2)
-        cosine = (self.encoder(live, mask) * self.encoder(wanted, mask)).sum(-1) * mask.amax(1)
+        # one pass for the people by themselves and both sides of each pair: few operators
+        rows = self.encoder(torch.cat([joints[..., :2], live, wanted]), torch.cat([seen, mask, mask]))
+        pairs = rows[people:].reshape(2, -1, EMBEDDING_SIZE)
+        cosine = (pairs[0] * pairs[1]).sum(-1) * mask.amax(1)
         distance = (1 - cosine.reshape(people, count)).clamp(min=0) * there
         score = 100 * torch.exp(-0.5 * (distance / width) ** 2) * there
-        return self.encoder(joints[..., :2], seen) * there, distance, score
+        return rows[:people].reshape(people, EMBEDDING_SIZE) * there, distance, score
