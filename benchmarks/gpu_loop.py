@@ -2,9 +2,9 @@
 
     python benchmarks/gpu_loop.py --engines DIR --clip CLIP [--frames 30] [--start 0] [--torch]
 
-The frames of a clip go through `CpuExecutor` and through `CudaExecutor` on the fake GPU of the tests, which runs the same
-whole graphs in ONNX Runtime, two frames in flight, in any order that its streams allow (`tests/fake_device.py`). Exit
-code 1 when a frame has a pose on one of the two alone. No time is measured.
+The frames of a clip go through `CpuExecutor` and through `CudaExecutor` on the fake GPU of the tests, which runs the
+same whole graphs in ONNX Runtime, two frames in flight, in any order that its streams allow (`tests/fake_device.py`).
+Exit code 1 when a frame has a pose on one of the two alone. No time is measured.
 
 With `--torch` the other side is a real GPU, on which torch runs our own networks at float16 (`torch_engine.py`).
 """

@@ -35,6 +35,11 @@ class DevicePlan:
     override: Floats | None
     about: int | None
 
+    @property
+    def looks_for(self) -> bool:
+        """Whether somebody who was lost is looked for, and not followed."""
+        return self.override is not None and bool(self.override.any()) and self.override[0, 4] == 0
+
 
 class DeviceTracker:
     """Keeps the scored person while anchors pass from frame to frame on the device.
@@ -77,6 +82,7 @@ class DeviceTracker:
         self._locked: int | None = None
         self._on_device: list[int | None] = [None] * self._people
         self._in_place, self._just_chosen, self._adrift = True, False, False
+        self._found_again = False
         self._confidence = 0.0
 
     @property
@@ -118,7 +124,7 @@ class DeviceTracker:
             return boxes
         if locked is None:
             return boxes if self._adrift else None
-        if self._in_place and not self.crowd.contested(locked):
+        if self._in_place and not self._found_again and not self.crowd.contested(locked):
             return None
         boxes[0, :4], boxes[0, 4] = locked.expected(seconds), self._in_place or self._just_chosen
         return boxes
@@ -147,9 +153,13 @@ class DeviceTracker:
         if 0 in refused and self._locked in (None, ids[0]):
             self._choose_another()
         self.followed = self._confidence if is_followed(boxes[0]) else None
-        self._confidence = 0.0 if 0 in refused else float(pose.next_boxes[0, 4])
         posed = bool(pose.next_boxes[0].any())
-        self._in_place = self._on_device[0] == self._locked and posed
+        in_place = self._on_device[0] == self._locked and posed
+        if not plan.looks_for or not self._in_place or in_place or 0 in refused:
+            self._confidence = 0.0 if 0 in refused else float(pose.next_boxes[0, 4])
+            self._found_again, self._in_place = in_place and not self._in_place, in_place
+        else:  # sent before they were found again, which the frame before told: it says nothing
+            self._found_again = False
         self._adrift = posed and self._locked is None is self._on_device[0]  # the device stays with what is nobody
         self._just_chosen = self._just_chosen and plan.about != self._locked
         about = self._locked if self.crowd.get(plan.about) is None else plan.about

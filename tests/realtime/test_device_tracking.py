@@ -200,6 +200,22 @@ def test_somebody_the_detector_misses_is_followed_by_their_keypoints_without_the
     assert play.tracker.followed is None and play.on[-1] == pytest.approx(300 + 5 * 61, abs=20)
 
 
+def test_somebody_who_was_lost_is_followed_once_they_are_found_whatever_was_sent_before_that() -> None:
+    play = Play()
+    for _ in range(6):
+        play.frame(ANNA)
+    for _ in range(4):
+        play.frame(found=[])
+    play.frame(ANNA)
+    for _ in range(12):
+        play.frame(ANNA, found=[])
+    play.collect()
+    assert play.on[6:10] == [None] * 4 and play.on[10] == pytest.approx(300, abs=20)
+    assert play.on[11] is None, "it was on its way before she was found"
+    assert play.on[12:] == pytest.approx([300] * 11, abs=20)
+    assert [plan.override is None for plan in play.plans[12:16]] == [False, True, True, True]
+
+
 @pytest.mark.parametrize("confidence", [0.9, 0.4], ids=["sure", "unsure"])
 @pytest.mark.parametrize("here", [True, False], ids=["here", "gone"])
 def test_they_are_followed_for_as_many_frames_as_on_a_cpu(confidence: float, here: bool) -> None:
