@@ -10,9 +10,10 @@ With `--graphs DIR` (the same networks as ONNX graphs of the same precision) it 
 the host: the bare networks are cut out of them, compiled, and run with OpenCV and NumPy around them (`host_chain.py`).
 
 With `--torch` torch runs the networks of `--detector` and `--pose` (`torch_engine.py`), where there is no TensorRT:
-what the chain adds to its engines is the same, the engines' own times are not TensorRT's.
+what the chain adds to its engines is the same, the engines' own times are not TensorRT's. Pre- and post-processing on
+the host then stand beside networks that are launched kernel by kernel, so those figures compare little.
 
-HAS NEVER RUN to its end on a GPU (docs/gpu.md). `make test` runs it on a fake one.
+With TensorRT it HAS NEVER RUN (docs/gpu.md). `make test` runs it on a fake GPU.
 """
 
 import argparse

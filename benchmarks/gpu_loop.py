@@ -121,7 +121,8 @@ def has_pose(result: FrameResult) -> bool:
 
 def first_pose(info: ChainInfo, pictures: Sequence[Picture]) -> Target | None:
     """The first person in the pictures as a target; None where nobody is in them."""
-    looks = (find_pose(CpuChain(info, threads=1), picture) for picture in pictures)
+    chain = CpuChain(info, threads=1)
+    looks = (find_pose(chain, picture) for picture in pictures)
     poses = next((found for found in looks if found), None)
     return None if poses is None else Target("first pose", info.frame_size, poses[0])
 

@@ -1,4 +1,4 @@
-"""Our own networks in the chain of a real GPU, run by torch where there is no TensorRT. Has never run as a whole."""
+"""Our own networks in the chain of a real GPU, run by torch where there is no TensorRT."""
 
 from collections.abc import Iterator
 from pathlib import Path
