@@ -132,17 +132,20 @@ def write_scenes(stem: Path, scenes: Iterable[tuple[str, Scene]]) -> tuple[int, 
     return len(rows), sum(len(row["boxes"]) for row in rows)
 
 
-def letterboxed(picture: Image, fill: int = GREY) -> tuple[Image, float, tuple[float, float]]:
+def letterboxed(
+    picture: Image, fill: int = GREY, into: tuple[int, int] = INPUT_SIZE
+) -> tuple[Image, float, tuple[float, float]]:
     """A picture fitted whole into the detector's input.
 
     Returns:
-        `uint8 [192, 320, 3]`, and the scale and offset (x, y) that bring picture px to input px.
+        `uint8 [192, 320, 3]`, or of the width and height `into`; and the scale and offset (x, y) that bring picture
+        px to input px.
     """
     height, width = picture.shape[:2]
-    scale = min(INPUT_SIZE[0] / width, INPUT_SIZE[1] / height)
+    scale = min(into[0] / width, into[1] / height)
     size = (round(width * scale), round(height * scale))
-    left, top = (INPUT_SIZE[0] - size[0]) // 2, (INPUT_SIZE[1] - size[1]) // 2
-    canvas = np.full((INPUT_SIZE[1], INPUT_SIZE[0], 3), fill, np.uint8)
+    left, top = (into[0] - size[0]) // 2, (into[1] - size[1]) // 2
+    canvas = np.full((into[1], into[0], 3), fill, np.uint8)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     canvas[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=method)
     return canvas, scale, (left, top)

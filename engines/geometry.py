@@ -10,7 +10,7 @@ LETTERBOX_GREY = 114
 CROP_HEIGHT, CROP_WIDTH = 256, 192
 CROP_PADDING = 1.25
 HEATMAP_HEIGHT, HEATMAP_WIDTH = 64, 48
-SURE_CONFIDENCE, PIECE_SHARE = 0.5, 0.5
+SURE_CONFIDENCE, PIECE_SHARE = 0.5, 0.7
 """A box of less confidence is a piece of somebody whose keypoints have it, when less of their bounds lies in it."""
 LEAST_FALL = 1e-9
 

@@ -15,8 +15,9 @@ from engines.networks.state_dicts import fill
 
 STRIDES = (8, 16, 32)
 """Input px between the cells of the three levels."""
-LONGEST_PX = 320
-"""Longest side of the picture it was trained on."""
+LONGEST_PX = 384
+"""Longest side of the picture it is given, px. It was trained on 320; of the held-back people it finds more in 384, and
+fewer from 448 on (docs/compact_models.md)."""
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ def reference(logits: dict[str, Floats], anchor: Floats, people: int) -> Doubles
             shared = np.prod(
                 np.maximum(np.minimum(first[0, 2:4], anchor[2:4]) - np.maximum(first[0, :2], anchor[:2]), 0)
             )
-            if anchor[4] >= 0.5 > first[0, 4] and shared < 0.5 * np.prod(anchor[2:4] - anchor[:2]):
+            if anchor[4] >= 0.5 > first[0, 4] and shared < 0.7 * np.prod(anchor[2:4] - anchor[:2]):
                 first[0, :4] = anchor[:4]
         rows = np.concatenate([first, rows])
     return np.concatenate([rows, np.zeros((people, 5))])[:people]
@@ -389,7 +389,8 @@ def test_a_sure_anchor_nobody_overlaps_is_the_first_row_and_says_so(
         ((300, 350, 500, 500), 0.4, 0.7, True),  # the legs
         ((300, 350, 500, 500), 0.6, 0.7, False),  # the detector is sure
         ((300, 350, 500, 500), 0.4, 0.4, False),  # the keypoints are not
-        ((300, 250, 500, 500), 0.4, 0.7, False),  # most of the body
+        ((300, 250, 500, 500), 0.4, 0.7, True),  # all but the head and shoulders
+        ((300, 200, 500, 500), 0.4, 0.7, False),  # most of the body
     ],
 )
 def test_a_doubtful_piece_of_a_sure_anchor_does_not_replace_its_bounds(
