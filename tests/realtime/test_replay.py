@@ -152,7 +152,7 @@ def ghost_heights(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             heights.append(float(np.ptp(view.ghost[:, 1])))
             return joints, view
 
-    monkeypatch.setattr("realtime.live.Station", Watched)
+    monkeypatch.setattr("realtime.replay.Station", Watched)
     return heights
 
 
