@@ -33,12 +33,11 @@ from tests.realtime.fakes import (
     chain_info,
     finished,
     result_of,
+    rows_of,
     standing_target,
-    valid_rows,
 )
 
 Floats = np.ndarray
-Rows = list[dict[str, object]]
 Detections = list[list[tuple[float, ...]]]
 
 
@@ -94,10 +93,6 @@ def recorded(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session in which someone is there, gone, and back."""
     detections: Detections = [[(100, 20, 200, 170, 0.9)], [], [(90, 30, 230, 175, 0.9)]]
     return record(tmp_path_factory.mktemp("recorded") / "out.jsonl", engines, FakeSource(30), detections)
-
-
-def rows_of(path: Path) -> Rows:
-    return valid_rows(path.read_text(encoding="utf-8"))
 
 
 def replay(recording: Path, engines: Path, *more: object) -> int:
