@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.host_chain import frames_of
-from engines.contract import contract
 from engines.cuda_chain import CudaChain
 from engines.device_chain import DeviceChain
 from engines.execution import ChainInfo, CpuChain, read_chain
@@ -35,7 +33,7 @@ from realtime.pose import Target
 from realtime.results import FrameResult
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
-from tests.fake_device import FakeDevice, FakeEngine
+from tests.fake_device import FakeDevice, engines_on
 
 FPS = 25
 UNITS = {"boxes": "px", "keypoints": "px", "scores": "points"}
@@ -52,11 +50,7 @@ def on_cpu(info: ChainInfo, target: Target, pictures: Sequence[Picture]) -> Iter
 def fake_chain(info: ChainInfo) -> DeviceChain:
     """The graphs of a folder of ONNX engines on a fake GPU."""
     device = FakeDevice(seed=1)
-    engines = {
-        name.partition("_")[0]: FakeEngine(device, onnx.load(info.directory / one.engine_file), contract(one))
-        for name, one in info.manifests.items()
-    }
-    return DeviceChain(info, device, engines)
+    return DeviceChain(info, device, engines_on(device, info))
 
 
 def own_networks(info: ChainInfo) -> DeviceChain:

@@ -20,9 +20,8 @@ from engines.weights_registry import SHIPPED_ENGINES
 from realtime.brush import ground
 from realtime.opening import BUILT
 from realtime.recording import read_recording
-from realtime.replay import find_encoder
+from realtime.replay import find_encoder, station_of
 from realtime.screen import screen_of
-from realtime.station import Station
 
 
 def pictures(clip: Path | None, size: tuple[int, int], count: int):
@@ -43,14 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recording = read_recording(arguments.results)
     info = find_encoder(recording, (arguments.engines, BUILT, SHIPPED_ENGINES))
-    station = Station(
-        recording.routine,
-        info.frame_size,
-        info.visible_confidence,
-        mirror=arguments.mirror,
-        replayed=True,
-        stills=recording.stills,
-    )
+    station = station_of(recording, info, mirror=arguments.mirror)
     last = max(arguments.frames)
     found = []
     behind = pictures(arguments.clip, info.frame_size, last + 1)

@@ -7,7 +7,6 @@ The scenes are written as `scenes_train` has its own (`.tar` of JPEG, `.json` of
 kept as the set gives it where the detector does not find it.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from engines.exits import documented_exits
 from engines.geometry import fit_letterbox
 from engines.host_sampling import letterbox
 from engines.networks.yolov5_compact import YoloCompact
+from engines.options import OptionParser
 
 TEACHER_SIZE = (320, 256)
 """Height and width of the picture that the teacher looks at, px."""
@@ -102,7 +102,7 @@ def labelled_crops(crops: CropSet, teacher: YoloCompact | Levels) -> Iterator[tu
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Labels the crops. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.crop_scenes", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.crop_scenes", description=__doc__.splitlines()[0])
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with train.npz")
     options.add_argument("--teacher", type=Path, required=True, help="YOLOv5u checkpoint; loading it runs its code")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")

@@ -7,7 +7,6 @@ where the crop's keypoints do. `calibration.distill pose|detector --cutouts runs
 no dependency of this project: `pip install mediapipe==0.10.14` into an environment with the base packages.
 """
 
-import argparse
 import json
 import sys
 import tarfile
@@ -26,6 +25,7 @@ from calibration.scenes import GREY, add_picture
 from engines.download import file_sha256
 from engines.errors import BadInputError
 from engines.exits import documented_exits
+from engines.options import OptionParser
 
 Outline = Callable[[Image], tuple[FloatArray, FloatArray] | None]
 """A picture `uint8 [h, w, 3]` BGR to how much each pixel is person `float32 [h, w]`, 0..1, and the person's keypoints
@@ -280,7 +280,7 @@ def blended(below: Image, above: npt.NDArray[np.uint8], opacity: npt.NDArray[np.
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Cuts out everybody of one crop set. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.cutouts", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.cutouts", description=__doc__.splitlines()[0])
     options.add_argument("--set", type=Path, required=True, metavar="STEM", help="crops, a .tar and .npz")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .json, without suffix")
     given = options.parse_args(arguments)

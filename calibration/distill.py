@@ -35,6 +35,7 @@ from engines.exits import documented_exits
 from engines.networks.hrnet import HRNET_CONFIGS
 from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
+from engines.options import OptionParser
 from engines.whole_files import write_whole
 
 TABLE_COLUMNS = 170
@@ -127,7 +128,7 @@ def add_crop_options(command: argparse.ArgumentParser, augmentation: str) -> Non
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
-    result = argparse.ArgumentParser(prog="python -m calibration.distill", description=__doc__.splitlines()[0])
+    result = OptionParser(prog="python -m calibration.distill", description=__doc__.splitlines()[0])
     commands = result.add_subparsers(dest="command", required=True)
     for name in ("pose", "detector"):
         train = commands.add_parser(name, help=f"train the compact {name} network")

@@ -23,6 +23,7 @@ from engines.device_chain import DeviceChain
 from engines.errors import EXIT_OK, BadInputError, SourceError
 from engines.execution import ChainInfo, read_chain
 from engines.exits import documented_exits
+from engines.options import OptionParser
 from engines.whole_files import write_whole
 from realtime.executor import Chain
 from realtime.frames import MonotonicClock
@@ -42,7 +43,7 @@ ENCODER = "bones"
 
 def parser() -> argparse.ArgumentParser:
     """The command line of extraction."""
-    line = argparse.ArgumentParser(prog="python -m calibration.extract", description=__doc__)
+    line = OptionParser(prog="python -m calibration.extract", description=__doc__)
     line.add_argument("dataset", choices=READERS, help="whose annotations and layout")
     line.add_argument("folder", type=Path, help="folder with the official annotation files")
     line.add_argument("--videos", type=Path, default=None, help="folder with videos or frames (FOLDER/videos)")

@@ -9,7 +9,6 @@ picture: in `calibration.distill pose --more-crops` the network learns from them
 loop asks it about every newcomer.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -31,6 +30,7 @@ from calibration.scene_persons import PersonCrop, cropped, write_crops
 from calibration.scenes import INPUT_SIZE, Scene, SceneSet
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
+from engines.options import OptionParser
 from engines.weights_registry import OWN_WEIGHTS
 
 LEAST_CONFIDENCE = 0.03
@@ -69,7 +69,7 @@ def false_persons(
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Looks through scenes. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.false_persons", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.false_persons", description=__doc__.splitlines()[0])
     options.add_argument("--scenes", type=Path, nargs="+", metavar="STEM", required=True, help="sets, without suffix")
     options.add_argument("--detector", type=Path, default=OWN_WEIGHTS["detector"], help="whose mistakes are wanted")
     options.add_argument("--teacher", type=Path, required=True, help="ONNX pose network, [N,3,256,192] to heatmaps")

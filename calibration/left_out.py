@@ -16,6 +16,7 @@ from calibration.evaluate import DATA, measure_rows, methods_of
 from calibration.evaluation import read_test_set
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
+from engines.options import OptionParser
 
 FOLDS = (
     "baseball_pitch,bowl,jump_rope,pushup,strum_guitar",
@@ -29,7 +30,7 @@ COLUMNS = ("AUC", "R@1", "bends")
 
 def parser() -> argparse.ArgumentParser:
     """The command line of the folds."""
-    line = argparse.ArgumentParser(prog="python -m calibration.left_out", description=__doc__)
+    line = OptionParser(prog="python -m calibration.left_out", description=__doc__)
     line.add_argument("--data", type=Path, default=DATA, help="folder with the annotation files (%(default)s)")
     line.add_argument("--encoders", default="graded", help="shipped names or files, comma separated (%(default)s)")
     line.add_argument("--runs", type=Path, default=None, help="folder with fold1, fold2 and fold3")

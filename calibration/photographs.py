@@ -9,7 +9,6 @@ kept, and none that is in a set named with `--known`, so that photographs can be
 picture of the evaluation sets, or like the one that a held-back crop was cut from, is left out.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from calibration.thing_scenes import shrunk
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
+from engines.options import OptionParser
 
 SUFFIXES = (".jpg", ".jpeg", ".webp")
 """Photographs; PNG files are drawings and screens for the most part."""
@@ -183,7 +183,7 @@ def labelled(
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, chooses, labels, writes. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.photographs", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.photographs", description=__doc__.splitlines()[0])
     options.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="searched to the bottom")
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with what is held back")
     options.add_argument("--teacher", type=Path, required=True, help="YOLOv5u checkpoint; loading it runs its code")

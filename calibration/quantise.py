@@ -11,7 +11,6 @@ stay float32. The file says which weights it was made from. The command prints w
 `calibration.distill evaluate` says what is lost.
 """
 
-import argparse
 import importlib
 import os
 import sys
@@ -37,6 +36,7 @@ from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
 from engines.graphs.parts import export_part, layout_sha256
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
+from engines.options import OptionParser
 from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
 from engines.whole_files import write_whole
 
@@ -166,7 +166,7 @@ def cpu_ms(model: bytes, pictures: FloatArray) -> float:
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Quantises one network. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.quantise", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.quantise", description=__doc__.splitlines()[0])
     options.add_argument("kind", choices=("pose", "detector"))
     options.add_argument("--weights", type=Path, help=".safetensors of the network; default: those that ship")
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with training pictures")

@@ -9,7 +9,6 @@ out; so are the sources that share pictures with the evaluation. With `--beside`
 crop are labelled too: most are cut off or covered, as people in real pictures are.
 """
 
-import argparse
 import json
 import sys
 import tarfile
@@ -32,6 +31,7 @@ from calibration.evaluate_pose import Predict, decode, onnx_predict
 from calibration.scenes import Scene, SceneSet, add_jpeg
 from engines.errors import BadInputError
 from engines.exits import documented_exits
+from engines.options import OptionParser
 from engines.skeleton import MIRRORED_KEYPOINT
 
 LEAST_BOX_CONFIDENCE = 0.4
@@ -195,7 +195,7 @@ def write_crops(crops: Sequence[PersonCrop], stem: Path) -> None:
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Labels the scenes. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.scene_persons", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.scene_persons", description=__doc__.splitlines()[0])
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with scenes and crops")
     options.add_argument("--teacher", type=Path, required=True, help="ONNX pose network, [N,3,256,192] to heatmaps")
     options.add_argument("--out", type=Path, required=True, help="path of the .tar and .npz, without suffix")

@@ -8,7 +8,6 @@ background. The scenes are written as `scenes_train` has its own, with the teach
 `calibration.distill detector --more-scenes`. Trains nothing.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from calibration.scenes import GREY, Scene, write_scenes
 from engines.errors import BadInputError
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
+from engines.options import OptionParser
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 RESOURCES = ".rcc"
@@ -165,7 +165,7 @@ def thing_scenes(
 @documented_exits()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, chooses, composes, writes. Returns the exit code."""
-    options = argparse.ArgumentParser(prog="python -m calibration.thing_scenes", description=__doc__.splitlines()[0])
+    options = OptionParser(prog="python -m calibration.thing_scenes", description=__doc__.splitlines()[0])
     options.add_argument(
         "--pictures", type=Path, nargs="+", required=True, metavar="DIR", help="searched to the bottom"
     )

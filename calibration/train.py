@@ -41,6 +41,7 @@ from engines.download import file_sha256
 from engines.errors import EXIT_OK
 from engines.exits import documented_exits
 from engines.networks.encoders import GradedEncoder, MlpEncoder, PaperEncoder, save_encoder
+from engines.options import OptionParser
 from engines.whole_files import write_whole
 
 DATA = Path("../shared/data")
@@ -75,7 +76,7 @@ class Trained:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of training."""
-    line = argparse.ArgumentParser(prog="python -m calibration.train", description=__doc__)
+    line = OptionParser(prog="python -m calibration.train", description=__doc__)
     line.add_argument("encoder", choices=RECIPES, help="graded-mlp: without its graph; graded-labels: with labels")
     line.add_argument("--data", type=Path, default=DATA, help="folder with the annotation files (%(default)s)")
     line.add_argument("--dataset", choices=("mpii", "penn"), default="mpii", help="poses to train on (%(default)s)")

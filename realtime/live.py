@@ -36,7 +36,7 @@ from realtime.opening import (
 from realtime.pipeline import Pipeline
 from realtime.pose import TARGET_SUFFIX, parse_ignore
 from realtime.recording import read_recording
-from realtime.replay import ReplayExecutor, ReplaySource, find_encoder
+from realtime.replay import ReplayExecutor, ReplaySource, find_encoder, station_of
 from realtime.results import FrameResult
 from realtime.routine import Routine, single, target_files
 from realtime.session import run_session
@@ -121,14 +121,7 @@ def run_replay(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"Encoder: {info.encoder} of {info.directory}.", soft_wrap=True)
     clock = MonotonicClock()
     executor = ReplayExecutor(recording, info)
-    station = Station(
-        recording.routine,
-        info.frame_size,
-        info.visible_confidence,
-        mirror=arguments.mirror,
-        replayed=True,
-        stills=recording.stills,
-    )
+    station = station_of(recording, info, mirror=arguments.mirror)
     arguments.smoothing = "on" if recording.smoothing else "off"
     with contextlib.ExitStack() as stack:
         outputs = chosen_outputs(arguments, console, stack)

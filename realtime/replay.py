@@ -24,6 +24,7 @@ from realtime.capture_clock import FILE
 from realtime.frames import USUAL_FPS, Capture, Clock, Frame, FrameBuffers, Room, no_room
 from realtime.recording import Recording
 from realtime.results import NO_PERSON, STALE, FrameResult
+from realtime.station import Station
 from realtime.verdict import Judgement, judged
 from realtime.watchdog import Watchdog
 
@@ -72,6 +73,18 @@ def encoders_in(folder: Path) -> list[Manifest]:
         except PosemirrorError:
             continue
     return found
+
+
+def station_of(recording: Recording, info: ChainInfo, *, mirror: bool) -> Station:
+    """The station at which a recording is shown again; `info` is of the encoder that scored it."""
+    return Station(
+        recording.routine,
+        info.frame_size,
+        info.visible_confidence,
+        mirror=mirror,
+        replayed=True,
+        stills=recording.stills,
+    )
 
 
 class ReplaySource:

@@ -1,5 +1,6 @@
 """What several tests share. Heavy packages are imported by the fixtures that need them."""
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,23 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 FRAME_SIZE = (720, 1280)
 DETECTOR_SIZE = (384, 640)
+
+
+@pytest.fixture
+def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No X11 and no Wayland, so that no run opens a window."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """The file of a target: a person who stands."""
+    from tests.realtime.fakes import target_json
+
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps(target_json()))
+    return path
 
 
 @pytest.fixture(scope="session")

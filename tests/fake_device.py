@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
+import onnx
 
 from engines import device as protocol
+from engines.contract import contract
 from engines.device import Tensor
 from engines.errors import GpuError
+from engines.execution import ChainInfo
 from engines.onnx_runtime import onnxruntime
 from tests.fixtures import open_graph
 
@@ -304,7 +306,7 @@ class FakeContext:
 class FakeEngine:
     """A graph as an engine of a `FakeDevice`."""
 
-    def __init__(self, device: FakeDevice, model: ModelProto, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, device: FakeDevice, model: onnx.ModelProto, tensors: Mapping[str, Tensor]) -> None:
         self.device, self.tensors = device, tensors
         self.session = open_graph(model)
         self.is_capturable = True
@@ -319,3 +321,11 @@ class FakeEngine:
 
     def close(self) -> None:
         self.closed = True
+
+
+def engines_on(device: FakeDevice, info: ChainInfo) -> dict[str, FakeEngine]:
+    """The ONNX engines of a chain on a fake GPU: detect, pose and encode."""
+    return {
+        name.partition("_")[0]: FakeEngine(device, onnx.load(info.directory / one.engine_file), contract(one))
+        for name, one in info.manifests.items()
+    }

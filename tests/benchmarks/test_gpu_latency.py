@@ -13,8 +13,7 @@ from engines.device import Tensor
 from engines.device_chain import DeviceChain
 from engines.errors import EngineError
 from engines.execution import ChainInfo, CpuChain, Targets, read_chain
-from engines.tensorrt_engine import contract
-from tests.fake_device import FakeDevice, FakeEngine
+from tests.fake_device import FakeDevice, FakeEngine, engines_on
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
 
 FRAME, IMAGE, PEOPLE = (180, 320), (96, 160), 2
@@ -69,13 +68,8 @@ def test_both_ways_are_timed_and_compared_on_a_cpu(info: ChainInfo) -> None:
 def test_the_whole_benchmark_runs_on_a_fake_gpu(info: ChainInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_latency, "WARM_UP", 1)
     device = FakeDevice()
-    names = {"detect": "detect", "pose": "pose", "encode": "encode_bones"}
-    engines = {
-        name: FakeEngine(device, onnx.load(info.directory / f"{file}.onnx"), contract(info.manifests[file]))
-        for name, file in names.items()
-    }
     bare = {name: bare_network(info, name) for name in OUTPUTS}
-    with DeviceChain(info, device, engines) as chain, contextlib.ExitStack() as closing:
+    with DeviceChain(info, device, engines_on(device, info)) as chain, contextlib.ExitStack() as closing:
         run = gpu_latency.as_run(
             device, {name: FakeEngine(device, model, tensors_of(model)) for name, model in bare.items()}, closing
         )

@@ -12,6 +12,12 @@ torch.set_num_threads(1)
 REAL_CROPS = Path(__file__).resolve().parents[2].parent / "shared" / "crops"
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Again before each test: one before it may have run something that chose another number."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crops")

@@ -21,11 +21,6 @@ CPU = torch.device("cpu")
 QUIET = Console(quiet=True)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector of random weights, sure enough of a person in some cells to have boxes to teach."""

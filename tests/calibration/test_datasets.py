@@ -18,27 +18,10 @@ from calibration.datasets.penn import PENN_JOINTS, read_penn
 from calibration.datasets.pickles import read_plain_pickle
 from engines.errors import BadInputError
 from engines.skeleton import JOINT_INDEX
+from tests.calibration.annotations import numbers, penn_arrays, write_mpii_csv
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here: annotations are not in the repo")
-
-
-def numbers(*shape: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return (np.arange(np.prod(shape), dtype=np.float32) % 97 + 2).reshape(shape)
-
-
-def write_mpii_csv(path: Path, missing: str = "", text: str = "") -> Path:
-    columns = [f"{joint}_{axis}" for joint in MPII_JOINTS for axis in "XY" if f"{joint}_{axis}" != missing]
-    rows = [",".join(["NAME", *columns, "Activity", "Category"])]
-    for row in range(3):
-        values = [str(10 * row + index) for index in range(len(columns))]
-        if row == 1:
-            values[:2] = ["-1", "-1"]
-        if row == 2 and text:
-            values[5] = text
-        rows.append(",".join([f"{row}.jpg", *values, "golf", "sports"]))
-    path.write_text("\n".join(rows) + "\n")
-    return path
 
 
 def test_mpii_csv_gives_15_joints_and_knows_the_unseen_one(tmp_path: Path) -> None:
@@ -91,13 +74,6 @@ def test_mpii_json_that_is_malformed_is_refused(tmp_path: Path, content: str, se
     (tmp_path / "valid.json").write_text(content)
     with pytest.raises(BadInputError, match=f"valid.json: .*{seen}"):
         read_mpii_json(tmp_path / "valid.json")
-
-
-def penn_arrays() -> dict[str, Any]:
-    return {
-        "xy": numbers(5, 13, 2), "visible": np.ones((5, 13), bool), "offsets": np.array([0, 3, 5]),
-        "action": np.array([1, 0]), "actions": np.array(["bowl", "golf"]),
-    }  # fmt: skip
 
 
 def test_penn_gives_15_joints_actions_and_phases(tmp_path: Path) -> None:

@@ -246,7 +246,6 @@ def test_a_box_holds_a_body_where_the_pose_teacher_sees_one() -> None:
 
 
 def test_the_detector_learns_drawn_persons(tiny_crops: Path, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     task = DetectorTask(
         tiny_crops,
         SceneAugmentation(scale=(0.9, 1.1), person=0, strips=0, background=0, degrade=0, colour=0),

@@ -22,11 +22,6 @@ CPU = torch.device("cpu")
 SETTINGS = TrainSettings(epochs=3, warmup_steps=2, learning_rate=4e-3, average=0.9, evaluate_every=3, loaders=0)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def small_task(crops: Path, cache: Path, kind: type[PoseTask] = PoseTask) -> PoseTask:
     return kind(crops, cache, NO_AUGMENTATION, batch_size=8, size=(96, 128))
 

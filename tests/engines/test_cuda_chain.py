@@ -15,9 +15,7 @@ from engines.device import ABANDONED
 from engines.device_chain import DeviceChain
 from engines.errors import EXIT_GPU, GpuError
 from engines.execution import ChainInfo, CpuChain, Targets, read_chain
-from engines.graphs.chain import Graphs
-from engines.tensorrt_engine import contract
-from tests.fake_device import FakeDevice, FakeEngine, RaceError
+from tests.fake_device import FakeDevice, FakeEngine, RaceError, engines_on
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
 
 FRAME, IMAGE, PEOPLE = (180, 320), (96, 160), 2
@@ -27,22 +25,15 @@ Frames = list[npt.NDArray[np.uint8]]
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[str, Graphs]:
-    return tiny_graphs(FRAME, IMAGE, PEOPLE)
-
-
-@pytest.fixture(scope="module")
-def info(networks: dict[str, Graphs], tmp_path_factory: pytest.TempPathFactory) -> ChainInfo:
+def info(tmp_path_factory: pytest.TempPathFactory) -> ChainInfo:
     folder: Path = tmp_path_factory.mktemp("engines")
-    write_engines(folder, networks, FRAME, IMAGE, PEOPLE)
+    write_engines(folder, tiny_graphs(FRAME, IMAGE, PEOPLE), FRAME, IMAGE, PEOPLE)
     return read_chain(folder, "bones")
 
 
 @pytest.fixture(scope="module")
-def engines(networks: dict[str, Graphs], info: ChainInfo) -> dict[str, FakeEngine]:
-    models = {"detect": networks["detect"], "pose": networks["pose"], "encode": networks["encode_bones"]}
-    manifests = {name.partition("_")[0]: manifest for name, manifest in info.manifests.items()}
-    return {name: FakeEngine(FakeDevice(), one.whole, contract(manifests[name])) for name, one in models.items()}
+def engines(info: ChainInfo) -> dict[str, FakeEngine]:
+    return engines_on(FakeDevice(), info)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from engines.errors import EXIT_BAD_INPUT, EXIT_GPU, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 
 ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("engines", "realtime", "calibration")
 SECONDS = 60
 SIGNALLED = """
 import os, signal, sys
@@ -28,6 +30,15 @@ PROGRAMS = (
     "calibration.compare", "calibration.embed", "calibration.evaluate", "calibration.parity", "calibration.score_width",
 )  # fmt: skip
 """Those that the README tells users of."""
+NOT_FOR_USERS = "realtime.window_process"
+"""A session starts it for its window."""
+COMMANDS = (
+    *(f"realtime.targets {command}" for command in ("gallery", "make", "edit")),
+    *(
+        f"calibration.distill {command}"
+        for command in ("pose", "detector", "answers", "evaluate", "export", "mean", "statistics")
+    ),
+)
 INTERRUPTED = """
 import os, signal
 os.kill(os.getpid(), signal.SIGINT)
@@ -122,16 +133,38 @@ def test_a_signal_that_a_package_swallows_while_run_live_imports_it_still_ends_t
     assert not results.exists()
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+def every_program() -> list[str]:
+    """All that can be run by a user: those of `PROGRAMS`, and those that make weights and training sets."""
+    files = [*ROOT.glob("*.py"), *(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))]
+    run = [file for file in files if '\nif __name__ == "__main__":\n' in file.read_text(encoding="utf-8")]
+    found = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in run}
+    return sorted(found.union(PROGRAMS) - {NOT_FOR_USERS})
+
+
+def refusal(program: str, *words: str) -> int | str | None:
+    """The exit code of a program that must end by refusing its command line."""
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(program).main(list(words))
+    return ended.value.code
+
+
+@pytest.mark.parametrize("program", every_program())
 def test_an_option_that_a_program_does_not_know_is_refused_in_one_line(
     program: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        importlib.import_module(program).main(["--none-such"])
+    assert refusal(program, "--none-such") == EXIT_BAD_INPUT
     said = capsys.readouterr().err
     name = f"python -m {program}" if "." in program else f"{program}.py"
-    assert ended.value.code == EXIT_BAD_INPUT
     assert said.startswith(f"{name}: error: ") and said.endswith(f"; see {name} --help.\n") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_so_it_is_after_a_command_of_a_program_that_has_several(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    program, command = line.split()
+    assert refusal(program, command, "--none-such") == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    name = rf"python -m {re.escape(program)}( {command})?"
+    assert re.fullmatch(rf"{name}: error: .+; see {name} --help\.\n", said)
 
 
 def test_a_program_whose_output_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:

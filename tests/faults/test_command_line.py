@@ -15,7 +15,9 @@ from engines.errors import EXIT_ENGINE, EXIT_SOURCE_LOST
 from realtime import live as live_wiring
 from tests.faults.stage import SeeingChain, StagedCamera, numbered
 from tests.fixtures import the_sentence, tiny_graphs, write_engines
-from tests.realtime.fakes import FRAME_SIZE, FakeClock, target_json, valid_rows, written_clip
+from tests.realtime.fakes import FRAME_SIZE, FakeClock, rows_of, written_clip
+
+pytestmark = pytest.mark.usefixtures("no_display")
 
 
 class TickingClock(FakeClock):
@@ -24,19 +26,6 @@ class TickingClock(FakeClock):
     def now_ns(self) -> int:
         self.advance(0.5)
         return super().now_ns()
-
-
-@pytest.fixture(autouse=True)
-def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    path = tmp_path / "pose.json"
-    path.write_text(json.dumps(target_json()))
-    return path
 
 
 @pytest.fixture
@@ -60,7 +49,7 @@ def test_a_camera_that_hangs_from_its_first_grab_ends_after_the_limit_that_was_g
     sentence = the_sentence(capsys.readouterr().err)
     assert code == EXIT_SOURCE_LOST and "camera 0 has not answered for" in sentence
     assert f"--reconnect-seconds {limit}" in sentence
-    first, last = valid_rows(results.read_text())
+    first, last = rows_of(results)
     assert (first["type"], last["type"], last["captured"]) == ("session", "summary", 0)
 
 

@@ -11,7 +11,7 @@ from realtime.sinks import LEAST_FREE_BYTES, ResultsFile
 from tests.faults.disks import files_of_at_most
 from tests.faults.stage import Stage, StagedCamera, numbered
 from tests.fixtures import the_sentence
-from tests.realtime.fakes import FakeClock, as_nobody, frames_in, result_of, valid_rows
+from tests.realtime.fakes import FakeClock, as_nobody, frames_in, result_of, rows_of, valid_rows
 
 
 def test_a_disk_that_fills_up_ends_the_recording_while_it_can_still_be_played(
@@ -58,7 +58,7 @@ def test_a_full_disk_in_the_middle_of_a_run_leaves_every_row_before_it(
     stage = Stage(monkeypatch, tmp_path, camera, clock)
     with pytest.raises(BadInputError, match=r"--results .*out\.jsonl could not be written"), files_of_at_most(60_000):
         stage.play(whole_file=False)
-    first, *frames = valid_rows((tmp_path / "out.jsonl").read_text())
+    first, *frames = rows_of(tmp_path / "out.jsonl")
     assert first["type"] == "session"
     assert len(frames) > 10 and [row["frame"] for row in frames] == list(range(len(frames)))
     assert len(frames) == len(stage.results), "only the row that did not fit is missing, and nobody was told of it"

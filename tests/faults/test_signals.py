@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM at any moment: every line of the main thread is such a moment."""
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from engines.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
 from engines.exits import Terminated
 from realtime import live as live_wiring
 from tests.faults.stage import Seen, Stage, StagedCamera, numbered
-from tests.realtime.fakes import FakeChain, FakeClock, target_json, valid_rows, written_clip
+from tests.realtime.fakes import FakeChain, FakeClock, valid_rows, written_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (str(ROOT / "realtime"), str(ROOT / "engines"), str(ROOT / "run_live.py"))
@@ -50,11 +49,9 @@ class AtLine:
 
 
 @pytest.fixture(autouse=True)
-def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_signals(monkeypatch: pytest.MonkeyPatch, no_display: None) -> Iterator[None]:
     """`main` sets a signal's handler; the tests keep theirs."""
     before = {number: signal.getsignal(number) for number in CODES}
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (FakeChain(), "nothing at all"))
     yield
     for number, handler in before.items():
@@ -62,12 +59,11 @@ def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> list[str]:
+def command(tmp_path: Path, target: Path) -> list[str]:
     """A run of six frames with every output."""
     clip = written_clip(tmp_path / "clip.avi", [numbered(number) for number in range(6)], 25)
-    (tmp_path / "pose.json").write_text(json.dumps(target_json()))
     return [
-        "--target", str(tmp_path / "pose.json"), "--source", str(clip), "--headless", "--results",
+        "--target", str(target), "--source", str(clip), "--headless", "--results",
         str(tmp_path / "out.jsonl"), "--record", str(tmp_path / "out.mp4"),
     ]  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tests.calibration.annotations import numbers, penn_arrays, write_mpii_csv
 from tests.fuzz.live_files import recorded_rows
 from tests.fuzz.mutations import changed_document, json_lines, near
 from tests.fuzz.reader import MARK, Reader, archives, by_name, documents, pickles
@@ -23,20 +24,10 @@ def pose_archive(path: Path) -> object:
     return read_pose(path, no_engines)
 
 
-def penn_arrays() -> dict[str, Any]:
-    from tests.calibration.test_datasets import penn_arrays as arrays
-
-    return arrays()
-
-
 def read_clip(path: Path) -> object:
     from calibration.datasets.clip_poses import read_clip_poses
 
     return read_clip_poses(path, 4)
-
-
-def numbers(*shape: int) -> Any:
-    return (np.arange(np.prod(shape), dtype=np.float32) % 97 + 2).reshape(shape)
 
 
 def mpii_person() -> dict[str, Any]:
@@ -49,8 +40,6 @@ def coco_document() -> dict[str, Any]:
 
 
 def mpii_csv() -> bytes:
-    from tests.calibration.test_datasets import write_mpii_csv
-
     with tempfile.TemporaryDirectory() as folder:
         return write_mpii_csv(Path(folder) / "mpii.csv").read_bytes()
 

@@ -26,6 +26,7 @@ from realtime.scoring import score_from_distance
 from realtime.watchdog import Watchdog
 
 Floats = npt.NDArray[np.float32]
+Rows = list[dict[str, object]]
 
 DEADLINE_SECONDS = 20.0
 """How long a test waits for a hand-shake before it says that the loop hangs."""
@@ -362,7 +363,7 @@ def bounds(keypoints: Floats) -> Floats:
 RESULTS_SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "results.schema.json"
 
 
-def valid_rows(text: str) -> list[dict[str, object]]:
+def valid_rows(text: str) -> Rows:
     """The rows of a results file that is complete to its last byte, each checked against the schema of the docs."""
     import jsonschema  # not on every machine that has a GPU
 
@@ -372,6 +373,11 @@ def valid_rows(text: str) -> list[dict[str, object]]:
     for row in rows:
         validator.validate(row)
     return rows
+
+
+def rows_of(path: Path) -> Rows:
+    """The rows of a results file; see `valid_rows`."""
+    return valid_rows(path.read_text(encoding="utf-8"))
 
 
 def written_clip(path: Path, pictures: Iterable[Picture], fps: float) -> Path:

@@ -1,6 +1,5 @@
 """Setting a camera: what is asked for in which order, which format, what came of it, and that it is said."""
 
-import json
 import threading
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from realtime.settings import with_settings
 from realtime.sources import LiveSource, open_source
 from realtime.v4l2 import Mode
 from tests.realtime.fake_cameras import WEBCAM, FakeCapture
-from tests.realtime.fakes import FRAME_SIZE, FakeChain, FakeClock, target_json, valid_rows
+from tests.realtime.fakes import FRAME_SIZE, FakeChain, FakeClock, rows_of
 
 HD = (1280, 720)
 
@@ -110,13 +109,12 @@ def test_a_camera_that_is_lost_is_set_the_same_way_again(monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def session(tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command line with a camera of 1280x720 at most 60 fps, fake engines, and results."""
     monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (FakeChain(), "nothing at all"))
     monkeypatch.setattr(cv2, "VideoCapture", lambda address: FakeCapture())
     monkeypatch.setattr("realtime.sources.known_modes", lambda address: WEBCAM)
-    (tmp_path / "pose.json").write_text(json.dumps(target_json()))
-    words = ["--target", tmp_path / "pose.json", "--headless", "--max-frames", 2, "--results", tmp_path / "out.jsonl"]
+    words = ["--target", target, "--headless", "--max-frames", 2, "--results", tmp_path / "out.jsonl"]
     return [str(word) for word in words]
 
 
@@ -127,7 +125,7 @@ def test_what_the_camera_gives_is_said_and_written(
     assert (
         "Camera 0: MJPG 1280x720 at 60 fps, 15.6 ms exposure, 1 buffer; not given: 90 fps." in capsys.readouterr().out
     )
-    first, *_ = valid_rows((tmp_path / "out.jsonl").read_text())
+    first, *_ = rows_of(tmp_path / "out.jsonl")
     assert first["camera"] == {
         "format": "MJPG", "size": [1280, 720], "fps": 60.0, "exposure_ms": 15.6, "buffers": 1, "not_given": ["90 fps"],
     }  # fmt: skip

@@ -15,8 +15,6 @@ from engines.device import ABANDONED
 from engines.device_chain import DeviceChain
 from engines.errors import EXIT_GPU, GpuError, GpuHangError
 from engines.execution import ChainInfo, CpuChain, read_chain
-from engines.graphs.chain import Graphs
-from engines.tensorrt_engine import contract
 from realtime import watchdog
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
@@ -30,7 +28,7 @@ from realtime.scoring import target_rows
 from realtime.tracking import Tracker
 from realtime.verdict import Judge
 from realtime.watchdog import LIMIT_SECONDS, Watchdog
-from tests.fake_device import FakeDevice, FakeEngine
+from tests.fake_device import FakeDevice, FakeEngine, engines_on
 from tests.fixtures import bright_blob, tiny_graphs, write_engines
 from tests.realtime.fakes import FakeClock, FakeSource, finished, standing_joints, wait_for
 
@@ -39,22 +37,15 @@ PICTURES = [bright_blob(FRAME, 60 + 6 * index, 90, 24) for index in range(16)]
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[str, Graphs]:
-    return tiny_graphs(FRAME, IMAGE, 1)
-
-
-@pytest.fixture(scope="module")
-def info(networks: dict[str, Graphs], tmp_path_factory: pytest.TempPathFactory) -> ChainInfo:
+def info(tmp_path_factory: pytest.TempPathFactory) -> ChainInfo:
     folder: Path = tmp_path_factory.mktemp("engines")
-    write_engines(folder, networks, FRAME, IMAGE, 1)
+    write_engines(folder, tiny_graphs(FRAME, IMAGE, 1), FRAME, IMAGE, 1)
     return read_chain(folder, "bones")
 
 
 @pytest.fixture(scope="module")
-def engines(networks: dict[str, Graphs], info: ChainInfo) -> dict[str, FakeEngine]:
-    models = {"detect": networks["detect"], "pose": networks["pose"], "encode": networks["encode_bones"]}
-    manifests = {name.partition("_")[0]: manifest for name, manifest in info.manifests.items()}
-    return {name: FakeEngine(FakeDevice(), one.whole, contract(manifests[name])) for name, one in models.items()}
+def engines(info: ChainInfo) -> dict[str, FakeEngine]:
+    return engines_on(FakeDevice(), info)
 
 
 class BlobSource(FakeSource):

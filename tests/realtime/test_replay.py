@@ -33,12 +33,11 @@ from tests.realtime.fakes import (
     chain_info,
     finished,
     result_of,
+    rows_of,
     standing_target,
-    valid_rows,
 )
 
 Floats = np.ndarray
-Rows = list[dict[str, object]]
 Detections = list[list[tuple[float, ...]]]
 
 
@@ -96,10 +95,6 @@ def recorded(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record(tmp_path_factory.mktemp("recorded") / "out.jsonl", engines, FakeSource(30), detections)
 
 
-def rows_of(path: Path) -> Rows:
-    return valid_rows(path.read_text(encoding="utf-8"))
-
-
 def replay(recording: Path, engines: Path, *more: object) -> int:
     arguments = ["--replay", recording, "--engines", engines, "--headless", *more]
     return run_live.main([str(argument) for argument in arguments])
@@ -152,7 +147,7 @@ def ghost_heights(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             heights.append(float(np.ptp(view.ghost[:, 1])))
             return joints, view
 
-    monkeypatch.setattr("realtime.live.Station", Watched)
+    monkeypatch.setattr("realtime.replay.Station", Watched)
     return heights
 
 

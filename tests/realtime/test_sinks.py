@@ -15,7 +15,7 @@ import pytest
 from engines.errors import EXIT_BAD_INPUT, BadInputError
 from engines.output_paths import require_writable
 from realtime.sinks import CODECS, Recorder, ResultsFile, Window, display_problem
-from tests.realtime.fakes import result_of, valid_rows, virtual_screen
+from tests.realtime.fakes import result_of, rows_of, virtual_screen
 
 ROOT = Path(__file__).resolve().parents[2]
 FREE_DISPLAYS = (4301, 4302, 4303)
@@ -78,8 +78,7 @@ def test_every_row_of_the_results_is_whole_on_disk_once_it_is_written(tmp_path: 
     with ResultsFile(path) as results:
         for index in range(5):
             results.write(result_of(index))
-            rows = valid_rows(path.read_text(encoding="utf-8"))
-            assert [row["frame"] for row in rows] == list(range(index + 1))
+            assert [row["frame"] for row in rows_of(path)] == list(range(index + 1))
 
 
 def test_results_are_text_that_a_person_can_read(tmp_path: Path) -> None:
@@ -185,9 +184,8 @@ def test_a_display_that_answers_is_no_problem() -> None:
         assert display_problem({"DISPLAY": f"unix:{FREE_DISPLAYS[1]}.0"}) == ""
 
 
-def test_without_an_environment_given_the_processs_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.mark.usefixtures("no_display")
+def test_without_an_environment_given_the_processs_own_is_asked() -> None:
     assert bool(display_problem()) == sys.platform.startswith("linux")
 
 

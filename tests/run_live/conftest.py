@@ -1,6 +1,5 @@
-"""A person of a target, a clip and engines, for a run of the live command line that needs no screen."""
+"""A clip and engines, for a run of the live command line that needs no screen."""
 
-import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +10,17 @@ import run_live
 from engines.exits import ENDS
 from realtime import live as live_wiring
 from tests.fixtures import bright_blob, the_sentence, tiny_graphs, write_engines
-from tests.realtime.fakes import FakeChain, target_json
+from tests.realtime.fakes import FakeChain
 from tests.run_live.program import HEIGHT, WIDTH, Fails, written_video
 
 
 @pytest.fixture(autouse=True)
-def own_signals() -> Iterator[None]:
-    """`main` sets signals' handlers; the tests keep theirs."""
+def own_signals(no_display: None) -> Iterator[None]:
+    """`main` sets signals' handlers; the tests keep theirs. No run opens a window."""
     handlers = {number: signal.getsignal(number) for number in ENDS}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
-
-
-@pytest.fixture(autouse=True)
-def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -52,13 +45,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten seconds of a bright blob that wanders: a person, for the tiny networks."""
     pictures = [bright_blob((HEIGHT, WIDTH), 120 + index / 4, 90, 30) for index in range(250)]
     return written_video(tmp_path_factory.mktemp("clip") / "clip.avi", pictures)
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    path = tmp_path / "pose.json"
-    path.write_text(json.dumps(target_json()))
-    return path
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 import run_live
 from tests.fixtures import bright_blob
-from tests.realtime.fakes import FakeChain
-from tests.run_live.program import HEIGHT, WIDTH, rows_of, written_video
+from tests.realtime.fakes import FakeChain, rows_of
+from tests.run_live.program import HEIGHT, WIDTH, written_video
 
 
 def test_a_benchmark_plays_its_clip_again_and_again_and_writes_its_figures(

@@ -11,8 +11,8 @@ import pytest
 from realtime import demo
 from realtime.frames import Picture
 from realtime.sources import LiveSource
-from tests.realtime.fakes import FRAME_SIZE, FakeChain, standing_joints, target_json, without_rights
-from tests.run_live.program import FPS, HEIGHT, WIDTH, Fails, rows_of
+from tests.realtime.fakes import FRAME_SIZE, FakeChain, rows_of, standing_joints, target_json, without_rights
+from tests.run_live.program import FPS, HEIGHT, WIDTH, Fails
 
 
 def without(key: str) -> dict[str, object]:

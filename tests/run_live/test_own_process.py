@@ -12,8 +12,8 @@ import pytest
 
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 from tests.fixtures import the_sentence
-from tests.realtime.fakes import frames_in, valid_rows, virtual_screen
-from tests.run_live.program import FPS, Rows, rows_of
+from tests.realtime.fakes import Rows, frames_in, rows_of, valid_rows, virtual_screen
+from tests.run_live.program import FPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 120

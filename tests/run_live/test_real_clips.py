@@ -1,6 +1,5 @@
 """Real networks, built with the command line, on real clips: poses are found and scored."""
 
-import json
 from pathlib import Path
 
 import cv2
@@ -11,8 +10,7 @@ import pytest
 import build_engines
 import run_live
 from engines.manifest import read_manifest
-from tests.realtime.fakes import target_json
-from tests.run_live.program import Rows, rows_of
+from tests.realtime.fakes import Rows, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +86,10 @@ def test_of_two_men_the_same_one_is_scored_from_beginning_to_end(jumps: tuple[in
     assert steps[:, 0].max() < 60, "px of 1280; the men are several hundred apart"
 
 
-def test_a_man_on_a_beam_is_found_in_nearly_every_frame(shared: Path, real_engines: Path, tmp_path: Path) -> None:
+def test_a_man_on_a_beam_is_found_in_nearly_every_frame(
+    shared: Path, real_engines: Path, tmp_path: Path, target: Path
+) -> None:
     clip = shared / "media" / ON_THE_BEAM
-    target = tmp_path / "pose.json"
-    target.write_text(json.dumps(target_json()))
     results = tmp_path / "out.jsonl"
     live("--target", target, "--source", clip, "--engines", real_engines, "--max-frames", 60, "--results", results)
     frames = rows_of(results)[1:-1]

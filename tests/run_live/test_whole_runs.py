@@ -5,18 +5,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 
 import run_live
-from engines.contract import contract
 from engines.device_chain import DeviceChain
 from engines.execution import read_chain
 from realtime import demo, displays
 from realtime import live as live_wiring
-from tests.fake_device import FakeDevice, FakeEngine
-from tests.realtime.fakes import FakeChain, frames_in
-from tests.run_live.program import HEIGHT, WIDTH, rows_of
+from tests.fake_device import FakeDevice, engines_on
+from tests.realtime.fakes import FakeChain, frames_in, rows_of
+from tests.run_live.program import HEIGHT, WIDTH
 
 
 def test_a_whole_run_ends_with_0_and_whole_files(
@@ -87,11 +85,8 @@ def test_a_gpu_that_captures_no_graphs_is_told_of_and_so_it_is_in_the_results(
     monkeypatch: pytest.MonkeyPatch, captures: bool,
 ) -> None:  # fmt: skip
     info, device = read_chain(tiny_engines, "bones"), FakeDevice(captures=captures)
-    engines = {
-        name.partition("_")[0]: FakeEngine(device, onnx.load(tiny_engines / one.engine_file), contract(one))
-        for name, one in info.manifests.items()
-    }
-    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (DeviceChain(info, device, engines), "a fake GPU"))
+    chain = DeviceChain(info, device, engines_on(device, info))
+    monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (chain, "a fake GPU"))
     results = tmp_path / "out.jsonl"
     line = ["--target", target, "--source", clip, "--headless", "--max-frames", 3, "--results", results]
     assert run_live.main([str(word) for word in line]) == 0

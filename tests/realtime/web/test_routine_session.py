@@ -23,7 +23,7 @@ from benchmarks.virtual_glass import FramebufferCamera
 from realtime import report
 from realtime.brush import GOOD
 from realtime.frames import Picture
-from tests.realtime.fakes import valid_rows, virtual_screen
+from tests.realtime.fakes import rows_of, virtual_screen
 from tests.realtime.web.browser import Tab, open_tab, running_browser
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -153,7 +153,7 @@ def test_a_routine_is_done_before_a_window_and_a_browser_and_reported(
             station.kill()
     assert station.returncode == 0, said
 
-    *frames, summary = valid_rows(results.read_text())[1:]
+    *frames, summary = rows_of(results)[1:]
     rounds = [(number, name) for number in (1, 2) for name in POSES]
     held = [(row["repetition"], row["target"]) for row in frames if row["phase"] == "hold"]
     assert [place for place, _ in groupby(held)] == rounds

@@ -1,7 +1,6 @@
 """`--serve` on the command line: faults are said before the camera opens; keys, rows and pictures of a whole run."""
 
 import asyncio
-import json
 import re
 import socket
 import sys
@@ -29,21 +28,17 @@ from tests.realtime.fakes import (
     FakeChain,
     FakeSource,
     finished,
-    target_json,
-    valid_rows,
+    rows_of,
 )
 from tests.realtime.web.clients import close_code, connected, next_words, within_deadline
 
 
 @pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def words(target: Path, no_display: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command line for engines without networks and no display; signals stay as they are."""
     monkeypatch.setattr(live_wiring, "open_chain", lambda *_: (FakeChain(), "nothing at all"))
     monkeypatch.setattr(run_live, "end_by_exception", lambda: None)
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "pose.json").write_text(json.dumps(target_json()))
-    return ["--target", str(tmp_path / "pose.json"), "--mute"]
+    return ["--target", str(target), "--mute"]
 
 
 @pytest.fixture
@@ -202,7 +197,7 @@ def test_a_program_reads_the_rows_of_the_results_file_and_a_page_ends_the_sessio
         turns.end()
     assert station.ended() == 0
     assert results.read_text(encoding="utf-8").splitlines() == rows
-    assert [row["type"] for row in valid_rows(results.read_text())] == [
+    assert [row["type"] for row in rows_of(results)] == [
         "session",
         *["frame"] * (len(rows) - 2),
         "summary",
