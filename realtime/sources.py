@@ -14,7 +14,7 @@ from typing import Protocol, TypeGuard
 import cv2
 import numpy as np
 
-from engines.errors import SourceError
+from engines.errors import SourceError, in_command
 from realtime.camera_settings import CameraState, CameraWish, known_modes, set_camera
 from realtime.cameras import known_cameras
 from realtime.capture_clock import CaptureClock
@@ -109,14 +109,16 @@ def open_source(
         raise SourceError(
             f"--source {text} is a folder",
             ALLOWED_SOURCES,
-            f"give --source '{path / '*.jpg'}'",
+            f"give --source {in_command(path / '*.jpg')}",
         )
     if glob.has_magic(text) and not is_there:
         return StillSource(text, sorted(glob.glob(text)), clock)  # noqa: PTH207 (absolute patterns too)
     if not is_there:
         raise SourceError(f"--source {text} does not exist", "a readable file is needed", "check the path")
     if not os.access(path, os.R_OK):
-        raise SourceError(f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {text}")
+        raise SourceError(
+            f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {in_command(path)}"
+        )
     if is_picture(path):
         return StillSource(text, [text], clock)
     return VideoSource(text, clock, pace=pace)

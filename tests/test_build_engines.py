@@ -242,6 +242,14 @@ def test_a_build_writes_engines_that_can_be_opened(
     assert "bones" in ENCODER_NAMES
 
 
+def test_what_a_build_proposes_can_be_pasted_whatever_the_folder_is_called(
+    tiny: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my engines"
+    assert tiny(out) == 0
+    assert f"Next: run_live.py --engines '{out}' --target POSE.json" in capsys.readouterr().out
+
+
 def test_engines_are_listed_with_how_they_were_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = chain_info(backend="tensorrt_rtx").manifests["detect"]
     how = TensorRtBuild("1.7.1.116", "8.9", "", "")
