@@ -93,7 +93,8 @@ def run(arguments: argparse.Namespace, console: Terminal) -> None:
     with display:  # before the import, which takes seconds
         manifests = built(arguments, backend, target, gpu, display)
     list_engines(f"Built in {arguments.out}", manifests, arguments.out, console)
-    console.print(f"Next: run_live.py --engines {in_command(arguments.out)} --target POSE.json", soft_wrap=True)
+    people = f"--people {arguments.people} " if arguments.people > 1 else ""
+    console.print(f"Next: run_live.py --engines {in_command(arguments.out)} {people}--target POSE.json", soft_wrap=True)
 
 
 def built(
