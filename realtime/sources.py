@@ -74,6 +74,11 @@ def without_password(address: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{re.split('[?#]', path)[0]}"
 
 
+def source_name(text: str) -> str:
+    """What a source given as `text` is called: a camera by its number, an address without its password."""
+    return f"camera {text}" if text.isdecimal() else without_password(text)
+
+
 def open_source(
     text: str, clock: Clock, *, pace: bool, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA
 ) -> Source:
@@ -147,7 +152,7 @@ class LiveSource:
         self.camera: CameraState | None = None
         self._reading = threading.Lock()
         self._repeats, self._new_ns = Repeats(), 0
-        self.name = f"camera {address}" if address.isdecimal() else without_password(address)
+        self.name = source_name(address)
         self._video = self._open()
         if self._video is None:
             needed, check = (
