@@ -170,7 +170,13 @@ def positive(text: str) -> int:
 
 def detect_every(text: str) -> int | None:
     """A number of frames, or None for `auto`."""
-    return None if text == "auto" else positive(text)
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of frames; a whole number of 1 and more, or auto, is allowed; give auto"
+        )
+    return int(text)
 
 
 def threads(text: str) -> int | None:

@@ -44,6 +44,15 @@ def test_bad_arguments_end_with_2_and_no_traceback(arguments: list[str], capfd: 
     assert "run_live.py: error: " in stderr and "Traceback" not in stderr
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "often", ""])
+def test_a_bad_detect_every_is_told_that_auto_is_allowed_too(text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(["--target", "a.json", f"--detect-every={text}"])
+    assert caught.value.code == 2
+    said = f"{text!r} is no number of frames; a whole number of 1 and more, or auto, is allowed; give auto"
+    assert f"argument --detect-every: {said}" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["--target", "--routine", "--capture-target", "--replay"])
 def test_an_empty_path_is_refused_as_such_before_anything_is_opened(
     option: str, capfd: pytest.CaptureFixture[str]
