@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.errors import EXIT_OK, BadInputError
+from engines.errors import EXIT_OK, BadInputError, in_command
 from engines.exits import documented_exits, end_by_exception, starting
 
 with starting(__name__):
@@ -93,7 +93,8 @@ def run(arguments: argparse.Namespace, console: Terminal) -> None:
     with display:  # before the import, which takes seconds
         manifests = built(arguments, backend, target, gpu, display)
     list_engines(f"Built in {arguments.out}", manifests, arguments.out, console)
-    console.print(f"Next: run_live.py --engines {arguments.out} --target POSE.json", soft_wrap=True)
+    people = f"--people {arguments.people} " if arguments.people > 1 else ""
+    console.print(f"Next: run_live.py --engines {in_command(arguments.out)} {people}--target POSE.json", soft_wrap=True)
 
 
 def built(

@@ -38,7 +38,7 @@ from engines.cuda_chain import DEPTH, CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE
 from engines.device import Device, Engine
 from engines.device_chain import DeviceChain, bound
-from engines.errors import BadInputError, EngineError, PosemirrorError
+from engines.errors import BadInputError, EngineError, PosemirrorError, in_command
 from engines.execution import ChainInfo, Targets, read_chain
 from engines.gpu import GpuState, find_gpu
 from engines.tensorrt_build import BuildSettings, build_engine, import_tensorrt, parse_compute_capability
@@ -187,7 +187,7 @@ def require_same(info: ChainInfo, graphs: ChainInfo) -> None:
                     f"--graphs has {name} with {what} {two}, --engines {one}",
                     "both must hold the same networks at the same precision and size",
                     f"run build_engines.py --backend onnx --precision {info.manifests[name].precision} "
-                    f"--out {graphs.directory}",
+                    f"--out {in_command(graphs.directory)}",
                 )
 
 

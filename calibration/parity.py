@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from engines.errors import BadInputError, EngineError
+from engines.errors import BadInputError, EngineError, in_command
 from engines.exits import documented_exits, starting
 
 with starting(__name__):
@@ -167,13 +167,13 @@ def require_same(reference: Chain, other: Chain) -> None:
             raise EngineError(
                 f"--reference has the {what} {one}, --engines {two}",
                 "both must be built from the same weights at the same size",
-                f"run build_engines.py --backend onnx --precision fp32 --out {reference.info.directory}",
+                f"run build_engines.py --backend onnx --precision fp32 --out {in_command(reference.info.directory)}",
             )
     if any(manifest.precision != "fp32" for manifest in reference.info.manifests.values()):
         raise EngineError(
             f"the engines in {reference.info.directory} are not float32",
             "a reference must be",
-            f"run build_engines.py --backend onnx --precision fp32 --out {reference.info.directory}",
+            f"run build_engines.py --backend onnx --precision fp32 --out {in_command(reference.info.directory)}",
         )
 
 

@@ -126,6 +126,8 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
         )
     if request.backend == "tensorrt_rtx" and request.target is not None:
         rtx_capability(import_tensorrt(request.backend), request.target)  # before anything is downloaded
+    for name in request.encoders:
+        load_encoder(name)  # one that is none is refused before anything is downloaded or built
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as scratch:
         folder = Path(scratch) / "engines"

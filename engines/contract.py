@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.device import Tensor
-from engines.errors import EngineError
+from engines.errors import EngineError, in_command
 from engines.int8 import INT8_POSE
 from engines.manifest import Manifest
 from engines.options import MOST_PEOPLE
@@ -72,7 +72,7 @@ def check_tensors(seen: Mapping[str, Tensor], manifest: Manifest, directory: Pat
             raise EngineError(
                 f"{manifest.engine_file} has {name} as {one}",
                 f"its manifest needs {other}",
-                f"run build_engines.py --backend {backend} --out {directory}",
+                f"run build_engines.py --backend {backend} --out {in_command(directory)}",
             )
 
 

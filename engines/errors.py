@@ -1,5 +1,6 @@
 """Errors a user can act on: what was seen, what is allowed, what to run next, and the exit code that goes with it."""
 
+import shlex
 from pathlib import Path
 
 EXIT_OK = 0
@@ -62,6 +63,11 @@ def name_of(path: Path) -> str:
     """A path that can be printed in one line, whatever bytes it holds."""
     text = str(path).encode(errors="backslashreplace").decode()
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def in_command(path: Path) -> str:
+    """A path as a proposed command has it: in quotes where a shell would split it or read it as something else."""
+    return shlex.quote(name_of(path))
 
 
 def system_error(error: OSError) -> BadInputError:

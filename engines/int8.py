@@ -7,7 +7,7 @@ from /proc/cpuinfo, so outside Linux it is not known, and float32 runs.
 
 from pathlib import Path
 
-from engines.errors import EngineError
+from engines.errors import EngineError, in_command
 
 INT8_POSE = "pose_int8"
 CHOICES = ("auto", "on", "off")
@@ -44,7 +44,7 @@ def choose_int8(directory: Path, wish: str) -> tuple[bool, str]:
                 f"{directory} has no engine {INT8_POSE}",
                 "--int8 on needs one, and the quickstart network alone has an int8 form",
                 "leave --int8 out, or run build_engines.py --backend onnx --detector quickstart --pose quickstart "
-                f"--out {directory}",
+                f"--out {in_command(directory)}",
             )
         return False, ""
     if wish != "auto":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.download import file_sha256
-from engines.errors import EngineError
+from engines.errors import EngineError, in_command
 from engines.options import MOST_PEOPLE, MOST_SIDE_PX
 from engines.whole_files import write_whole
 
@@ -127,7 +127,7 @@ def read_manifest(path: Path) -> Manifest:
         raise EngineError(
             f"{path} does not exist",
             "every engine has a manifest beside it",
-            f"run build_engines.py --out {path.parent}",
+            f"run build_engines.py --out {in_command(path.parent)}",
         ) from error
     except OSError as error:
         raise bad_manifest(path, f"cannot be read ({error.strerror})") from error
@@ -148,7 +148,7 @@ def bad_manifest(path: Path, fault: str) -> EngineError:
     return EngineError(
         f"{path} {fault}",
         "a manifest written by build_engines.py is needed",
-        f"run build_engines.py --out {path.parent}",
+        f"run build_engines.py --out {in_command(path.parent)}",
     )
 
 
@@ -258,12 +258,12 @@ def check_files(manifest: Manifest, directory: Path) -> None:
             raise EngineError(
                 f"{path} does not exist",
                 f"the manifest {manifest.name}.json lists it",
-                f"run build_engines.py --out {directory}",
+                f"run build_engines.py --out {in_command(directory)}",
             )
         seen = file_sha256(path)
         if seen != digest:
             raise EngineError(
                 f"{path} has the hash {seen[:12]}",
                 f"its manifest says {digest[:12]}",
-                f"run build_engines.py --out {directory}",
+                f"run build_engines.py --out {in_command(directory)}",
             )

@@ -2,11 +2,10 @@
 
 import errno
 import os
-import shlex
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from engines.errors import BadInputError, name_of
+from engines.errors import BadInputError, in_command, name_of
 
 
 def require_writable(path: Path, option: str, *, apart_from: Iterable[str | Path] = ()) -> None:
@@ -40,11 +39,11 @@ def writing_problem(path: Path) -> tuple[str, str] | None:
         if path.is_dir():
             return "it is a folder", "give the name of a file in it"
         if path.exists():
-            rights = f"run chmod u+w {shlex.quote(name_of(path))}, or give another path"
+            rights = f"run chmod u+w {in_command(path)}, or give another path"
             return None if os.access(path, os.W_OK) else ("that file is read-only", rights)
         if not folder.exists():
             rooted = next((parent for parent in folder.parents if parent.exists()), folder).is_dir()
-            made = f"run mkdir -p {shlex.quote(name_of(folder))}, or give another path"
+            made = f"run mkdir -p {in_command(folder)}, or give another path"
             return "its folder does not exist", made if rooted else "give another path"
     except UnicodeError:
         return "its name is not UTF-8", "give another name"
@@ -80,5 +79,5 @@ def require_ending(path: Path, option: str, allowed: Collection[str]) -> None:
         raise BadInputError(
             f"{option} {name_of(path)} ends in {name_of(Path(path.suffix)) if path.suffix else 'nothing'}",
             f"{', '.join(allowed)} {'are' if more else 'is'} allowed",
-            f"give {option} {name_of(Path(f'{path.parent / path.stem}{first}'))}",
+            f"give {option} {in_command(Path(f'{path.parent / path.stem}{first}'))}",
         )

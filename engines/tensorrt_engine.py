@@ -16,7 +16,7 @@ from engines.contract import check_tensors, contract
 from engines.cuda_device import CudaDevice, CudaStream, gpu_errors
 from engines.device import Tensor
 from engines.device_chain import DeviceChain
-from engines.errors import EngineError, GpuError
+from engines.errors import EngineError, GpuError, in_command
 from engines.execution import ChainInfo
 from engines.gpu import GpuState
 from engines.manifest import Manifest, check_files
@@ -25,7 +25,7 @@ from engines.tensorrt_build import collecting_logger, import_tensorrt, is_rtx
 
 def rebuild(directory: Path) -> str:
     """The command that mends an engine that does not fit."""
-    return f"run build_engines.py --backend tensorrt --out {directory}"
+    return f"run build_engines.py --backend tensorrt --out {in_command(directory)}"
 
 
 def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str) -> list[str]:
@@ -56,7 +56,7 @@ def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str)
             f"{manifest.engine_file} gives other results than the float32 graphs (keypoints "
             f"{manifest.parity.keypoint_p99_px:g} px, scores {manifest.parity.score_points:g} points)",
             "calibration.parity refused it",
-            f"run build_engines.py --backend tensorrt --precision fp32 --out {directory}",
+            f"run build_engines.py --backend tensorrt --precision fp32 --out {in_command(directory)}",
         )
     return [
         f"{manifest.engine_file} was built with the {what} {one}, this machine has {other}"
@@ -225,7 +225,7 @@ def open_tensorrt(info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str
         raise EngineError(
             f"the engines in {info.directory} are of {info.backend}, and {gpu.reason}",
             "an NVIDIA GPU with its driver and cuda-python are needed to run them",
-            f"run build_engines.py --backend onnx --out {info.directory}",
+            f"run build_engines.py --backend onnx --out {in_command(info.directory)}",
         )
     trt = import_tensorrt(info.backend)
     with contextlib.ExitStack() as stack:

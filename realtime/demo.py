@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from engines.errors import EngineError
+from engines.errors import EngineError, name_of
 from engines.weights_registry import SHIPPED_ENGINES
+from realtime.sources import source_name
 
 FOLDER = Path(__file__).parent / "demo_clip"
 CLIP, TARGET = FOLDER / "roof.mp4", FOLDER / "roof.json"
@@ -25,14 +26,10 @@ def demo_arguments(arguments: argparse.Namespace, console: Console) -> argparse.
             "run make demo, which builds them",
         )
     OUTPUT.mkdir(exist_ok=True)
-    console.print(f"Demo: {CLIP.name} against {TARGET.name}; files go to {OUTPUT}/.", highlight=False)
-    return argparse.Namespace(
-        **given
-        | {
-            "target": TARGET,
-            "source": str(CLIP) if arguments.source == "0" else arguments.source,
-            "engines": engines,
-            "record": arguments.record or OUTPUT / "demo.mp4",
-            "results": arguments.results or OUTPUT / "demo.jsonl",
-        }
-    )
+    source = str(CLIP) if arguments.source == "0" else arguments.source
+    shown = CLIP.name if source == str(CLIP) else source_name(source)
+    record, results = arguments.record or OUTPUT / "demo.mp4", arguments.results or OUTPUT / "demo.jsonl"
+    files = f"{name_of(record)} and {name_of(results)}"
+    console.print(f"Demo: {shown} against {TARGET.name}; files go to {files}.", highlight=False, soft_wrap=True)
+    filled_in = {"target": TARGET, "source": source, "engines": engines, "record": record, "results": results}
+    return argparse.Namespace(**given | filled_in)

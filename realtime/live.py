@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.frames import Clock, MonotonicClock
 from realtime.live_options import asks_of_camera, camera_wish, parser
+from realtime.mailbox import Ledger
 from realtime.opening import (
     BUILT,
     answering,
@@ -149,7 +150,7 @@ def not_captured(executor: Executor) -> str:
 
 
 def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
-    """Runs the loop to its end and prints the summary and the files written."""
+    """Runs the loop to its end and prints the summary and the files written; after Ctrl-C the summary alone."""
     width, height = wiring.info.frame_size
     pipeline = Pipeline(
         wiring.source,
@@ -160,16 +161,17 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
         lost_seconds=arguments.reconnect_seconds,
     )
     benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
-    with StatusLine(console, wiring.source.name) as status:
+    statistics, source = Statistics(), wiring.source
+    with summary_after_ctrl_c(console, pipeline.ledger, statistics), StatusLine(console, source.name) as status:
 
         def on_result(result: FrameResult, statistics: Statistics) -> None:
             status.update(result, statistics, pipeline.ledger)
             if benchmark and benchmark.take(result):
                 pipeline.interrupt()
 
-        statistics = run_session(
+        run_session(
             pipeline,
-            wiring.source,
+            source,
             wiring.info,
             routine.targets[0] if routine else None,
             wiring.outputs,
@@ -178,6 +180,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             station=wiring.station,
             routine=routine,
             not_captured=not_captured(wiring.executor),
+            statistics=statistics,
         )
     written = [
         path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path and path.exists()
@@ -193,6 +196,22 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
         console.print(f"Wrote {path}", soft_wrap=True)
     if benchmark:
         require_within(benchmark.figures(), arguments.fail_over)
+
+
+@contextlib.contextmanager
+def summary_after_ctrl_c(console: Console, ledger: Ledger, statistics: Statistics) -> Iterator[None]:
+    """Prints the summary when Ctrl-C ends the block, unless no frame was shown.
+
+    `realtime.signals` has let the files be completed by then. An output that can no longer be written to changes no
+    exit code, and one that blocks is left by another Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            if ledger.shown:
+                console.print(summary_table(ledger, statistics))
+        raise
 
 
 def open_task(

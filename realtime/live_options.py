@@ -37,10 +37,15 @@ def parser() -> argparse.ArgumentParser:
 def add_tasks(options: argparse.ArgumentParser) -> None:
     """What the session is about; exactly one is given."""
     task = options.add_argument_group("what to match").add_mutually_exclusive_group(required=True).add_argument
-    task("--target", type=Path, metavar="FILE", help="pose.json, a picture, or OpenPose, COCO or MediaPipe JSON")
-    task("--routine", type=Path, metavar="FILE", help="routine.json: poses with holds, rests, repetitions")
-    task("--capture-target", type=Path, metavar="OUT.json", help="count down, then write the pose in view as a target")
-    task("--replay", type=Path, metavar="RESULTS.jsonl", help="show and score a recorded session again")
+    task("--target", type=file_path, metavar="FILE", help="pose.json, a picture, or OpenPose, COCO or MediaPipe JSON")
+    task("--routine", type=file_path, metavar="FILE", help="routine.json: poses with holds, rests, repetitions")
+    task(
+        "--capture-target",
+        type=file_path,
+        metavar="OUT.json",
+        help="count down, then write the pose in view as a target",
+    )
+    task("--replay", type=file_path, metavar="RESULTS.jsonl", help="show and score a recorded session again")
     task("--demo", action="store_true", help="run the clip and the target that ship with posemirror")
     task("--list-cameras", action="store_true", help="show this machine's cameras, with formats, sizes and rates")
 
@@ -133,6 +138,13 @@ def add_measuring(options: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def file_path(text: str) -> Path:
+    """A file's path. An empty one, as of a variable that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path is no file; the path of a file is allowed; give pose.json")
+    return Path(text)
+
+
 def fail_over(text: str) -> tuple[str, float]:
     """A figure's name and the most that is allowed."""
     try:
@@ -158,7 +170,13 @@ def positive(text: str) -> int:
 
 def detect_every(text: str) -> int | None:
     """A number of frames, or None for `auto`."""
-    return None if text == "auto" else positive(text)
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of frames; a whole number of 1 and more, or auto, is allowed; give auto"
+        )
+    return int(text)
 
 
 def threads(text: str) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from engines.cuda_chain import CudaChain
 from engines.device_chain import DeviceChain
-from engines.errors import BadInputError, EngineError, name_of
+from engines.errors import BadInputError, EngineError, in_command, name_of
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
@@ -62,7 +62,7 @@ def open_chain(
         raise EngineError(
             f"{error.filename or folder} cannot be read ({error.strerror})",
             "a folder written by build_engines.py is needed",
-            f"check its rights, or run build_engines.py --out {folder}",
+            f"check its rights, or run build_engines.py --out {in_command(folder)}",
         ) from error
 
 
@@ -80,7 +80,7 @@ def opened_chain(
             raise EngineError(
                 f"the engines in {folder} are of {info.backend}",
                 "--backend onnx needs ONNX graphs",
-                f"run build_engines.py --backend onnx --out {folder}",
+                f"run build_engines.py --backend onnx --out {in_command(folder)}",
             )
         with opening(f"the engines in {folder} were opened", seconds):
             chain, warnings = open_tensorrt(info, gpu)
@@ -90,7 +90,7 @@ def opened_chain(
         raise EngineError(
             f"the engines in {folder} are ONNX graphs",
             "--backend tensorrt needs TensorRT engines",
-            f"run build_engines.py --backend tensorrt --out {folder}",
+            f"run build_engines.py --backend tensorrt --out {in_command(folder)}",
         )
     why = f", because {gpu.reason}" if backend == "auto" and gpu.reason else ""
     cpu_chain = CpuChain(info, threads=threads)
@@ -136,7 +136,7 @@ def opened_executor(
         raise EngineError(
             f"--people {scored} came with engines of {people}",
             f"the engines in {chain.info.directory} hold {people} of 1 to 8 people",
-            f"run build_engines.py --people {scored} {networks}--out {folder}",
+            f"run build_engines.py --people {scored} {networks}--out {in_command(folder)}",
         )
     if not isinstance(chain, DeviceChain):
         tracker = Tracker(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engines.errors import BadInputError, name_of
+from engines.errors import BadInputError, in_command, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
 from engines.whole_files import write_whole
 from realtime.frames import VIDEO_SUFFIXES, is_picture
@@ -71,13 +71,15 @@ def read_document(path: Path) -> object:
         BadInputError: it is a picture, a video or a results file; or see `realtime.target_formats.read_target_json`.
     """
     source, ending = name_of(path), path.suffix.lower()
-    make = f"make a target of it with python -m realtime.targets make {source}"
+    make = f"make a target of it with python -m realtime.targets make {in_command(path)}"
     if is_picture(path):
         raise BadInputError(f"{source} is a picture", "keypoints are read from JSON", f"{make} --out pose.json")
     if ending in VIDEO_SUFFIXES and path.is_file():
         raise BadInputError(f"{source} is a video", READABLE, f"{make} --at SECONDS --out pose.json")
     if ending == RESULTS_SUFFIX and path.is_file():
-        raise BadInputError(f"{source} is a results file", READABLE, f"give it with run_live.py --replay {source}")
+        raise BadInputError(
+            f"{source} is a results file", READABLE, f"give it with run_live.py --replay {in_command(path)}"
+        )
     return read_target_json(path)
 
 

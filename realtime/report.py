@@ -4,6 +4,8 @@ python -m realtime.report RESULTS.jsonl --out REPORT.html
 """
 
 import csv
+import datetime
+import glob
 import html
 import io
 import itertools
@@ -109,7 +111,7 @@ def page(recording: Recording) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)} - posemirror</title><style>{STYLE}</style></head><body>"
-        f'<h1>{escape(title)}</h1><p class="quiet">{escape(recording.started)}, {escape(recording.source)}, '
+        f'<h1>{escape(title)}</h1><p class="quiet">{escape(readable(recording.started))}, {source_shown(recording)}, '
         f"encoder {escape(recording.encoder)}, posemirror {escape(posemirror_version())}</p>{cut}"
         f"{figures(recording, holds)}{body}</body></html>\n"
     )
@@ -118,6 +120,23 @@ def page(recording: Recording) -> str:
 def escape(text: str) -> str:
     """Text as HTML; what is no Unicode becomes a question mark."""
     return html.escape(text.encode("utf-8", "replace").decode())
+
+
+def readable(moment: str) -> str:
+    """A moment of ISO 8601 as a date and a time with its zone; a text that is none stays as it is."""
+    try:
+        when = datetime.datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return f"{when.day} {when:%B %Y, %H:%M:%S} {when.tzname() or ''}".rstrip()
+
+
+def source_shown(recording: Recording) -> str:
+    """The source as HTML: of a file its name, which shows the whole path where a pointer rests on it."""
+    source = recording.source
+    several = recording.stills and glob.has_magic(source)
+    name = source if several or "://" in source else Path(source).name
+    return escape(source) if name in ("", source) else f'<span title="{escape(source)}">{escape(name)}</span>'
 
 
 def figures(recording: Recording, holds: Sequence[Hold]) -> str:

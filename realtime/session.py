@@ -99,6 +99,7 @@ def run_session(
     station: Station | None = None,
     routine: Routine | None = None,
     not_captured: str = "",
+    statistics: Statistics | None = None,
 ) -> Statistics:
     """Runs the loop into its sinks until the source ends or the user leaves the window.
 
@@ -116,11 +117,12 @@ def run_session(
         station: what the person sees and steers; one that holds `target` again and again when None.
         routine: what the station follows; `target` alone when None.
         not_captured: see `engines.cuda_chain.CudaChain`; for the session row.
+        statistics: what results are added to, and what is returned; new where it is None.
     """
     station = station or Station(
         routine or (single(target) if target else None), info.frame_size, info.visible_confidence
     )
-    statistics = Statistics()
+    statistics = statistics or Statistics()
     hub = outputs.hub
     with held_signals(pipeline.interrupt), contextlib.ExitStack() as stack:
         displays = stack.enter_context(Displays(outputs, station, info, source.fps, live=source.live))

@@ -14,7 +14,7 @@ from typing import Protocol, TypeGuard
 import cv2
 import numpy as np
 
-from engines.errors import SourceError
+from engines.errors import SourceError, in_command
 from realtime.camera_settings import CameraState, CameraWish, known_modes, set_camera
 from realtime.cameras import known_cameras
 from realtime.capture_clock import CaptureClock
@@ -74,6 +74,11 @@ def without_password(address: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{re.split('[?#]', path)[0]}"
 
 
+def source_name(text: str) -> str:
+    """What a source given as `text` is called: a camera by its number, an address without its password."""
+    return f"camera {text}" if text.isdecimal() else without_password(text)
+
+
 def open_source(
     text: str, clock: Clock, *, pace: bool, reconnect_seconds: float, wish: CameraWish = ANY_CAMERA
 ) -> Source:
@@ -109,14 +114,16 @@ def open_source(
         raise SourceError(
             f"--source {text} is a folder",
             ALLOWED_SOURCES,
-            f"give --source '{path / '*.jpg'}'",
+            f"give --source {in_command(path / '*.jpg')}",
         )
     if glob.has_magic(text) and not is_there:
         return StillSource(text, sorted(glob.glob(text)), clock)  # noqa: PTH207 (absolute patterns too)
     if not is_there:
         raise SourceError(f"--source {text} does not exist", "a readable file is needed", "check the path")
     if not os.access(path, os.R_OK):
-        raise SourceError(f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {text}")
+        raise SourceError(
+            f"--source {text} cannot be read", "a readable file is needed", f"run chmod u+r {in_command(path)}"
+        )
     if is_picture(path):
         return StillSource(text, [text], clock)
     return VideoSource(text, clock, pace=pace)
@@ -145,7 +152,7 @@ class LiveSource:
         self.camera: CameraState | None = None
         self._reading = threading.Lock()
         self._repeats, self._new_ns = Repeats(), 0
-        self.name = f"camera {address}" if address.isdecimal() else without_password(address)
+        self.name = source_name(address)
         self._video = self._open()
         if self._video is None:
             needed, check = (

@@ -16,7 +16,7 @@ from engines.errors import BadInputError, SourceError
 from engines.exits import documented_exits, starting
 
 with starting(__name__):
-    from engines.errors import name_of
+    from engines.errors import in_command, name_of
     from engines.options import OptionParser, add_version
     from engines.output_paths import require_ending, require_writable
     from engines.terminal import Terminal, saying
@@ -130,7 +130,7 @@ def edit(arguments: argparse.Namespace, console: Terminal) -> None:
         raise BadInputError(
             f"{source} is no pose.json of posemirror",
             "only such a file is edited",
-            f"run python -m realtime.targets make {source} --out TARGET.json first",
+            f"run python -m realtime.targets make {in_command(arguments.target)} --out TARGET.json first",
         )
     target = changed(target_from_object(document, source), fields)
     require_writable(arguments.out or arguments.target, "--out" if arguments.out else "edit")

@@ -242,6 +242,21 @@ def test_a_build_writes_engines_that_can_be_opened(
     assert "bones" in ENCODER_NAMES
 
 
+def test_what_a_build_proposes_can_be_pasted_whatever_the_folder_is_called(
+    tiny: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my engines"
+    assert tiny(out) == 0
+    assert f"Next: run_live.py --engines '{out}' --target POSE.json" in capsys.readouterr().out
+
+
+def test_after_a_build_for_several_people_as_many_are_proposed_to_be_scored(
+    tiny: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny(tmp_path / "engines", "--people", 3) == 0
+    assert f"Next: run_live.py --engines {tmp_path / 'engines'} --people 3 --target" in capsys.readouterr().out
+
+
 def test_engines_are_listed_with_how_they_were_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = chain_info(backend="tensorrt_rtx").manifests["detect"]
     how = TensorRtBuild("1.7.1.116", "8.9", "", "")
@@ -328,6 +343,27 @@ def test_an_encoder_that_ships_is_built_once_and_none_takes_its_name(fails: Fail
     assert build_engines.one_more_encoder("graded", ENCODER_NAMES) == []
     assert build_engines.one_more_encoder("mine.safetensors", ENCODER_NAMES) == ["mine.safetensors"]
     assert "an encoder that ships" in fails(2, "--backend", "onnx", "--encoder", "mine/graded.safetensors")
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no encoder weights at"),
+        (b"", "is not the weights"),
+        (b"these are no weights" * 100, "is not the weights"),
+    ],
+)
+def test_an_encoder_that_is_none_is_refused_before_anything_is_built(
+    fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str
+) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(engines.build, "prepare_detect", lambda request, events: steps.append("detect"))
+    path = tmp_path / "mine.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    sentence = fails(4, "--backend", "onnx", "--encoder", path)
+    assert said in sentence and "mine.safetensors" in sentence and steps == []
 
 
 def test_graphs_for_any_machine_are_for_no_gpu(fails: Fails) -> None:

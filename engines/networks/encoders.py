@@ -148,7 +148,7 @@ def load_encoder(name_or_path: str | Path) -> nn.Module:
     Its attribute `weights_path` is the file that was read; `bones` has no weights and no such attribute.
 
     Raises:
-        EngineError: no such name or file, or the file is not the weights of a known encoder.
+        EngineError: no such name or file, or the file cannot be read or is not the weights of a known encoder.
     """
     if name_or_path == "bones":
         return BonesEncoder().eval()
@@ -165,6 +165,8 @@ def load_encoder(name_or_path: str | Path) -> nn.Module:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
         encoder = build_encoder(metadata["architecture"], json.loads(metadata["settings"]))
         encoder.load_state_dict(weights)
+    except OSError as error:  # safetensors says that there is no such file, whatever the system said
+        raise EngineError(f"the encoder weights {path} cannot be read", allowed, "check the file's rights") from error
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         seen = f"{path.name} is not the weights of an encoder ({type(error).__name__}: {error})"
         raise EngineError(seen, allowed, "train it again with python -m calibration.train") from error

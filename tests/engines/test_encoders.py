@@ -173,6 +173,17 @@ def test_a_file_that_is_no_encoder_is_refused_by_its_name(tmp_path: Path) -> Non
         load_encoder(broken)
 
 
+def test_a_file_that_cannot_be_read_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object) -> None:
+        raise FileNotFoundError("No such file or directory: mine.safetensors")  # what safetensors makes of EACCES
+
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    monkeypatch.setattr("safetensors.safe_open", closed)
+    with pytest.raises(EngineError, match=r"the encoder weights .*mine\.safetensors cannot be read"):
+        load_encoder(path)
+
+
 def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

@@ -77,6 +77,16 @@ def test_writing_over_an_older_manifest_replaces_it_whole(tmp_path: Path) -> Non
     assert read_manifest(tmp_path / "detect.json") == EXAMPLE
 
 
+def test_a_folder_with_a_space_is_quoted_in_the_command_that_mends_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my engines"
+    folder.mkdir()
+    mends = f"{folder / 'detect.json'} ", f"run build_engines.py --out '{folder}'."
+    refused(lambda: read_manifest(folder / "detect.json"), *mends, "does not exist")
+    (folder / "detect.json").write_text("{")
+    refused(lambda: read_manifest(folder / "detect.json"), *mends, "is not JSON")
+    refused(lambda: check_files(EXAMPLE, folder), mends[1], "detect.onnx does not exist")
+
+
 def test_a_missing_manifest_is_refused_with_the_command_that_makes_it(tmp_path: Path) -> None:
     refused(lambda: read_manifest(tmp_path / "detect.json"), "detect.json does not exist", f"--out {tmp_path}")
 

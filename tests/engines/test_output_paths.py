@@ -49,7 +49,11 @@ def test_an_output_may_not_be_another_file_of_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.txt", "a.txt ends in .txt; .json is allowed; give --out .*/a.json"), ("a", "ends in nothing; .*a.json")],
+    [
+        ("a.txt", "a.txt ends in .txt; .json is allowed; give --out .*/a.json"),
+        ("a", "ends in nothing; .*a.json"),
+        ("a b.txt", "a b.txt ends in .txt; .*; give --out '.*/a b.json'"),
+    ],
 )
 def test_an_ending_that_is_not_allowed_is_told_with_one_that_is(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(BadInputError, match=said):

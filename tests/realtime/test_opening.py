@@ -1,6 +1,7 @@
 """What a session needs: the right folder of engines, and a target from whatever file the user has."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,25 @@ def test_engines_for_different_frame_sizes_are_refused_with_both_sizes(engines: 
     changed(engines, "detect", frame_size=(640, 360))
     said = refused_engines(engines)
     assert "frame size: (640, 360) and (320, 180)" in said and "run build_engines.py" in said
+
+
+def test_every_command_that_mends_engines_can_be_pasted_whatever_their_folder_is_called(
+    engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "choose_backend", lambda *_: ("tensorrt", "as asked"))
+    folder = engines.rename(engines.with_name("my engines"))
+    out = f"--out '{folder}'."
+    assert f"run build_engines.py --backend tensorrt {out}" in refused_engines(folder, backend="tensorrt")
+    chain, _ = open_chain(folder, "bones", "onnx")
+    with (
+        pytest.raises(EngineError, match=re.escape(f"run build_engines.py --people 2 {out}")),
+        opening.opened_executor(chain, None, detect_every=None, smoothing=True, stills=False, scored=2),
+    ):
+        pass
+    with pytest.raises(EngineError, match=re.escape(out)):
+        open_chain(folder, "bones", "onnx", int8="on")
+    changed(folder, "pose", frame_size=(64, 64))
+    assert f"run build_engines.py {out}" in refused_engines(folder)
 
 
 @pytest.mark.parametrize("name", ["pose", "encode_bones"])

@@ -153,6 +153,13 @@ def test_a_video_and_a_results_file_are_told_from_a_broken_target(tmp_path: Path
     assert re.search(words, refusal_of(tmp_path / name))
 
 
+@pytest.mark.parametrize("name", ["my tree.jpg", "my clip.mp4", "my out.jsonl"])
+def test_what_is_proposed_for_a_file_that_is_no_target_can_be_pasted(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, b"{}\n").rename(tmp_path / name)
+    said = refusal_of(path)
+    assert said.startswith(f"{path} is a ") and re.search(f"(make|--replay) '{re.escape(str(path))}'", said)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, pose_json())

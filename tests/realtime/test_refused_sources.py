@@ -1,6 +1,7 @@
 """What is no source, and the one sentence that each refusal is."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,9 @@ def test_a_picture_that_claims_an_absurd_size_is_refused(tmp_path: Path) -> None
 def test_a_folder_is_refused_with_the_pattern_to_give_instead(tmp_path: Path) -> None:
     said = refused(tmp_path)
     assert "is a folder" in said and f"'{tmp_path / '*.jpg'}'" in said
+    folder = tmp_path / "Tom's"
+    folder.mkdir()
+    assert shlex.split(refused(folder).removesuffix("."))[-1] == str(folder / "*.jpg")
 
 
 def test_a_pattern_that_matches_no_picture_is_refused(tmp_path: Path) -> None:
@@ -88,6 +92,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
     path = written_video(tmp_path / "clip.mp4")
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert f"chmod u+r {path}" in refused(path)
+    path = written_video(tmp_path / "my clip.mp4")
+    assert f"--source {path} cannot be read" in refused(path) and f"chmod u+r '{path}'" in refused(path)
 
 
 @pytest.mark.parametrize("number", ["97", "123456789", "9" * 30])

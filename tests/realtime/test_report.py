@@ -135,6 +135,41 @@ def test_the_page_is_whole_and_asks_for_nothing_from_outside(results: Path, tmp_
         assert said in content
 
 
+@pytest.mark.parametrize(
+    ("started", "shown"),
+    [
+        ("2026-12-05T08:03:07+00:00", "5 December 2026, 08:03:07 UTC"),
+        ("2026-12-05T08:03:07Z", "5 December 2026, 08:03:07 UTC"),
+        ("2026-01-31T23:59:00+05:30", "31 January 2026, 23:59:00 UTC+05:30"),
+        ("2026-01-31T23:59:00", "31 January 2026, 23:59:00"),
+        ("<yesterday>", "&lt;yesterday&gt;"),
+    ],
+)
+def test_the_start_is_a_date_that_can_be_read(results: Path, started: str, shown: str) -> None:
+    content = report.page(replace(read_recording(results), started=started))
+    assert f'<p class="quiet">{shown}, ' in content
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/home/ann/my clips/warm <up>.mp4",
+         '<span title="/home/ann/my clips/warm &lt;up&gt;.mp4">warm &lt;up&gt;.mp4</span>'),
+        ("clip.mp4", "clip.mp4"),
+        ("camera 0", "camera 0"),
+        ("rtsp://host/a/b", "rtsp://host/a/b"),
+        ("/", "/"),
+    ],
+)  # fmt: skip
+def test_a_source_that_is_a_file_is_named_without_its_folder(results: Path, source: str, shown: str) -> None:
+    assert f", {shown}, encoder " in report.page(replace(read_recording(results), source=source))
+
+
+def test_a_pattern_of_pictures_is_named_whole(results: Path) -> None:
+    recording = replace(read_recording(results), source="trip/*.jpg", stills=True)
+    assert ", trip/*.jpg, encoder " in report.page(recording)
+
+
 def test_the_csv_has_a_line_a_frame_and_no_formula(results: Path, tmp_path: Path) -> None:
     assert report.main([str(results), "--out", str(tmp_path / "report.html")]) == 0
     with (tmp_path / "report.csv").open(newline="") as file:

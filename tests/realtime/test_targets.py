@@ -142,6 +142,8 @@ def test_only_a_target_file_is_edited(tmp_path: Path, refused: Command) -> None:
     path = tmp_path / "openpose.json"
     path.write_text('{"people": []}')
     assert "is no pose.json of posemirror" in refused("edit", path, "--pass-score", 85)
+    spaced = path.rename(tmp_path / "open pose.json")
+    assert f"run python -m realtime.targets make '{spaced}' --out" in refused("edit", spaced, "--pass-score", 85)
     said = refused("edit", "tree.jpg", "--pass-score", 85)
     assert "make a target of it with python -m realtime.targets make tree.jpg --out pose.json" in said
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import run_live
-from tests.run_live.program import Fails
+from tests.run_live.program import Fails, rows_of
 
 
 @pytest.mark.usefixtures("fake_engines")
@@ -42,6 +42,48 @@ def test_bad_arguments_end_with_2_and_no_traceback(arguments: list[str], capfd: 
     assert caught.value.code == 2
     stderr = capfd.readouterr().err
     assert "run_live.py: error: " in stderr and "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "often", ""])
+def test_a_bad_detect_every_is_told_that_auto_is_allowed_too(text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(["--target", "a.json", f"--detect-every={text}"])
+    assert caught.value.code == 2
+    said = f"{text!r} is no number of frames; a whole number of 1 and more, or auto, is allowed; give auto"
+    assert f"argument --detect-every: {said}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--target", "--routine", "--capture-target", "--replay"])
+def test_an_empty_path_is_refused_as_such_before_anything_is_opened(
+    option: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main([option, "", "--headless"])
+    assert caught.value.code == 2
+    said = "an empty path is no file; the path of a file is allowed; give pose.json"
+    seen = capfd.readouterr()
+    assert f"argument {option}: {said}" in seen.err and seen.out == ""
+
+
+@pytest.mark.usefixtures("fake_engines")
+def test_an_empty_ignore_ignores_nothing(tmp_path: Path, target: Path, clip: Path) -> None:
+    results = tmp_path / "out.jsonl"
+    given = [
+        "--target",
+        target,
+        "--source",
+        clip,
+        "--headless",
+        "--max-frames",
+        1,
+        "--results",
+        results,
+        "--ignore",
+        "",
+    ]
+    assert run_live.main([str(word) for word in given]) == 0
+    first, *_ = rows_of(results)
+    assert first["targets"][0]["ignore"] == []  # type: ignore[index]
 
 
 def test_it_tells_its_version_and_its_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The live loop in a process of its own: signals, screens, and what comes out on stderr."""
 
+import errno
 import os
 import select
 import signal
@@ -11,6 +12,11 @@ from pathlib import Path
 import pytest
 
 from engines.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from engines.exits import Terminated
+from engines.terminal import Terminal
+from realtime.live import summary_after_ctrl_c
+from realtime.mailbox import Ledger
+from realtime.statistics import Statistics
 from tests.fixtures import the_sentence
 from tests.realtime.fakes import Rows, frames_in, rows_of, valid_rows, virtual_screen
 from tests.run_live.program import FPS
@@ -72,7 +78,7 @@ def test_a_signal_in_the_middle_of_a_run_leaves_whole_files(
         process.send_signal(number)
         while select.select([pipe], [], [], DEADLINE_SECONDS)[0] and (chunk := os.read(pipe, 1 << 16)):
             written += chunk
-        _, stderr = process.communicate(timeout=DEADLINE_SECONDS)
+        stdout, stderr = process.communicate(timeout=DEADLINE_SECONDS)
     finally:
         process.kill()
         os.close(pipe)
@@ -80,8 +86,38 @@ def test_a_signal_in_the_middle_of_a_run_leaves_whole_files(
     first, *frames, summary = valid_rows(written.decode())
     assert (first["type"], summary["type"]) == ("session", "summary")
     assert summary["captured"] == summary["shown"] + summary["dropped"]  # type: ignore[operator]
+    table = f"{summary['shown']} frames shown, {summary['dropped']} dropped, {summary['scored']} scored"
+    assert (table in stdout) == (number == signal.SIGINT), "SIGHUP may mean that there is no terminal any more"
     assert 4 <= len(frames) < 250 and len(frames) - summary["shown"] in (0, 1)  # type: ignore[operator]
     assert frames_in(record) in (pictures_until(frames, -1), pictures_until(frames, -2)), "the last one may be missing"
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_after_ctrl_c_the_table_is_printed_where_there_is_something_to_tell(
+    shown: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger, statistics = Ledger(captured=shown, shown=shown), Statistics()
+    with pytest.raises(KeyboardInterrupt), summary_after_ctrl_c(Terminal(), ledger, statistics):
+        raise KeyboardInterrupt
+    assert ("1 frame shown" in capsys.readouterr().out) == bool(shown)
+
+
+def test_a_terminal_that_has_gone_does_not_change_how_ctrl_c_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Terminal, "print", gone)
+    with pytest.raises(KeyboardInterrupt), summary_after_ctrl_c(Terminal(), Ledger(1, 1), Statistics()):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ended", [Terminated, ValueError])
+def test_what_else_ends_a_session_early_prints_no_table(
+    ended: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ended), summary_after_ctrl_c(Terminal(), Ledger(1, 1), Statistics()):
+        raise ended
+    assert capsys.readouterr().out == ""
 
 
 def test_in_a_process_of_its_own_it_runs_and_says_nothing_on_stderr(

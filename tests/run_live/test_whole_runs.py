@@ -10,8 +10,10 @@ import pytest
 import run_live
 from engines.device_chain import DeviceChain
 from engines.execution import read_chain
+from engines.terminal import Terminal
 from realtime import demo, displays
 from realtime import live as live_wiring
+from realtime.live_options import parser
 from tests.fake_device import FakeDevice, engines_on
 from tests.realtime.fakes import FakeChain, frames_in, rows_of
 from tests.run_live.program import HEIGHT, WIDTH
@@ -116,5 +118,34 @@ def test_the_demo_fills_in_everything_and_its_files_go_to_its_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "SHIPPED_ENGINES", tmp_path)
     assert run_live.main(["--demo", "--headless", "--max-frames", "4"]) == 0
-    assert demo.CLIP.name in capfd.readouterr().out
+    said = "Demo: roof.mp4 against roof.json; files go to demo/demo.mp4 and demo/demo.jsonl.\n"
+    assert said in capfd.readouterr().out
     assert len(rows_of(tmp_path / "demo" / "demo.jsonl")) == 6 and frames_in(tmp_path / "demo" / "demo.mp4") == 4
+
+
+def test_the_demo_says_what_it_plays_and_writes_in_place_of_its_own_files(
+    tmp_path: Path,
+    clip: Path,
+    fake_engines: FakeChain,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "SHIPPED_ENGINES", tmp_path)
+    given = ["--source", str(clip), "--results", "mine.jsonl", "--max-frames", "2", "--headless"]
+    assert run_live.main(["--demo", *given]) == 0
+    said = f"Demo: {clip} against roof.json; files go to demo/demo.mp4 and mine.jsonl.\n"
+    assert said in capfd.readouterr().out and rows_of(tmp_path / "mine.jsonl")[0]["source"] == str(clip)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("97", "camera 97"), ("rtsp://me:secret@127.0.0.1:1/x", "rtsp://127.0.0.1")]
+)
+def test_the_demo_names_a_camera_or_a_stream_that_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], source: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = parser().parse_args(["--demo", "--source", source])
+    assert demo.demo_arguments(arguments, Terminal()).source == source
+    out = capfd.readouterr().out
+    assert out.startswith(f"Demo: {said}") and "secret" not in out
