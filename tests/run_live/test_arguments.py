@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import run_live
-from tests.run_live.program import Fails, rows_of
+from tests.realtime.fakes import rows_of
+from tests.run_live.program import Fails
 
 
 @pytest.mark.usefixtures("fake_engines")
