@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from calibration.crops import FloatArray
 from calibration.detector_loss import joined
-from calibration.scenes import SceneSet, letterboxed
-from engines.geometry import network_size
+from calibration.scenes import LIVE_SIZE, SceneSet, letterboxed
 from engines.networks.loading import load_detector
 from engines.networks.state_dicts import read_state_dict
-from engines.networks.yolov5_compact import LONGEST_PX, STRIDES, YoloCompact, YoloConfig, load_yolov5_compact
+from engines.networks.yolov5_compact import STRIDES, YoloCompact, YoloConfig, load_yolov5_compact
 
 WHOLE_CONFIDENCE = 0.6
 """The teacher's, from which on a person must be found."""
@@ -26,8 +25,6 @@ SUPPRESSION_IOU = 0.5
 SAME_PERSON_IOU = 0.5
 FALSE_PERSONS = 0.05
 """An image; the recall that counts is the one at this rate."""
-EVALUATED_SIZE = network_size((9, 16), LONGEST_PX)[::-1]
-"""Width and height that the detector has in a live picture of 16:9; it was trained at `scenes.INPUT_SIZE`."""
 THRESHOLDS = (0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
 
 
@@ -154,7 +151,7 @@ class DetectorEvaluation:
         size: width and height of the detector's input.
     """
 
-    def __init__(self, crops: Path, size: tuple[int, int] = EVALUATED_SIZE) -> None:
+    def __init__(self, crops: Path, size: tuple[int, int] = LIVE_SIZE) -> None:
         self.scenes = SceneSet(crops / "scenes_holdout")
         self.hashes = self.scenes.hashes
         fitted = [letterboxed(scene.picture, into=size) for scene in self.scenes]

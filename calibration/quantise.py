@@ -28,7 +28,7 @@ from calibration.crops import CropSet, FloatArray
 from calibration.detector_task import LEFT_OUT
 from calibration.evaluate_detector import scaled_rgb
 from calibration.evaluate_pose import normalised
-from calibration.scenes import SceneSet, letterboxed
+from calibration.scenes import LIVE_SIZE, SceneSet, letterboxed
 from engines.download import file_sha256
 from engines.errors import BadInputError
 from engines.exits import documented_exits
@@ -68,10 +68,10 @@ def pose_pictures(crops: Path, count: int) -> FloatArray:
 
 
 def detector_pictures(crops: Path, count: int) -> FloatArray:
-    """Training scenes as the detector sees them, `float32 [N, 3, 192, 320]`."""
+    """Training scenes as the detector sees live ones, `float32 [N, 3, 224, 384]`."""
     scenes = SceneSet(crops / "scenes_train", LEFT_OUT)
     chosen = np.random.default_rng(0).choice(len(scenes), min(count, len(scenes)), replace=False)
-    fitted = np.stack([letterboxed(scenes[one].picture)[0] for one in chosen])
+    fitted = np.stack([letterboxed(scenes[one].picture, into=LIVE_SIZE)[0] for one in chosen])
     return np.asarray(scaled_rgb(torch.from_numpy(fitted)).numpy(), np.float32)
 
 
