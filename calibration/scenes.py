@@ -1,7 +1,7 @@
-"""Whole pictures with a teacher's person boxes: reading, writing, fitting to the detector's input. Knows of networks the size that ours is given.
+"""Whole pictures with a teacher's person boxes: reading, writing, fitting to the detector's input.
 
-Boxes the teacher is sure of are learnt, those it is not are left out of the loss, and the rest of the picture is
-background.
+Knows of networks the size that ours is given. Boxes the teacher is sure of are learnt, those it is not are left
+out of the loss, and the rest of the picture is background.
 """
 
 import io
