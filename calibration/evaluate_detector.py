@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from calibration.crops import FloatArray
 from calibration.detector_loss import joined
-from calibration.scenes import LIVE_SIZE, SceneSet, letterboxed
+from calibration.scenes import SceneSet, letterboxed
+from engines.geometry import network_size
 from engines.networks.loading import load_detector
 from engines.networks.state_dicts import read_state_dict
-from engines.networks.yolov5_compact import STRIDES, YoloCompact, YoloConfig, load_yolov5_compact
+from engines.networks.yolov5_compact import LONGEST_PX, STRIDES, YoloCompact, YoloConfig, load_yolov5_compact
 
+LIVE_SIZE = network_size((9, 16), LONGEST_PX)[::-1]
+"""Width and height of the detector's input for live pictures of 16:9, px."""
 WHOLE_CONFIDENCE = 0.6
 """The teacher's, from which on a person must be found."""
 WHOLE_SIDE = 0.15

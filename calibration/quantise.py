@@ -26,9 +26,9 @@ from rich.console import Console
 
 from calibration.crops import CropSet, FloatArray
 from calibration.detector_task import LEFT_OUT
-from calibration.evaluate_detector import scaled_rgb
+from calibration.evaluate_detector import LIVE_SIZE, scaled_rgb
 from calibration.evaluate_pose import normalised
-from calibration.scenes import LIVE_SIZE, SceneSet, letterboxed
+from calibration.scenes import SceneSet, letterboxed
 from engines.download import file_sha256
 from engines.errors import BadInputError
 from engines.exits import documented_exits

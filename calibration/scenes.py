@@ -1,7 +1,7 @@
-"""Whole pictures with a teacher's person boxes: reading, writing, fitting to the detector's input.
+"""Whole pictures with a teacher's person boxes: reading, writing, fitting to the detector's input. Knows no network.
 
-Knows of networks the size that ours is given. Boxes the teacher is sure of are learnt, those it is not are left
-out of the loss, and the rest of the picture is background.
+Boxes the teacher is sure of are learnt, those it is not are left out of the loss, and the rest of the picture is
+background.
 """
 
 import io
@@ -18,13 +18,9 @@ import numpy as np
 from calibration.crops import FloatArray, Image, TarPictures
 from engines.download import file_sha256
 from engines.errors import BadInputError
-from engines.geometry import network_size
-from engines.networks.yolov5_compact import LONGEST_PX
 
 INPUT_SIZE = (320, 192)
 """Width and height of the detector's input in training, px."""
-LIVE_SIZE = network_size((9, 16), LONGEST_PX)[::-1]
-"""The same for live pictures of 16:9, and for evaluation."""
 SURE_CONFIDENCE = 0.5
 DOUBTFUL_CONFIDENCE = 0.12
 GREY = 114

@@ -1,5 +1,6 @@
 """People cut out of their pictures, and put elsewhere: opacity, joints and boxes must stay with the pixels."""
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -293,3 +294,11 @@ def test_detector_training_puts_people_into_scenes(tiny_crops: Path, cut: Path) 
     assert len(with_them.people) == len(CutoutSet(cut))
     assert with_them.batch(0, 0).present.sum() > plain.batch(0, 0).present.sum()
     assert {"cut.tar", "cut.json"} <= set(with_them.record()["data_sha256"])
+
+
+def test_outlines_are_made_without_torch() -> None:
+    """The package that finds them stands in an environment that has the base packages alone beside it."""
+    code = "import sys; sys.modules['torch'] = None; import calibration.cutouts"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
