@@ -114,7 +114,7 @@ def open_source(
         raise SourceError(
             f"--source {text} is a folder",
             ALLOWED_SOURCES,
-            f"give --source {in_command(path / '*.jpg')}",
+            f"give --source {in_command(Path(glob.escape(text)) / '*.jpg')}",
         )
     if glob.has_magic(text) and not is_there:
         return StillSource(text, sorted(glob.glob(text)), clock)  # noqa: PTH207 (absolute patterns too)

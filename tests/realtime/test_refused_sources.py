@@ -1,5 +1,6 @@
 """What is no source, and the one sentence that each refusal is."""
 
+import glob
 import os
 import shlex
 from collections.abc import Iterator
@@ -53,9 +54,15 @@ def test_a_picture_that_claims_an_absurd_size_is_refused(tmp_path: Path) -> None
 def test_a_folder_is_refused_with_the_pattern_to_give_instead(tmp_path: Path) -> None:
     said = refused(tmp_path)
     assert "is a folder" in said and f"'{tmp_path / '*.jpg'}'" in said
-    folder = tmp_path / "Tom's"
+
+
+@pytest.mark.parametrize("name", ["Tom's", "trip [1]"])
+def test_the_pattern_for_a_folder_can_be_pasted_and_matches_its_pictures(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
     folder.mkdir()
-    assert shlex.split(refused(folder).removesuffix("."))[-1] == str(folder / "*.jpg")
+    (folder / "one.jpg").touch()
+    (pattern,) = shlex.split(refused(folder).partition("give --source ")[2].removesuffix("."))
+    assert glob.glob(pattern) == [str(folder / "one.jpg")]  # noqa: PTH207 (as run_live.py reads it)
 
 
 def test_a_pattern_that_matches_no_picture_is_refused(tmp_path: Path) -> None:
