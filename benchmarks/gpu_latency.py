@@ -38,8 +38,9 @@ from engines.cuda_chain import DEPTH, CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE
 from engines.device import Device, Engine
 from engines.device_chain import DeviceChain, bound
-from engines.errors import BadInputError, EngineError, PosemirrorError, in_command
+from engines.errors import BadInputError, EngineError, in_command
 from engines.execution import ChainInfo, Targets, read_chain
+from engines.exits import documented_exits
 from engines.gpu import GpuState, find_gpu
 from engines.tensorrt_build import BuildSettings, build_engine, import_tensorrt, parse_compute_capability
 from engines.tensorrt_engine import TensorRtEngine, engine_tensors, open_tensorrt, read_engine
@@ -296,6 +297,7 @@ def opened(arguments: argparse.Namespace, info: ChainInfo, gpu: GpuState) -> tup
     return open_torch(info, arguments.detector, arguments.pose), []
 
 
+@documented_exits()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", type=Path, required=True)
@@ -315,14 +317,10 @@ def main() -> int:
     if gpu.reason:
         print(f"This benchmark needs a GPU, and {gpu.reason}. Nothing was measured.")
         return 4
-    try:
-        chain, warnings = opened(arguments, read_chain(arguments.engines, arguments.encoder), gpu)
-        with chain, contextlib.ExitStack() as closing:
-            figures = report(arguments, chain, gpu, closing)
-            figures["warnings"] = warnings + [f"no graph: {reason}" for reason in chain.device.not_captured]
-    except PosemirrorError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    chain, warnings = opened(arguments, read_chain(arguments.engines, arguments.encoder), gpu)
+    with chain, contextlib.ExitStack() as closing:
+        figures = report(arguments, chain, gpu, closing)
+        figures["warnings"] = warnings + [f"no graph: {reason}" for reason in chain.device.not_captured]
     text = json.dumps(figures, indent=1)
     print(text)
     if arguments.out:

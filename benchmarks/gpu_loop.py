@@ -23,6 +23,7 @@ from benchmarks.host_chain import frames_of
 from engines.cuda_chain import CudaChain
 from engines.device_chain import DeviceChain
 from engines.execution import ChainInfo, CpuChain, read_chain
+from engines.exits import documented_exits
 from engines.skeleton import VISIBLE_CONFIDENCE
 from engines.weights_registry import OWN_WEIGHTS
 from realtime.cuda_executor import CudaExecutor, device_rows
@@ -128,6 +129,7 @@ def compared(opened: DeviceChain, info: ChainInfo, target: Target, pictures: Seq
     return Agreement(pairs, sum(followed for _, followed in gpu))
 
 
+@documented_exits()
 def main() -> int:
     """Prints how many frames have a pose on either, and how far they are apart."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

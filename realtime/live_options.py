@@ -141,7 +141,7 @@ def add_measuring(options: argparse.ArgumentParser) -> None:
 def file_path(text: str) -> Path:
     """A file's path. An empty one, as of a variable that is not set, would be the current folder."""
     if not text:
-        raise argparse.ArgumentTypeError("an empty path is no file; the path of a file is allowed; give pose.json")
+        raise argparse.ArgumentTypeError("an empty path is no file; the path of a file is allowed; give one")
     return Path(text)
 
 
