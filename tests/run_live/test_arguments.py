@@ -61,7 +61,7 @@ def test_an_empty_path_is_refused_as_such_before_anything_is_opened(
     with pytest.raises(SystemExit) as caught:
         run_live.main([option, "", "--headless"])
     assert caught.value.code == 2
-    said = "an empty path is no file; the path of a file is allowed; give pose.json"
+    said = "an empty path is no file; the path of a file is allowed; give one"
     seen = capfd.readouterr()
     assert f"argument {option}: {said}" in seen.err and seen.out == ""
 
