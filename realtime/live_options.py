@@ -174,7 +174,7 @@ def detect_every(text: str) -> int | None:
         return None
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of frames; a whole number of 1 and more, or auto, is allowed; give auto"
+            f"{text!r} is not allowed; a whole number of 1 and more, or auto, is; give auto"
         )
     return int(text)
 

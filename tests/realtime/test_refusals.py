@@ -17,11 +17,18 @@ def test_a_stream_that_does_not_answer_is_not_looked_for_among_the_cameras() -> 
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "2.5", "many"])
-@pytest.mark.parametrize("option", ["--max-frames", "--detect-every", "--benchmark"])
+@pytest.mark.parametrize(
+    ("option", "allowed"),
+    [
+        ("--max-frames", "a whole number of 1 and more is; give 1"),
+        ("--benchmark", "a whole number of 1 and more is; give 1"),
+        ("--detect-every", "a whole number of 1 and more, or auto, is; give auto"),
+    ],
+)
 def test_a_number_that_is_too_small_is_not_called_no_number(
-    option: str, text: str, capsys: pytest.CaptureFixture[str]
+    option: str, allowed: str, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         run_live.main(["--demo", f"{option}={text}"])
     assert ended.value.code == EXIT_BAD_INPUT
-    assert f"{option}: '{text}' is not allowed; a whole number of 1 and more is; give 1" in capsys.readouterr().err
+    assert f"{option}: '{text}' is not allowed; {allowed}" in capsys.readouterr().err

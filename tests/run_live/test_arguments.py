@@ -50,7 +50,7 @@ def test_a_bad_detect_every_is_told_that_auto_is_allowed_too(text: str, capfd: p
     with pytest.raises(SystemExit) as caught:
         run_live.main(["--target", "a.json", f"--detect-every={text}"])
     assert caught.value.code == 2
-    said = f"{text!r} is no number of frames; a whole number of 1 and more, or auto, is allowed; give auto"
+    said = f"{text!r} is not allowed; a whole number of 1 and more, or auto, is; give auto"
     assert f"argument --detect-every: {said}" in capfd.readouterr().err
 
 
