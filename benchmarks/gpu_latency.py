@@ -71,18 +71,21 @@ def alone_ms(chain: DeviceChain, name: str, targets: int, count: int, frame: np.
     for tensor, values in (("frame", frame), ("boxes", middle)):
         if tensor in given and engine.tensors[tensor].is_input:
             given[tensor].array(values.shape, values.dtype)[:] = values
-    inputs = [tensor for tensor, one in engine.tensors.items() if one.is_input]
+
+    def send() -> None:
+        for tensor, one in engine.tensors.items():
+            if one.is_input:
+                device.copy(memory[tensor], given[tensor], stream)
+
     context = engine.context(memory, targets)
     began, ended = device.event(timed=True), device.event(timed=True)
     times = []
-    for tensor in inputs:
-        device.copy(memory[tensor], given[tensor], stream)
+    send()
     context.enqueue(stream)
     stream.sync()
     graph = device.capture(context.enqueue) if context.capturable(stream) else None
     for _ in range(WARM_UP + count):
-        for tensor in inputs:
-            device.copy(memory[tensor], given[tensor], stream)
+        send()
         stream.record(began)
         if graph is None:
             context.enqueue(stream)

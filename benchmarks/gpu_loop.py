@@ -25,7 +25,6 @@ from engines.device_chain import DeviceChain
 from engines.execution import ChainInfo, CpuChain, read_chain
 from engines.exits import documented_exits
 from engines.skeleton import VISIBLE_CONFIDENCE
-from engines.weights_registry import OWN_WEIGHTS
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import CpuExecutor, Floats, find_pose
@@ -54,11 +53,11 @@ def fake_chain(info: ChainInfo) -> DeviceChain:
     return DeviceChain(info, device, engines_on(device, info))
 
 
-def own_networks(info: ChainInfo) -> DeviceChain:
-    """Our own networks on a real GPU, run by torch."""
+def by_torch(info: ChainInfo) -> DeviceChain:
+    """Our own networks on a real GPU; torch is imported only for them."""
     from benchmarks.torch_engine import open_torch
 
-    return open_torch(info, OWN_WEIGHTS["detector"], OWN_WEIGHTS["pose"])
+    return open_torch(info)
 
 
 def on_gpu(opened: DeviceChain, target: Target, pictures: Sequence[Picture]) -> Iterator[tuple[FrameResult, bool]]:
@@ -145,7 +144,7 @@ def main() -> int:
     target = first_pose(info, pictures)
     if target is None:
         sys.exit(f"nobody was found in {arguments.clip}")
-    with own_networks(info) if arguments.torch else fake_chain(info) as opened:
+    with by_torch(info) if arguments.torch else fake_chain(info) as opened:
         agreement = compared(opened, info, target, pictures)
         name = opened.device.name if arguments.torch else "the fake GPU"
     posed = [sum(has_pose(pair[side]) for pair in agreement.pairs) for side in (0, 1)]

@@ -33,6 +33,7 @@ from engines.graphs.sampling import (
 from engines.networks.encoders import load_encoder
 from engines.networks.loading import load_detector, load_pose_network
 from engines.options import MOST_PEOPLE
+from engines.weights_registry import OWN_WEIGHTS
 
 
 class Detect(nn.Module):
@@ -171,7 +172,13 @@ def modules_of(info: ChainInfo, detector: Path, pose: Path, *, half: bool) -> di
     }
 
 
-def open_torch(info: ChainInfo, detector: Path, pose: Path, *, half: bool = True) -> DeviceChain:
+def open_torch(
+    info: ChainInfo,
+    detector: Path = OWN_WEIGHTS["detector"],
+    pose: Path = OWN_WEIGHTS["pose"],
+    *,
+    half: bool = True,
+) -> DeviceChain:
     """The three graphs on the GPU, run by torch; see `modules_of`. Closed by the caller.
 
     Raises:

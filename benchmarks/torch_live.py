@@ -20,7 +20,7 @@ from benchmarks.torch_engine import open_torch
 from engines.device_chain import DeviceChain
 from engines.execution import ChainInfo, read_chain
 from engines.gpu import GpuState
-from engines.weights_registry import OWN_NAME, OWN_WEIGHTS
+from engines.weights_registry import OWN_NAME
 from realtime import opening
 
 
@@ -31,7 +31,7 @@ def own_networks(*given: Any, **named: Any) -> ChainInfo:
 
 def in_place_of_tensorrt(info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str]]:
     """As `open_tensorrt`."""
-    return open_torch(info, OWN_WEIGHTS["detector"], OWN_WEIGHTS["pose"]), []
+    return open_torch(info), []
 
 
 def main(words: Sequence[str] | None = None) -> int:

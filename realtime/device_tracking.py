@@ -18,7 +18,7 @@ from realtime.frames import Picture
 from realtime.overlaps import same_body
 from realtime.people import KEPT_SECONDS, Crowd
 from realtime.recognition import LEAST_TRACK_CONFIDENCE, Recognition
-from realtime.tracking import DETECT_EVERY_AUTO, DETECT_EVERY_STRANGERS
+from realtime.tracking import DETECT_EVERY_AUTO, rest
 
 Floats = npt.NDArray[np.float32]
 
@@ -103,11 +103,8 @@ class DeviceTracker:
         passed = 0.0 if self._last_seconds is None or self._stills else max(0.0, seconds - self._last_seconds)
         self._last_seconds = seconds
         override = self._override(seconds)
-        every = self._detect_every
-        if (locked := self.crowd.get(self._locked)) is not None and self.crowd.strangers(locked):
-            every = min(every, DETECT_EVERY_STRANGERS)
-        due = self._stills or self._since_detection >= every
-        detect = due or override is not None or self._confidence < LEAST_TRACK_CONFIDENCE
+        due = self._since_detection >= rest(self._detect_every, self.crowd, self.crowd.get(self._locked))
+        detect = self._stills or due or override is not None or self._confidence < LEAST_TRACK_CONFIDENCE
         self._since_detection = 1 if detect else self._since_detection + 1
         return DevicePlan(passed, detect, override, self._locked)
 
@@ -155,11 +152,11 @@ class DeviceTracker:
         self.followed = self._confidence if is_followed(boxes[0]) else None
         posed = bool(pose.next_boxes[0].any())
         in_place = self._on_device[0] == self._locked and posed
-        if not plan.looks_for or not self._in_place or in_place or 0 in refused:
+        self._found_again = in_place and not self._in_place
+        sent_before = plan.looks_for and self._in_place  # found again in the frame before: a miss says nothing
+        if in_place or 0 in refused or not sent_before:
             self._confidence = 0.0 if 0 in refused else float(pose.next_boxes[0, 4])
-            self._found_again, self._in_place = in_place and not self._in_place, in_place
-        else:  # sent before they were found again, which the frame before told: it says nothing
-            self._found_again = False
+            self._in_place = in_place
         self._adrift = posed and self._locked is None is self._on_device[0]  # the device stays with what is nobody
         self._just_chosen = self._just_chosen and plan.about != self._locked
         about = self._locked if self.crowd.get(plan.about) is None else plan.about

@@ -161,22 +161,18 @@ def address(text: str) -> Address:
         raise argparse.ArgumentTypeError(f"{error}; PORT, HOST:PORT and [IPV6]:PORT are allowed; give 8080") from error
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
+def positive(text: str, besides: str = "", advice: str = "1") -> int:
+    """A whole number of at least 1; a refusal names what is allowed `besides` and gives the `advice`."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; a whole number of 1 and more is; give 1")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed; a whole number of 1 and more{besides} is; give {advice}"
+        )
     return int(text)
 
 
 def detect_every(text: str) -> int | None:
     """A number of frames, or None for `auto`."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not allowed; a whole number of 1 and more, or auto, is; give auto"
-        )
-    return int(text)
+    return None if text == "auto" else positive(text, ", or auto,", "auto")
 
 
 def threads(text: str) -> int | None:

@@ -47,6 +47,11 @@ def is_piece(box: Floats, followed: Floats) -> bool:
     return doubtful and shared_area(box, followed) < PIECE_SHARE * whole
 
 
+def rest(detect_every: int, crowd: Crowd, locked: Person | None) -> int:
+    """Frames from one detection to the next: `detect_every`, or fewer while it is not known how fast another is."""
+    return min(detect_every, DETECT_EVERY_STRANGERS) if locked is not None and crowd.strangers(locked) else detect_every
+
+
 class Tracker:
     """Follows up to K people from frame to frame by their own keypoints, and says when the detector has to look again.
 
@@ -108,10 +113,7 @@ class Tracker:
         if locked is not None:
             contested = self.crowd.contested(locked)
             anchor = locked.expected(seconds) if contested else locked.box.copy()
-        every = self.detect_every
-        if locked is not None and self.crowd.strangers(locked):
-            every = min(every, DETECT_EVERY_STRANGERS)
-        due = self._since_detection + 1 >= every
+        due = self._since_detection + 1 >= rest(self.detect_every, self.crowd, locked)
         unsure = bool(self.boxes[0, 4] < LEAST_TRACK_CONFIDENCE)
         return Plan(due or unsure or contested, anchor, passed)
 

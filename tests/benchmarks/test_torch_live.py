@@ -20,7 +20,7 @@ def test_a_session_runs_on_the_chain_in_place_of_tensorrt(
     for name in ("read_chain", "open_tensorrt"):  # the program puts others there
         monkeypatch.setattr(opening, name, getattr(opening, name))
     monkeypatch.setattr(opening, "find_gpu", lambda: GpuState("a fake", "9.0", ""))
-    monkeypatch.setattr(torch_live, "open_torch", lambda info, detector, pose: fake_chain(info))
+    monkeypatch.setattr(torch_live, "open_torch", fake_chain)
     results = tmp_path / "results.jsonl"
     options = {"--target": CLIP / "roof.json", "--source": CLIP / "roof.mp4", "--results": results, "--max-frames": 8}
     code = torch_live.main(["--headless", *(str(word) for pair in options.items() for word in pair)])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from engines.cuda_device import CudaDevice
 from engines.gpu import GpuState, find_gpu
@@ -15,6 +16,14 @@ def gpu() -> GpuState:
     if found.reason:
         pytest.skip(f"needs a CUDA device: {found.reason}")
     return found
+
+
+@pytest.fixture(scope="session")
+def place() -> torch.device:
+    """The GPU, for torch; cuda-python and TensorRT need not be there."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device that torch can use")
+    return torch.device("cuda")
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.realtime.fakes import chain_info
 
 FRAME_SIZE = (640, 360)
 INFO = chain_info(frame_size=FRAME_SIZE)
+TARGETS = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
 
 
 class CopyEngine:
@@ -65,8 +66,7 @@ def copying_chain(device: CudaDevice, schedule: Schedule = IN_TURN, *, graphs: b
     engines = {
         name.partition("_")[0]: CopyEngine(device, contract(manifest)) for name, manifest in INFO.manifests.items()
     }
-    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
-    return CudaChain(INFO, device, engines, targets, schedule=schedule, graphs=graphs)
+    return CudaChain(INFO, device, engines, TARGETS, schedule=schedule, graphs=graphs)
 
 
 def noise(count: int) -> list[npt.NDArray[np.uint8]]:
@@ -98,11 +98,10 @@ def through(chain: CudaChain, pictures: list[npt.NDArray[np.uint8]], count: int)
 
 def check_same_bits(chain: DeviceChain, schedule: Schedule, pictures: list[npt.NDArray[np.uint8]], count: int) -> None:
     """Real engines give the same bits as graphs and in plain enqueueing."""
-    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
     results = []
     for graphs in (True, False):
         how = {"schedule": schedule, "graphs": graphs}
-        with CudaChain(chain.info, chain.device, chain.engines, targets, **how) as running:
+        with CudaChain(chain.info, chain.device, chain.engines, TARGETS, **how) as running:
             assert running.uses_graphs == graphs, chain.device.not_captured
             results.append(through(running, pictures, count))
     assert results[0] == results[1]

@@ -1,7 +1,6 @@
 """The three graphs at float16 on a GPU against float32 on the CPU, with torch, which every build machine has."""
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -11,14 +10,6 @@ from engines.networks.encoders import BonesEncoder
 from tests.fixtures import BlobDetector, PlantedPose, bright_blob
 
 FRAME, IMAGE, PEOPLE = (360, 480), (192, 256), 2
-
-
-@pytest.fixture
-def place() -> torch.device:
-    """The GPU, for torch; cuda-python and TensorRT need not be there."""
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device that torch can use")
-    return torch.device("cuda")
 
 
 def detect(*, half: bool) -> Detect:

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from engines.errors import EXIT_GPU, EXIT_OK
-from engines.gpu import GpuState
 from tests.fixtures import the_sentence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,10 +53,7 @@ AT_WARM_UP = "breaking('prepare', Stages, lambda stages: stages, 1)"
 AT_THE_END = "breaking('close', CudaChain, lambda chain: chain._stages, 1)"
 
 
-@pytest.fixture(autouse=True)
-def usable(gpu: GpuState) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device that torch can use")
+pytestmark = pytest.mark.usefixtures("gpu", "place")
 
 
 def broken(folder: Path, how: str, where: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, object]]]:

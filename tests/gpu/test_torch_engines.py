@@ -14,21 +14,18 @@ from calibration.parity import Tolerance, compare
 from engines.cuda_chain import CudaChain
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device_chain import DeviceChain
-from engines.execution import CpuChain, Targets, read_chain
+from engines.execution import CpuChain, read_chain
 from engines.gpu import GpuState
-from engines.weights_registry import OWN_WEIGHTS
-from tests.gpu.test_device import check_no_growth, check_same_bits
+from tests.gpu.test_device import TARGETS, check_no_growth, check_same_bits
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "realtime" / "demo_clip" / "roof.mp4"
 
 
 @pytest.fixture(scope="module")
-def chain(gpu: GpuState) -> Iterator[DeviceChain]:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device that torch can use")
+def chain(gpu: GpuState, place: torch.device) -> Iterator[DeviceChain]:
     info = read_chain(ROOT / "engines" / "quickstart", "graded")
-    with open_torch(info, OWN_WEIGHTS["detector"], OWN_WEIGHTS["pose"]) as opened:
+    with open_torch(info) as opened:
         yield opened
 
 
@@ -73,7 +70,6 @@ def test_the_loop_on_the_gpu_says_what_the_loop_on_the_cpu_says(chain: DeviceCha
 
 @pytest.mark.slow
 def test_ten_thousand_frames_take_no_more_memory_on_host_or_device(chain: DeviceChain, pictures: list[Picture]) -> None:
-    targets = Targets(np.ones((2, 15, 3), np.float32), np.ones((2, 15), np.float32), np.ones(2, np.float32))
-    with CudaChain(chain.info, chain.device, chain.engines, targets) as running:
+    with CudaChain(chain.info, chain.device, chain.engines, TARGETS) as running:
         assert running.uses_graphs, running.not_captured
         check_no_growth(running, chain.device, pictures)
