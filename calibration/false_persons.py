@@ -24,10 +24,10 @@ from calibration.bodies import holds_body
 from calibration.crop_scenes import detections
 from calibration.crops import FloatArray
 from calibration.detector_task import LEFT_OUT
-from calibration.evaluate_detector import Levels, detector_of, overlap_table
+from calibration.evaluate_detector import LIVE_SIZE, Levels, detector_of, overlap_table
 from calibration.evaluate_pose import Predict, onnx_predict
 from calibration.scene_persons import PersonCrop, cropped, write_crops
-from calibration.scenes import INPUT_SIZE, Scene, SceneSet
+from calibration.scenes import Scene, SceneSet
 from engines.exits import documented_exits
 from engines.networks.yolov5_compact import YoloCompact
 from engines.options import OptionParser
@@ -54,7 +54,7 @@ def false_persons(
     """What the detector finds beside the people of scenes, of the surest `most` of each those without a body."""
     for scene in scenes:
         size = scene.picture.shape[:2]
-        found = detections(detector, scene.picture, (INPUT_SIZE[1], INPUT_SIZE[0]), LEAST_CONFIDENCE)
+        found = detections(detector, scene.picture, LIVE_SIZE[::-1], LEAST_CONFIDENCE)
         alone = shared_part(found, scene.boxes) < MOST_SHARED
         large = found[:, 3] - found[:, 1] >= LEAST_HEIGHT_PX
         for box in found[alone & large][:most]:

@@ -1,7 +1,7 @@
 """Int8 forms (u8 activations, s8 weights) of the compact networks, quantised by ONNX Runtime. Trains nothing.
 
 python -m calibration.quantise pose        # calibration/runs/pose_compact_int8.onnx, which make quickstart takes
-python -m calibration.quantise detector --out runs/int8/detector.onnx
+python -m calibration.quantise detector    # and detector_compact_int8.onnx
 
 The ranges of activations are means over training pictures of each picture's range: the ranges of all of them together
 are so wide that steps become coarse, and a still pose jitters. Weights take 7 bits of the 8: the sum of two products
@@ -32,12 +32,12 @@ from calibration.scenes import SceneSet, letterboxed
 from engines.download import file_sha256
 from engines.errors import BadInputError
 from engines.exits import documented_exits
-from engines.graphs.chain import HEATMAPS, NETWORK_INPUT
-from engines.graphs.parts import export_part, layout_sha256
+from engines.graphs.chain import NETWORK_INPUT, torch_detector_network, torch_pose_network
+from engines.graphs.parts import SHARED_VALUES, half, layout_sha256
 from engines.networks.loading import load_detector, load_pose_network
 from engines.onnx_runtime import onnxruntime
 from engines.options import OptionParser
-from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8_POSE, OWN_WEIGHTS
+from engines.weights_registry import MADE_FROM, MADE_FROM_GRAPH, OWN_INT8, OWN_WEIGHTS
 from engines.whole_files import write_whole
 
 OPERATORS = ("Conv", "Relu", "Add", "Concat", "Resize", "MaxPool")
@@ -76,11 +76,17 @@ def detector_pictures(crops: Path, count: int) -> FloatArray:
 
 
 def exported(kind: str, weights: Path, pictures: FloatArray) -> onnx.ModelProto:
-    """The float32 network as an ONNX graph for one picture."""
-    example = {NETWORK_INPUT: torch.from_numpy(pictures[:1])}
+    """The float32 network as an ONNX graph for one picture, its large weights rounded to float16 as in what ships."""
     if kind == "pose":
-        return export_part(load_pose_network(weights), example, [HEATMAPS])
-    return export_part(load_detector(weights), example, ["box_logits", "class_logits"])
+        model = torch_pose_network(load_pose_network(weights), 1)
+    else:
+        height, width = pictures.shape[2:]
+        model = torch_detector_network(load_detector(weights), (height, width))
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= SHARED_VALUES:
+            rounded = onnx.numpy_helper.to_array(half(tensor)).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
+    return model
 
 
 def quantised(model: onnx.ModelProto, pictures: FloatArray, out: Path, weights_sha256: str) -> None:
@@ -171,14 +177,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--weights", type=Path, help=".safetensors of the network; default: those that ship")
     options.add_argument("--crops", type=Path, default=Path("../shared/crops"), help="folder with training pictures")
     options.add_argument("--pictures", type=int, default=512, help="that the ranges are taken from")
-    options.add_argument("--out", type=Path, help="the .onnx file; default, for our own pose: the one that ships")
+    options.add_argument("--out", type=Path, help="the .onnx file; default, for our own weights: the one that ships")
     given = options.parse_args(arguments)
     weights = given.weights or OWN_WEIGHTS[given.kind]
-    out = given.out or (OWN_INT8_POSE if (given.kind, given.weights) == ("pose", None) else None)
+    out = given.out or (OWN_INT8[given.kind] if given.weights is None else None)
     if out is None:
         raise BadInputError(
-            "--out is missing",
-            "only our own pose network has a place of its own",
+            "--weights without --out",
+            "only the weights that ship have a place for their int8 form",
             f"give --out runs/int8/{given.kind}.onnx",
         )
     taken = pose_pictures if given.kind == "pose" else detector_pictures

@@ -22,10 +22,12 @@ from engines.graphs.chain import (
     detect_graphs,
     encode_graph,
     pose_graphs,
+    torch_detector_network,
     torch_pose_network,
 )
-from engines.graphs.parts import save_sharing_weights
-from engines.int8 import INT8_POSE
+from engines.graphs.int8_form import int8_part
+from engines.graphs.parts import large_floats, save_sharing_weights
+from engines.int8 import INT8_FORMS
 from engines.manifest import Manifest, TensorRtBuild, write_manifest
 from engines.networks.encoders import ENCODER_NAMES, load_encoder
 from engines.networks.heatmap_onnx import load_heatmap_network
@@ -44,7 +46,7 @@ from engines.tensorrt_build import (
 )
 from engines.weights_registry import (
     MADE_FROM,
-    OWN_INT8_POSE,
+    OWN_INT8,
     OWN_NAME,
     SHIPPED_ENGINES,
     WeightsFile,
@@ -99,12 +101,21 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Form:
+    """One form of an engine: its graphs, and the network in them."""
+
+    graphs: Graphs
+    network: Network
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """The graphs of one engine, ready to be written for a backend."""
+    """The graphs of one engine, ready to be written for a backend; `int8` shares the weights file of the others."""
 
     name: str
     graphs: Graphs
     network: Network
+    int8: Form | None = None
     masked: bool = True
     image_size: Size = (0, 0)
     frame_size: Size = field(default=(0, 0))
@@ -133,22 +144,21 @@ def build(request: BuildRequest, events: BuildEvents) -> list[Manifest]:
         folder = Path(scratch) / "engines"
         folder.mkdir()
         prepared = [prepare_detect(request, events), prepare_pose(request, events)]
-        if has_int8(request):
-            prepared.append(prepare_int8_pose(request, events))
         prepared += [prepare_encode(request, name, events) for name in request.encoders]
-        manifests = [write_engine(one, request, folder, events) for one in prepared]
+        manifests = [manifest for one in prepared for manifest in write_engine(one, request, folder, events)]
         replace_folder(folder, place)
     return manifests
 
 
 def step_count(request: BuildRequest) -> int:
-    """How many steps `build` tells of: two weights, each engine's graph and writing, and four of the int8 form."""
-    return 2 + 2 * (2 + len(request.encoders)) + (4 if has_int8(request) else 0)
+    """How many steps `build` tells of: two weights, each engine's graph and writing, and one of each int8 form."""
+    int8_forms = sum(has_int8(name, request) for name in (request.detector, request.pose))
+    return 2 + 2 * (2 + len(request.encoders)) + int8_forms
 
 
-def has_int8(request: BuildRequest) -> bool:
-    """Whether our own pose network's int8 form is built too."""
-    return request.pose == OWN_NAME and (request.backend, request.precision) == ("onnx", "fp32")
+def has_int8(name: str, request: BuildRequest) -> bool:
+    """Whether a network's int8 form is built too: our own ones have one, for a CPU."""
+    return name == OWN_NAME and (request.backend, request.precision) == ("onnx", "fp32")
 
 
 def ships(request: BuildRequest) -> bool:
@@ -171,50 +181,68 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
     weights = fetch(own_or_given(request.detector, "detector"), request, events)
     events.on_step("detect: graph")
     detector = load_detector(weights.path)
-    image_size = network_size(request.frame_size, detector.longest_px)
-    # the host hears of all, to know who is who; on a GPU the first `people` boxes go straight on to the pose engine
-    graphs = detect_graphs(detector, request.frame_size, image_size, MOST_PEOPLE, request.precision)
-    network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared("detect", graphs, network, image_size=image_size, frame_size=request.frame_size)
+    frame_size, image_size = request.frame_size, network_size(request.frame_size, detector.longest_px)
+
+    def graphs(part: onnx.ModelProto) -> Graphs:
+        # the host hears of all, to know who is who; on a GPU the first `people` boxes go straight on to the pose engine
+        return detect_graphs(detector, frame_size, image_size, MOST_PEOPLE, request.precision, part)
+
+    part = torch_detector_network(detector, image_size)
+    int8 = prepare_int8("detector", part, graphs, weights, events) if has_int8(request.detector, request) else None
+    return Prepared("detect", graphs(part), network_of(weights), int8, image_size=image_size, frame_size=frame_size)
 
 
 def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
     """The pose network's graphs."""
     weights = fetch(own_or_given(request.pose, "pose"), request, events)
     events.on_step("pose: graph")
+
+    def graphs(part: onnx.ModelProto) -> Graphs:
+        return pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
+
     if weights.path.suffix == ".onnx":
-        part = given_pose_network(weights.path, request.people)
+        part = load_heatmap_network(weights.path, request.people, input_name=NETWORK_INPUT, output_name=HEATMAPS)
     else:
         part = torch_pose_network(load_pose_network(weights.path), request.people)
-    graphs = pose_graphs(part, request.frame_size, request.people, request.precision, VISIBLE_CONFIDENCE)
-    network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared("pose", graphs, network, image_size=(CROP_HEIGHT, CROP_WIDTH), frame_size=request.frame_size)
+    int8 = prepare_int8("pose", part, graphs, weights, events) if has_int8(request.pose, request) else None
+    size = (CROP_HEIGHT, CROP_WIDTH)
+    return Prepared("pose", graphs(part), network_of(weights), int8, image_size=size, frame_size=request.frame_size)
 
 
-def given_pose_network(path: Path, people: int) -> onnx.ModelProto:
-    """A pose network given as ONNX, as the part that `pose_graphs` takes."""
-    return load_heatmap_network(path, people, input_name=NETWORK_INPUT, output_name=HEATMAPS)
+def network_of(weights: WeightsFile) -> Network:
+    """A weights file's network, for the manifest."""
+    return Network(weights.path.stem, weights.sha256, weights.licence)
 
 
-def prepare_int8_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
-    """The graphs of our own pose network's int8 form, which has to belong to the float32 one's weights.
+def prepare_int8(
+    kind: str,
+    part: onnx.ModelProto,
+    graphs: Callable[[onnx.ModelProto], Graphs],
+    weights: WeightsFile,
+    events: BuildEvents,
+) -> Form:
+    """The int8 form of one of our own networks, which has to belong to the float32 one's weights.
+
+    Args:
+        kind: `detector` or `pose`.
+        part: its float32 form.
+        graphs: makes the engine's graphs of a form.
+        weights: of the float32 form.
+        events: told of the step.
 
     Raises:
         EngineError: it was made from other weights.
     """
-    weights = fetch(str(OWN_INT8_POSE), request, events)
-    events.on_step(f"{INT8_POSE}: graph")
-    part = given_pose_network(weights.path, request.people)
-    of, wanted = made_from(weights.path), fetch(own_or_given(OWN_NAME, "pose"), request, events).sha256
-    if of != wanted:
+    events.on_step(f"{kind}: int8 graph")
+    int8 = find_weights(str(OWN_INT8[kind]))
+    of = made_from(int8.path)
+    if of != weights.sha256:
         raise EngineError(
-            f"{weights.path} was made from weights with the SHA-256 {of[:12] or 'unknown'}",
-            f"those of the pose network have {wanted[:12]}",
-            "run python -m calibration.quantise pose, and this again",
+            f"{int8.path} was made from weights with the SHA-256 {of[:12] or 'unknown'}",
+            f"those of the {kind} network have {weights.sha256[:12]}",
+            f"run python -m calibration.quantise {kind}, and this again",
         )
-    graphs = pose_graphs(part, request.frame_size, request.people, "fp32", VISIBLE_CONFIDENCE)
-    network = Network(weights.path.stem, weights.sha256, weights.licence)
-    return Prepared(INT8_POSE, graphs, network, image_size=(CROP_HEIGHT, CROP_WIDTH), frame_size=request.frame_size)
+    return Form(graphs(int8_part(onnx.load(int8.path), part)), network_of(int8))
 
 
 def made_from(path: Path, field: str = MADE_FROM) -> str:
@@ -232,55 +260,70 @@ def prepare_encode(request: BuildRequest, name: str, events: BuildEvents) -> Pre
     return Prepared(f"encode_{Path(name).stem}", graphs, network, masked=bool(encoder.masked))
 
 
-def write_engine(prepared: Prepared, request: BuildRequest, folder: Path, events: BuildEvents) -> Manifest:
-    """Writes one engine, its files first and its manifest last."""
-    graph_path = folder / f"{prepared.name}.onnx"
-    cut_path = folder / f"{prepared.name}.cut.onnx"
-    weights_path = folder / f"{prepared.name}.weights"
+def write_engine(prepared: Prepared, request: BuildRequest, folder: Path, events: BuildEvents) -> list[Manifest]:
+    """Writes one engine, in each of its forms, its files first and its manifests last."""
+    forms = {prepared.name: Form(prepared.graphs, prepared.network)}
+    if prepared.int8 is not None:
+        forms[INT8_FORMS[prepared.name]] = prepared.int8
     tensorrt = None
     if request.backend == "onnx":
         events.on_step(f"{prepared.name}: write")
-        models = {graph_path: prepared.graphs.whole}
-        if prepared.graphs.cut is not None:
-            models[cut_path] = prepared.graphs.cut
         # our own networks' weights are float16, rounded once more after batch norms were folded in
         own = {"detect": request.detector, "pose": request.pose}.get(prepared.name) == OWN_NAME
-        save_sharing_weights(models, weights_path, stored_half=own)
-        if not weights_path.stat().st_size:
-            weights_path.unlink()
-        graph_sha256 = file_sha256(graph_path)
-        files = [path for path in (graph_path, cut_path, weights_path) if path.is_file()]
+        files = write_graphs({name: form.graphs for name, form in forms.items()}, folder, stored_half=own)
+        graph_sha256 = {name: file_sha256(paths[0]) for name, paths in files.items()}
     else:
         events.on_step(f"{prepared.name}: {request.backend}")
+        graph_path = folder / f"{prepared.name}.onnx"
         onnx.save_model(prepared.graphs.whole, graph_path)
-        graph_sha256 = file_sha256(graph_path)
+        graph_sha256 = {prepared.name: file_sha256(graph_path)}
         tensorrt, engine_path = compile_tensorrt(graph_path, request, events)
         graph_path.unlink()
-        files = [engine_path]
-    manifest = Manifest(
-        name=prepared.name,
-        backend=request.backend,
-        files={path.name: file_sha256(path) for path in files},
-        graph_sha256=graph_sha256,
-        network=prepared.network.name,
-        weights_sha256=prepared.network.weights_sha256,
-        licence=prepared.network.licence,
-        precision=precision_of(prepared.name, request),
-        frame_size=(prepared.frame_size[1], prepared.frame_size[0]),
-        image_size=(prepared.image_size[1], prepared.image_size[0]),
-        people=request.people,
-        visible_confidence=VISIBLE_CONFIDENCE,
-        masked=prepared.masked,
-        posemirror=posemirror_version(),
-        tensorrt=tensorrt,
-    )
-    write_manifest(manifest, folder)
-    return manifest
+        files = {prepared.name: [engine_path]}
+    manifests = [
+        Manifest(
+            name=name,
+            backend=request.backend,
+            files={path.name: file_sha256(path) for path in files[name]},
+            graph_sha256=graph_sha256[name],
+            network=form.network.name,
+            weights_sha256=form.network.weights_sha256,
+            licence=form.network.licence,
+            precision=precision_of(name, request),
+            frame_size=(prepared.frame_size[1], prepared.frame_size[0]),
+            image_size=(prepared.image_size[1], prepared.image_size[0]),
+            people=request.people,
+            visible_confidence=VISIBLE_CONFIDENCE,
+            masked=prepared.masked,
+            posemirror=posemirror_version(),
+            tensorrt=tensorrt,
+        )
+        for name, form in forms.items()
+    ]
+    for manifest in manifests:
+        write_manifest(manifest, folder)
+    return manifests
+
+
+def write_graphs(forms: dict[str, Graphs], folder: Path, *, stored_half: bool) -> dict[str, list[Path]]:
+    """Writes the graphs of one engine's forms, and one weights file for all; the files of each, the graph first."""
+    first = next(iter(forms))
+    weights = folder / f"{first}.weights"
+    models: dict[Path, onnx.ModelProto] = {}
+    for name, graphs in forms.items():
+        models[folder / f"{name}.onnx"] = graphs.whole
+        if graphs.cut is not None:
+            models[folder / f"{name}.cut.onnx"] = graphs.cut
+    save_sharing_weights(models, weights, large_floats(forms[first].whole) if stored_half else ())
+    if not weights.stat().st_size:
+        weights.unlink()
+    candidates = {name: [folder / f"{name}.onnx", folder / f"{name}.cut.onnx", weights] for name in forms}
+    return {name: [path for path in paths if path.is_file()] for name, paths in candidates.items()}
 
 
 def precision_of(name: str, request: BuildRequest) -> str:
     """What an engine's network computes in: encoders are float32 whatever is asked for."""
-    if name == INT8_POSE:
+    if name in INT8_FORMS.values():
         return "int8"
     return "fp32" if name.startswith("encode") else request.precision
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engines.errors import BadInputError
 
-ENGINE_FILE = re.compile(r"(detect|pose|pose_int8|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
+ENGINE_FILE = re.compile(r"((detect|pose)(_int8)?|encode_.+)\.(json|weights|engine|onnx|cut\.onnx)")
 
 
 def require_replaceable(place: Path) -> None:

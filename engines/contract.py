@@ -8,7 +8,7 @@ import numpy as np
 
 from engines.device import Tensor
 from engines.errors import EngineError, in_command
-from engines.int8 import INT8_POSE
+from engines.int8 import task_of
 from engines.manifest import Manifest
 from engines.options import MOST_PEOPLE
 
@@ -21,14 +21,14 @@ def contract(manifest: Manifest, *, cut: bool = False) -> dict[str, Tensor]:
     With `cut` those of its cut graph, which sees a sampled picture instead of the frame.
     """
     width, height = manifest.frame_size
-    people, floats = manifest.people, np.float32
+    people, floats, task = manifest.people, np.float32, task_of(manifest.name)
     frame = Tensor("frame", (height, width, 3), np.uint8, True)
     if cut:
         width, height = manifest.image_size
-        frame = Tensor("image", (1 if manifest.name == "detect" else people, height, width, 3), np.uint8, True)
-    if manifest.name == "detect":
+        frame = Tensor("image", (1 if task == "detect" else people, height, width, 3), np.uint8, True)
+    if task == "detect":
         tensors = [frame, Tensor("anchor", (5,), floats, True), Tensor("boxes", (MOST_PEOPLE, 5), floats, False)]
-    elif manifest.name in ("pose", INT8_POSE):
+    elif task == "pose":
         tensors = [
             frame,
             Tensor("boxes", (people, 5), floats, True),
@@ -60,7 +60,7 @@ def check_tensors(seen: Mapping[str, Tensor], manifest: Manifest, directory: Pat
     """
     wanted = contract(manifest, cut=cut)
     boxes, anchor = seen.get("boxes"), seen.get("anchor")
-    if manifest.backend == "onnx" and manifest.name == "detect":
+    if manifest.backend == "onnx" and task_of(manifest.name) == "detect":
         if boxes is not None and boxes.shape[1:] == (5,):
             wanted["boxes"] = replace(wanted["boxes"], shape=boxes.shape)  # on a CPU it may give any number of rows
         if anchor is not None and anchor.shape == (4,):  # and may follow nobody: the host does

@@ -12,7 +12,7 @@ from engines.contract import check_tensors
 from engines.device import Tensor
 from engines.errors import EngineError, in_command
 from engines.host_sampling import crop, letterbox
-from engines.int8 import INT8_POSE
+from engines.int8 import INT8_FORMS, int8_tasks
 from engines.manifest import Manifest, check_files, read_manifest
 from engines.onnx_runtime import onnxruntime, open_graph
 
@@ -184,7 +184,7 @@ def session_tensors(session: onnxruntime.InferenceSession) -> dict[str, Tensor]:
 
 
 def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInfo:
-    """The three manifests of a folder of engines, checked against each other; with `int8` that of the int8 pose engine.
+    """The three manifests of a folder of engines, checked against each other; with `int8` those of its int8 engines.
 
     Raises:
         EngineError: a missing or bad manifest, an encoder that was not built, or engines of different sizes.
@@ -201,7 +201,8 @@ def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInf
             f"give --encoder {built[0]}, or other engines: build_engines.py builds every encoder that ships, and FILE "
             "with --encoder FILE",
         )
-    files = {"detect": "detect", "pose": INT8_POSE if int8 else "pose", f"encode_{encoder}": f"encode_{encoder}"}
+    files = {name: name for name in ("detect", "pose", f"encode_{encoder}")}
+    files |= {task: INT8_FORMS[task] for task in int8_tasks(directory) if int8}
     manifests = {name: read_manifest(directory / f"{file}.json") for name, file in files.items()}
     detect, pose, encode = manifests.values()
     for one, other, what in (

@@ -62,7 +62,7 @@ class Manifest:
     """One engine.
 
     Args:
-        name: `detect`, `pose`, `pose_int8` or `encode_NAME`.
+        name: `detect`, `pose`, one of these with `_int8` behind it, or `encode_NAME`.
         backend: `onnx`, `tensorrt` or `tensorrt_rtx`.
         files: file name -> SHA-256; the first is the engine itself.
         graph_sha256: of the ONNX graph it was made from.

@@ -102,8 +102,8 @@ OWN_WEIGHTS: Mapping[str, Path] = {
     for kind in ("detector", "pose")
 }
 """The compact networks trained by this project, which `engines/quickstart` is made from."""
-OWN_INT8_POSE = OWN_WEIGHTS["pose"].with_name("pose_compact_int8.onnx")
-"""The int8 form of our pose network, made from its weights by `calibration.quantise`."""
+OWN_INT8: Mapping[str, Path] = {kind: path.with_name(f"{path.stem}_int8.onnx") for kind, path in OWN_WEIGHTS.items()}
+"""Their int8 forms, made from the weights by `calibration.quantise`."""
 MADE_FROM = "weights_sha256"
 """The field of an int8 network's metadata that holds the SHA-256 of the weights file it was made from."""
 MADE_FROM_GRAPH = "graph_sha256"
@@ -218,7 +218,7 @@ def _file_at(path: Path, given: str) -> WeightsFile:
         )
     sha256 = _hash(path)
     known = sha256 in KNOWN_SHA256
-    licence = OWN_LICENCE if path.resolve() in (*OWN_WEIGHTS.values(), OWN_INT8_POSE) else _licence(sha256)
+    licence = OWN_LICENCE if path.resolve() in (*OWN_WEIGHTS.values(), *OWN_INT8.values()) else _licence(sha256)
     return WeightsFile(path, sha256, licence, trusted=known or not runs_code)
 
 

@@ -91,7 +91,7 @@ def add_engines(options: argparse.ArgumentParser) -> None:
     option("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
     option(
         "--int8", choices=CHOICES, default=DEFAULT_INT8,
-        help=f"the quickstart's pose network in 8-bit numbers; auto: where the CPU has VNNI; default {DEFAULT_INT8}",
+        help=f"the quickstart's networks in 8-bit numbers; auto: where the CPU has VNNI; default {DEFAULT_INT8}",
     )  # fmt: skip
     option(
         "--threads", type=threads, metavar="N|auto",

@@ -26,6 +26,7 @@ from engines.graphs.sampling import (
 
 NETWORK_INPUT = "network_image"
 HEATMAPS = "heatmaps"
+BOX_LOGITS, CLASS_LOGITS = "box_logits", "class_logits"
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,19 @@ def empty_frame(frame_size: Size) -> Tensor:
     return torch.zeros((*frame_size, 3), dtype=torch.uint8)
 
 
-def detect_graphs(detector: nn.Module, frame_size: Size, image_size: Size, people: int, precision: str) -> Graphs:
-    """`frame`, `anchor` -> `boxes`. `detector` is as `networks.yolov5.PersonYolo`; sizes are (height, width)."""
+def detect_graphs(
+    detector: nn.Module,
+    frame_size: Size,
+    image_size: Size,
+    people: int,
+    precision: str,
+    network: ModelProto | None = None,
+) -> Graphs:
+    """`frame`, `anchor` -> `boxes`. `detector` is as `networks.yolov5.PersonYolo`; sizes are (height, width).
+
+    `network` is the detector as a part, `network_image` -> `box_logits`, `class_logits`, where that is another form of
+    it than `torch_detector_network` gives.
+    """
     height, width = image_size
     network_image = torch.zeros((1, 3, height, width))
     with torch.no_grad():
@@ -65,13 +77,18 @@ def detect_graphs(detector: nn.Module, frame_size: Size, image_size: Size, peopl
         ),
         "cut": export_part(ImageInput(), {"image": torch.zeros((1, height, width, 3), dtype=torch.uint8)}, ["picture"]),
     }
-    logits = {"box_logits": box_logits, "class_logits": class_logits}
+    logits = {BOX_LOGITS: box_logits, CLASS_LOGITS: class_logits}
     rest = {
         "normalise": export_part(Normalise(), {"picture": network_image}, [NETWORK_INPUT]),
-        NETWORK: export_part(detector, {NETWORK_INPUT: network_image}, list(logits)),
+        NETWORK: network or torch_detector_network(detector, image_size),
         "post": export_part(post, {**logits, "anchor": torch.zeros(5)}, ["boxes"]),
     }
     return joined(sampling, rest, ["boxes"], precision)
+
+
+def torch_detector_network(detector: nn.Module, image_size: Size) -> ModelProto:
+    """A torch detector as the part that `detect_graphs` takes."""
+    return export_part(detector, {NETWORK_INPUT: torch.zeros((1, 3, *image_size))}, [BOX_LOGITS, CLASS_LOGITS])
 
 
 def pose_graphs(

@@ -6,7 +6,7 @@ A graph is a chain of parts (sampling, normalisation, network, post-processing).
 import hashlib
 import io
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -213,17 +213,16 @@ def audit_types(model: ModelProto, precision: str) -> None:
         )
 
 
-def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path, *, stored_half: bool = False) -> None:
+def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path, halves: Collection[str] = ()) -> None:
     """Writes graphs that hold the same network; its large tensors lie once in the file `weights` beside them.
 
-    With `stored_half` they lie there as float16, and the graphs bring them to float32 when they are opened.
+    The float32 tensors named in `halves` lie there as float16, and the graphs bring them to float32 when opened.
     """
     places: dict[str, tuple[int, int]] = {}
     with weights.open("wb") as file:
         for path, model in models.items():
-            if stored_half:
-                store_half(model)
-            for tensor in network_tensors(model.graph.initializer):
+            store_half(model, halves)
+            for tensor in network_tensors(model):
                 raw = numpy_helper.to_array(tensor).tobytes()
                 if tensor.name not in places:
                     places[tensor.name] = (file.tell(), len(raw))
@@ -233,11 +232,11 @@ def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path, *, st
             onnx.save_model(model, path)
 
 
-def store_half(model: ModelProto) -> None:
-    """Makes the large float32 weights of a graph's network float16, each with a cast, in place."""
+def store_half(model: ModelProto, names: Collection[str]) -> None:
+    """Makes the named float32 weights of a graph's network float16, each with a cast, in place."""
     casts = []
-    for tensor in network_tensors(model.graph.initializer):
-        if tensor.data_type == TensorProto.FLOAT:
+    for tensor in network_tensors(model):
+        if tensor.name in names:
             name = tensor.name
             tensor.CopyFrom(half(tensor))
             tensor.name = f"{name}_half"
@@ -248,13 +247,18 @@ def store_half(model: ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def network_tensors(tensors: Iterable[TensorProto]) -> list[TensorProto]:
-    """The large weights of the network."""
+def network_tensors(model: ModelProto) -> list[TensorProto]:
+    """The large weights of a graph's network."""
     return [
         tensor
-        for tensor in tensors
+        for tensor in model.graph.initializer
         if tensor.name.startswith(f"{NETWORK}/") and int(np.prod(tensor.dims)) >= SHARED_VALUES
     ]
+
+
+def large_floats(model: ModelProto) -> set[str]:
+    """The names of the network's large float32 weights."""
+    return {tensor.name for tensor in network_tensors(model) if tensor.data_type == TensorProto.FLOAT}
 
 
 def point_to(tensor: TensorProto, location: str, offset: int, length: int) -> None:

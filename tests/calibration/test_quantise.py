@@ -53,7 +53,7 @@ def test_missing_pictures_are_one_sentence(tmp_path: Path, capsys: pytest.Captur
     assert code == 2 and "no file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["detector"], ["pose", "--weights", "other.safetensors"]])
+@pytest.mark.parametrize("words", [[kind, "--weights", "other.safetensors"] for kind in ("detector", "pose")])
 def test_without_a_place_nothing_is_quantised(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert f"give --out runs/int8/{words[0]}.onnx" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from engines.graphs.parts import (
     audit_types,
     export_part,
     join,
+    large_floats,
     layout_sha256,
     save_sharing_weights,
     tensor_types,
@@ -219,7 +220,7 @@ def test_graphs_that_share_weights_compute_the_same_from_their_files(tmp_path: P
 def test_weights_stored_as_float16_take_half_the_place_and_compute_in_float32(tmp_path: Path) -> None:
     model = join(parts(), OUTPUTS)
     (wanted, *_) = run(open_graph(model), frame=FRAME.numpy())
-    save_sharing_weights({tmp_path / "one.onnx": model}, tmp_path / "w.weights", stored_half=True)
+    save_sharing_weights({tmp_path / "one.onnx": model}, tmp_path / "w.weights", large_floats(model))
     assert (tmp_path / "w.weights").stat().st_size == Network().first.weight.numel() * 2
     audit_types(onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "one.onnx")), "fp32")
     opened = onnxruntime.InferenceSession(str(tmp_path / "one.onnx"), providers=["CPUExecutionProvider"])

@@ -13,7 +13,7 @@ import pytest
 from engines import int8
 from engines.errors import EXIT_BAD_INPUT, EXIT_ENGINE, BadInputError, EngineError, PosemirrorError
 from engines.gpu import GpuState
-from engines.int8 import INT8_POSE
+from engines.int8 import INT8_FORMS
 from engines.manifest import Manifest, read_manifest, write_manifest
 from engines.weights_registry import SHIPPED_ENGINES
 from realtime import opening
@@ -87,32 +87,36 @@ def test_engines_are_opened_and_it_is_said_what_they_run_on(built: Path) -> None
     assert open_chain(built, "bones", "onnx", threads=2)[1] == "ONNX Runtime on the CPU; 2 threads"
 
 
-def test_the_int8_pose_engine_runs_where_the_cpu_gains_by_it_or_where_it_is_asked_for(
-    engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("tasks", [["pose"], ["detect", "pose"]])
+def test_int8_engines_run_where_the_cpu_gains_by_it_or_where_they_are_asked_for(
+    tasks: list[str], engines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in engines.glob("pose.*"):
-        shutil.copy(path, engines / path.name.replace("pose.", f"{INT8_POSE}."))
-    plain = read_manifest(engines / "pose.json")
-    files = {name.replace("pose.", f"{INT8_POSE}.", 1): digest for name, digest in plain.files.items()}
-    write_manifest(replace(plain, name=INT8_POSE, precision="int8", files=files), engines)
+    for task in tasks:
+        form = INT8_FORMS[task]
+        for path in engines.glob(f"{task}.*"):
+            shutil.copy(path, engines / path.name.replace(f"{task}.", f"{form}."))
+        plain = read_manifest(engines / f"{task}.json")
+        files = {name.replace(f"{task}.", f"{form}.", 1): digest for name, digest in plain.files.items()}
+        write_manifest(replace(plain, name=form, precision="int8", files=files), engines)
 
-    def opened(wish: str) -> tuple[str, str]:
+    def opened(wish: str) -> tuple[dict[str, str], str]:
         chain, where = open_chain(engines, "bones", "onnx", int8=wish)
-        return chain.info.manifests["pose"].precision, where.removeprefix("ONNX Runtime on the CPU; ").removesuffix(
-            "; one thread"
-        )
+        precisions = {task: chain.info.manifests[task].precision for task in ("detect", "pose")}
+        return precisions, where.removeprefix("ONNX Runtime on the CPU; ").removesuffix("; one thread")
 
+    plain_all = {"detect": "fp32", "pose": "fp32"}
+    in_int8, both = plain_all | dict.fromkeys(tasks, "int8"), " and ".join(tasks)
     monkeypatch.setattr(int8, "dot_product", lambda: "avx_vnni")
-    assert opened("auto") == ("int8", "pose in int8 (avx_vnni)")
-    assert opened("off") == ("fp32", "pose in float32 as asked")
+    assert opened("auto") == (in_int8, f"{both} in int8 (avx_vnni)")
+    assert opened("off") == (plain_all, f"{both} in float32 as asked")
     monkeypatch.setattr(int8, "dot_product", lambda: "")
-    precision, where = opened("auto")
-    assert precision == "fp32" and where.startswith("pose in float32, because")
-    assert opened("on") == ("int8", "pose in int8 as asked")
+    precisions, where = opened("auto")
+    assert precisions == plain_all and where.startswith(f"{both} in float32, because")
+    assert opened("on") == (in_int8, f"{both} in int8 as asked")
 
 
 def test_int8_is_refused_where_there_is_none(engines: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="has no engine pose_int8") as caught:
+    with pytest.raises(EngineError, match="has no engine detect_int8 or pose_int8") as caught:
         open_chain(engines, "bones", "auto", int8="on")
     assert_one_sentence(caught.value)
     with pytest.raises(EngineError, match="is not a folder"):
