@@ -3,6 +3,7 @@
 import argparse
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NoReturn
 
 from engines.errors import EXIT_BAD_INPUT
@@ -31,6 +32,20 @@ def posemirror_version() -> str:
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Adds `--version`."""
     parser.add_argument("--version", action="version", version=f"posemirror {posemirror_version()}")
+
+
+def file_path(text: str) -> Path:
+    """A file's path. An empty one, as of a variable that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path is no file; the path of a file is allowed; give one")
+    return Path(text)
+
+
+def given_name(text: str) -> str:
+    """The name or path of something that has a default."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name is none; a name or path is allowed; give one, or leave it out")
+    return text
 
 
 def frame_size(text: str) -> Size:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from engines.int8 import CHOICES, DEFAULT_INT8
-from engines.options import OptionParser, add_version, frame_size, people_count
+from engines.options import OptionParser, add_version, file_path, frame_size, given_name, people_count
 from realtime.benchmark import DEFAULT_FRAMES, WARM_UP, limit
 from realtime.camera_settings import CameraWish
 from realtime.watchdog import OPEN_SECONDS
@@ -55,7 +55,7 @@ def add_matching(options: argparse.ArgumentParser) -> None:
     option = options.add_argument_group("matching").add_argument
     option("--target-person", type=positive, metavar="N", help=WHICH_PERSON)
     option("--ignore", default="", metavar="legs|JOINT,...", help="joints that do not count")
-    option("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"default {DEFAULT_ENCODER}")
+    option("--encoder", type=given_name, default=DEFAULT_ENCODER, metavar="NAME", help=f"default {DEFAULT_ENCODER}")
     option("--people", type=people_count, default=1, metavar="N", help="score N people, 1 to 8; default 1")
     option("--smoothing", choices=("on", "off"), default="on")
     option("--detect-every", type=detect_every, metavar="N|auto", help="frames between detections")
@@ -87,7 +87,12 @@ def add_camera(options: argparse.ArgumentParser) -> None:
 def add_engines(options: argparse.ArgumentParser) -> None:
     """What runs the networks."""
     option = options.add_argument_group("engines").add_argument
-    option("--engines", metavar="DIR|quickstart", help="default: engines/built if it exists, else quickstart")
+    option(
+        "--engines",
+        type=given_name,
+        metavar="DIR|quickstart",
+        help="default: engines/built if it exists, else quickstart",
+    )
     option("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
     option(
         "--int8", choices=CHOICES, default=DEFAULT_INT8,
@@ -122,7 +127,7 @@ def add_files(options: argparse.ArgumentParser) -> None:
     option("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
     option("--record-skeleton", type=Path, metavar="FILE.mp4", help="the same on a plain ground, without any picture")
     option("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
-    option("--settings", type=Path, metavar="FILE.toml", help="options by name; the command line's come first")
+    option("--settings", type=file_path, metavar="FILE.toml", help="options by name; the command line's come first")
 
 
 def add_measuring(options: argparse.ArgumentParser) -> None:
@@ -136,13 +141,6 @@ def add_measuring(options: argparse.ArgumentParser) -> None:
         "--fail-over", type=fail_over, action="append", default=[], metavar="p95_ms=60",
         help="exit with 1 when a figure of --benchmark is above; may be given again",
     )  # fmt: skip
-
-
-def file_path(text: str) -> Path:
-    """A file's path. An empty one, as of a variable that is not set, would be the current folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty path is no file; the path of a file is allowed; give one")
-    return Path(text)
 
 
 def fail_over(text: str) -> tuple[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import BadInputError, name_of
+from engines.options import file_path
 
 OPTION = "--settings"
 NOT_SETTINGS = ("help", "version", "settings")
@@ -22,7 +23,7 @@ def with_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[
         BadInputError: the file cannot be read, names an option that is unknown, or has a value that does not fit.
     """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    finder.add_argument(OPTION, type=Path)
+    finder.add_argument(OPTION, type=file_path)
     try:
         path = finder.parse_known_args(argv)[0].settings
     except argparse.ArgumentError:  # the parser itself says what is wrong

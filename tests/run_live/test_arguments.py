@@ -54,7 +54,7 @@ def test_a_bad_detect_every_is_told_that_auto_is_allowed_too(text: str, capfd: p
     assert f"argument --detect-every: {said}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--target", "--routine", "--capture-target", "--replay"])
+@pytest.mark.parametrize("option", ["--target", "--routine", "--capture-target", "--replay", "--settings"])
 def test_an_empty_path_is_refused_as_such_before_anything_is_opened(
     option: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +64,14 @@ def test_an_empty_path_is_refused_as_such_before_anything_is_opened(
     said = "an empty path is no file; the path of a file is allowed; give one"
     seen = capfd.readouterr()
     assert f"argument {option}: {said}" in seen.err and seen.out == ""
+
+
+@pytest.mark.parametrize("option", ["--engines", "--encoder"])
+def test_an_empty_name_is_not_the_default(option: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(["--demo", option, "", "--headless"])
+    assert caught.value.code == 2
+    assert f"argument {option}: an empty name is none; a name or path is allowed;" in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("fake_engines")
