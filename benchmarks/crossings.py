@@ -22,6 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.execution import CpuChain, read_chain
+from engines.int8 import CHOICES, DEFAULT_INT8, choose_int8
 from realtime.executor import CpuExecutor
 from realtime.frames import Frame
 from realtime.tracking import Plan, Tracker
@@ -187,6 +188,7 @@ def main() -> int:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--engines", type=Path, required=True)
     parser.add_argument("--encoder", default="bones")
+    parser.add_argument("--int8", choices=CHOICES, default=DEFAULT_INT8, help="as run_live.py has it")
     parser.add_argument("--detect-every", default="auto")
     parser.add_argument("--only", default="", help="part of a crossing's name")
     parser.add_argument("--same-clothes", action="store_true", help="only people and copies of themselves")
@@ -196,7 +198,9 @@ def main() -> int:
     parser.add_argument("--no-lock", action="store_true", help="by overlap of boxes alone, to compare with")
     parser.add_argument("--most-switches", type=int, default=0)
     arguments = parser.parse_args()
-    chain = CpuChain(read_chain(arguments.engines, arguments.encoder), threads=1)
+    int8, form = choose_int8(arguments.engines, arguments.int8)
+    chain = CpuChain(read_chain(arguments.engines, arguments.encoder, int8=int8), threads=1)
+    print(form or arguments.engines, flush=True)
     ground = background(arguments.clips / "laban_ballet_1woman.mp4")
     people = cast(arguments.clips, chain)
     every = None if arguments.detect_every == "auto" else int(arguments.detect_every)
