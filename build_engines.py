@@ -16,7 +16,9 @@ with starting(__name__):
     from engines.options import (
         OptionParser,
         add_version,
+        folder_path,
         frame_size,
+        given_name,
         optimisation_level,
         people_count,
         workspace_bytes,
@@ -45,8 +47,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="hrnet_w32|hrnet_w48|quickstart|FILE",
         help="pose network (default hrnet_w32)",
     )
-    networks.add_argument("--encoder", metavar="FILE", help="one more encoder beside those that ship")
-    networks.add_argument("--weights-dir", type=Path, metavar="DIR", help="take weights from here, download nothing")
+    networks.add_argument("--encoder", type=given_name, metavar="FILE", help="one more encoder beside those that ship")
+    networks.add_argument(
+        "--weights-dir", type=folder_path, metavar="DIR", help="take weights from here, download nothing"
+    )
     networks.add_argument("--trust-weights", action="store_true", help="load a .pt of unknown hash (it can run code)")
     networks.add_argument(
         "--list", action="store_true", help="list the known weights and the engines in --out, and stop"
@@ -57,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     engines.add_argument("--backend", choices=("auto", "tensorrt", "onnx"), default="auto")
     engines.add_argument("--precision", choices=("fp16", "fp32"), help="default fp16 for TensorRT, fp32 for onnx")
     engines.add_argument("--for", dest="target", metavar="smXY", help="build for another GPU, with TensorRT-RTX")
-    engines.add_argument("--out", type=Path, default=Path("engines/built"), metavar="DIR", help="default engines/built")
+    engines.add_argument(
+        "--out", type=folder_path, default=Path("engines/built"), metavar="DIR", help="default engines/built"
+    )
     tensorrt = options.add_argument_group("TensorRT")
     tensorrt.add_argument(
         "--optimisation-level",

@@ -6,7 +6,7 @@ A true still person cannot be told from a moving one in a clip, so single frames
 second, each with fresh noise: Gaussian, `--noise` grey levels (4 is a webcam indoors), and a shake of the camera of at
 most `--shake` px. The figure is the mean over visible joints of the way from frame to frame, in px of the 1280x720
 frame, the first half second left out, the shake itself taken off. It depends on the noise, so each picture is held
-`--draws` times and its figure is their mean. Pictures in which nobody is found are counted apart.
+`--draws` times and its figure is their mean. Draws in which nobody is found are counted apart ("nobody").
 """
 
 import argparse
@@ -39,12 +39,6 @@ def picture_at(clip: Path, share: float, size: tuple[int, int]) -> np.ndarray:
     if image is None:
         sys.exit(f"{clip} has no frame at {share}: give another --at")
     return letterbox(image, (size[1], size[0]), grey=0)
-
-
-def jitter(chain: CpuChain, picture: np.ndarray, arguments: argparse.Namespace, smoothing: bool) -> list[float]:
-    """Px a frame of the visible joints in each draw of the noise in which somebody is found."""
-    draws = (still(chain, picture, arguments, smoothing, draw) for draw in range(arguments.draws))
-    return [value for value in draws if value is not None]
 
 
 def still(
@@ -90,31 +84,39 @@ def main() -> int:
     arguments = parser.parse_args()
     int8, form = choose_int8(arguments.engines, arguments.int8)
     chain = CpuChain(read_chain(arguments.engines, "bones", int8=int8))
-    columns = ("clip", "poses", "nobody", "px a frame", "worst", "worst draw", "without smoothing")
+    columns = ("clip", "pictures", "nobody", "px a frame", "worst", "worst draw", "without smoothing")
     table = Table(*columns, title=f"Still poses, {form or arguments.engines}")
-    everything: list[float] = []
+    poses: list[float] = []
     draws: list[float] = []
     for clip in sorted(arguments.clips.glob("*.mp4")):
         pictures = [picture_at(clip, share, chain.info.frame_size) for share in arguments.at]
         smooth, raw = (
-            [values for picture in pictures if (values := jitter(chain, picture, arguments, smoothing))]
+            np.array(
+                [
+                    [still(chain, picture, arguments, smoothing, draw) for draw in range(arguments.draws)]
+                    for picture in pictures
+                ],
+                float,
+            )
             for smoothing in (True, False)
         )
-        poses = [float(np.mean(values)) for values in smooth]
-        clip_draws = [value for values in smooth for value in values]
-        everything, draws = everything + poses, draws + clip_draws
-        figures = [np.mean(poses), max(poses), max(clip_draws), np.mean(np.concatenate(raw))] if poses else []
-        cells = [f"{figure:.2f}" for figure in figures] or ["-"] * 4
-        table.add_row(clip.stem, str(len(poses)), str(len(pictures) - len(poses)), *cells)
+        found = [float(np.nanmean(row)) for row in smooth if np.isfinite(row).any()]
+        each = smooth[np.isfinite(smooth)].tolist()
+        poses, draws = poses + found, draws + each
+        cells = ["-"] * 4
+        if found and np.isfinite(raw).any():
+            cells = [f"{figure:.2f}" for figure in (np.mean(found), max(found), max(each), np.nanmean(raw))]
+        table.add_row(clip.stem, str(len(pictures)), f"{smooth.size - len(each)} of {smooth.size}", *cells)
     console = Console(width=120)
     console.print(table)
-    if not everything:
+    if not poses:
         sys.exit("nobody was found in any picture")
     console.print(
-        f"mean {np.mean(everything):.2f}, worst pose {max(everything):.2f}, worst draw {max(draws):.2f} px a frame",
+        f"{len(poses)} pictures: mean {np.mean(poses):.2f}, worst {max(poses):.2f}, "
+        f"worst draw of {len(draws)} {max(draws):.2f} px a frame",
         highlight=False,
     )
-    return int(np.mean(everything) > arguments.most)
+    return int(np.mean(poses) > arguments.most)
 
 
 if __name__ == "__main__":

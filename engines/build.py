@@ -188,7 +188,11 @@ def prepare_detect(request: BuildRequest, events: BuildEvents) -> Prepared:
         return detect_graphs(detector, frame_size, image_size, MOST_PEOPLE, request.precision, part)
 
     part = torch_detector_network(detector, image_size)
-    int8 = prepare_int8("detector", part, graphs, weights, events) if has_int8(request.detector, request) else None
+    int8 = (
+        prepare_int8("detect", "detector", part, graphs, weights, events)
+        if has_int8(request.detector, request)
+        else None
+    )
     return Prepared("detect", graphs(part), network_of(weights), int8, image_size=image_size, frame_size=frame_size)
 
 
@@ -204,7 +208,7 @@ def prepare_pose(request: BuildRequest, events: BuildEvents) -> Prepared:
         part = load_heatmap_network(weights.path, request.people, input_name=NETWORK_INPUT, output_name=HEATMAPS)
     else:
         part = torch_pose_network(load_pose_network(weights.path), request.people)
-    int8 = prepare_int8("pose", part, graphs, weights, events) if has_int8(request.pose, request) else None
+    int8 = prepare_int8("pose", "pose", part, graphs, weights, events) if has_int8(request.pose, request) else None
     size = (CROP_HEIGHT, CROP_WIDTH)
     return Prepared("pose", graphs(part), network_of(weights), int8, image_size=size, frame_size=request.frame_size)
 
@@ -215,6 +219,7 @@ def network_of(weights: WeightsFile) -> Network:
 
 
 def prepare_int8(
+    task: str,
     kind: str,
     part: onnx.ModelProto,
     graphs: Callable[[onnx.ModelProto], Graphs],
@@ -224,7 +229,8 @@ def prepare_int8(
     """The int8 form of one of our own networks, which has to belong to the float32 one's weights.
 
     Args:
-        kind: `detector` or `pose`.
+        task: `detect` or `pose`.
+        kind: of the weights: `detector` or `pose`.
         part: its float32 form.
         graphs: makes the engine's graphs of a form.
         weights: of the float32 form.
@@ -233,7 +239,7 @@ def prepare_int8(
     Raises:
         EngineError: it was made from other weights.
     """
-    events.on_step(f"{kind}: int8 graph")
+    events.on_step(f"{INT8_FORMS[task]}: graph")
     int8 = find_weights(str(OWN_INT8[kind]))
     of = made_from(int8.path)
     if of != weights.sha256:

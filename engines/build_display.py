@@ -23,8 +23,11 @@ def list_weights(console: Console) -> None:
 def list_engines(title: str, manifests: Sequence[Manifest], folder: Path, console: Console) -> None:
     """Prints what engines are, and of TensorRT's how they were built."""
     table = Table("engine", "network", "precision", "frame", "size", title=title)
+    counted: set[str] = set()
     for manifest in manifests:
-        size = sum((folder / name).stat().st_size for name in manifest.files if (folder / name).is_file())
+        files = [name for name in manifest.files if name not in counted and (folder / name).is_file()]
+        counted.update(files)  # both forms of a network share its weights file
+        size = sum((folder / name).stat().st_size for name in files)
         frame = "x".join(map(str, manifest.frame_size)) if manifest.frame_size[0] else "-"
         table.add_row(manifest.name, manifest.network, manifest.precision, frame, f"{size / 1e6:.1f} MB")
     console.print(table)

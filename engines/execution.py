@@ -184,7 +184,8 @@ def session_tensors(session: onnxruntime.InferenceSession) -> dict[str, Tensor]:
 
 
 def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInfo:
-    """The three manifests of a folder of engines, checked against each other; with `int8` those of its int8 engines.
+    """The three manifests of a folder of engines, checked against each other; with `int8` those of its int8 engines,
+    and of float32 where there is none.
 
     Raises:
         EngineError: a missing or bad manifest, an encoder that was not built, or engines of different sizes.

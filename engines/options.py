@@ -41,6 +41,13 @@ def file_path(text: str) -> Path:
     return Path(text)
 
 
+def folder_path(text: str) -> Path:
+    """A folder's path, which `.` may be, but nothing may not."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path is no folder; the path of a folder is allowed; give one")
+    return Path(text)
+
+
 def given_name(text: str) -> str:
     """The name or path of something that has a default."""
     if not text:

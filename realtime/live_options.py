@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from engines.int8 import CHOICES, DEFAULT_INT8
 from engines.options import OptionParser, add_version, file_path, frame_size, given_name, people_count
@@ -124,9 +123,11 @@ def add_screen(options: argparse.ArgumentParser) -> None:
 def add_files(options: argparse.ArgumentParser) -> None:
     """What is written and read besides."""
     option = options.add_argument_group("files").add_argument
-    option("--record", type=Path, metavar="FILE.mp4", help="write the picture with its overlay")
-    option("--record-skeleton", type=Path, metavar="FILE.mp4", help="the same on a plain ground, without any picture")
-    option("--results", type=Path, metavar="FILE.jsonl", help="write one JSON object a frame")
+    option("--record", type=file_path, metavar="FILE.mp4", help="write the picture with its overlay")
+    option(
+        "--record-skeleton", type=file_path, metavar="FILE.mp4", help="the same on a plain ground, without any picture"
+    )
+    option("--results", type=file_path, metavar="FILE.jsonl", help="write one JSON object a frame")
     option("--settings", type=file_path, metavar="FILE.toml", help="options by name; the command line's come first")
 
 

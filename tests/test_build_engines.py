@@ -449,6 +449,7 @@ def test_as_many_steps_are_told_as_were_announced(tmp_path: Path, precision: str
     request = BuildRequest("quickstart", "quickstart", ["bones"], SIZE, 1, "onnx", precision, tmp_path / "out")
     engines.build.build(request, BuildEvents(steps.append))
     assert len(steps) == engines.build.step_count(request), steps
+    assert ("detect_int8: graph" in steps) == ("pose_int8: graph" in steps) == (precision == "fp32")
 
 
 def test_in_a_process_of_its_own_a_fault_is_one_line_on_stderr(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def detect_graphs(
 ) -> Graphs:
     """`frame`, `anchor` -> `boxes`. `detector` is as `networks.yolov5.PersonYolo`; sizes are (height, width).
 
-    `network` is the detector as a part, `network_image` -> `box_logits`, `class_logits`, where that is another form of
-    it than `torch_detector_network` gives.
+    `network` is the detector as a part, in whichever form: `network_image` -> `box_logits`, `class_logits`; by default
+    that of `torch_detector_network`.
     """
     height, width = image_size
     network_image = torch.zeros((1, 3, height, width))

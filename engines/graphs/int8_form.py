@@ -6,6 +6,8 @@ So both forms lie in one weights file. Knows ONNX and the names that ONNX Runtim
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+LAST_BITS = 2**-10
+"""How far, as a part of it, a float16 weight may be from the same one folded on another CPU."""
 INT8_SUFFIX = "_quantized"
 """What ONNX Runtime's quantisation puts behind a weight's name; its steps are called by the name and `_scale`."""
 
@@ -15,7 +17,7 @@ def int8_part(int8: ModelProto, plain: ModelProto) -> ModelProto:
 
     Each 8-bit weight that is a weight of `plain` divided by its step and rounded becomes just that division, which ONNX
     Runtime carries out when it opens the graph. It may be 1 off, since folded batch norms differ in their last bits
-    between CPUs. Float32 weights of the same name and shape become those of `plain`.
+    between CPUs, and so may float32 weights, which become those of `plain` too. Whatever is another stays what it was.
     """
     part = ModelProto()
     part.CopyFrom(int8)
@@ -29,7 +31,9 @@ def int8_part(int8: ModelProto, plain: ModelProto) -> ModelProto:
         if weight is None or weight.dims != tensor.dims:
             stored.append(tensor)
         elif tensor.data_type == TensorProto.FLOAT:
-            stored.append(weight)
+            values = numpy_helper.to_array(weight)
+            same = np.allclose(numbers[tensor.name], values, rtol=LAST_BITS, atol=LAST_BITS * np.abs(values).max())
+            stored.append(weight if same else tensor)
         elif tensor.data_type == TensorProto.INT8 and is_rounded(
             numbers[tensor.name], numpy_helper.to_array(weight), numbers[f"{name}_scale"]
         ):

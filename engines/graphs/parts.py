@@ -214,20 +214,21 @@ def audit_types(model: ModelProto, precision: str) -> None:
 
 
 def save_sharing_weights(models: Mapping[Path, ModelProto], weights: Path, halves: Collection[str] = ()) -> None:
-    """Writes graphs that hold the same network; its large tensors lie once in the file `weights` beside them.
+    """Writes graphs of one network; what large tensors they have in common lies once in the file `weights` beside them.
 
     The float32 tensors named in `halves` lie there as float16, and the graphs bring them to float32 when opened.
     """
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[bytes, tuple[int, int]] = {}
     with weights.open("wb") as file:
         for path, model in models.items():
             store_half(model, halves)
             for tensor in network_tensors(model):
                 raw = numpy_helper.to_array(tensor).tobytes()
-                if tensor.name not in places:
-                    places[tensor.name] = (file.tell(), len(raw))
+                digest = hashlib.sha256(raw).digest()
+                if digest not in places:
+                    places[digest] = (file.tell(), len(raw))
                     file.write(raw)
-                point_to(tensor, weights.name, *places[tensor.name])
+                point_to(tensor, weights.name, *places[digest])
             del model.graph.value_info[:]  # a fifth of the file, and whoever needs the shapes can infer them
             onnx.save_model(model, path)
 

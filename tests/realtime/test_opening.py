@@ -87,7 +87,7 @@ def test_engines_are_opened_and_it_is_said_what_they_run_on(built: Path) -> None
     assert open_chain(built, "bones", "onnx", threads=2)[1] == "ONNX Runtime on the CPU; 2 threads"
 
 
-@pytest.mark.parametrize("tasks", [["pose"], ["detect", "pose"]])
+@pytest.mark.parametrize("tasks", [["detect"], ["pose"], ["detect", "pose"]])
 def test_int8_engines_run_where_the_cpu_gains_by_it_or_where_they_are_asked_for(
     tasks: list[str], engines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,9 @@ def test_a_bad_detect_every_is_told_that_auto_is_allowed_too(text: str, capfd: p
     assert f"argument --detect-every: {said}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--target", "--routine", "--capture-target", "--replay", "--settings"])
+@pytest.mark.parametrize(
+    "option", ["--target", "--routine", "--capture-target", "--replay", "--settings", "--results", "--record"]
+)
 def test_an_empty_path_is_refused_as_such_before_anything_is_opened(
     option: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
