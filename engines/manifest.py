@@ -9,6 +9,7 @@ from typing import Any
 from engines.download import file_sha256
 from engines.errors import EngineError, in_command
 from engines.options import MOST_PEOPLE, MOST_SIDE_PX
+from engines.weights_registry import SHIPPED_ENGINES
 from engines.whole_files import write_whole
 
 FORMAT, VERSION = "posemirror-engine", 1
@@ -127,7 +128,7 @@ def read_manifest(path: Path) -> Manifest:
         raise EngineError(
             f"{path} does not exist",
             "every engine has a manifest beside it",
-            f"run build_engines.py --out {in_command(path.parent)}",
+            built_again(path.parent),
         ) from error
     except OSError as error:
         raise bad_manifest(path, f"cannot be read ({error.strerror})") from error
@@ -143,12 +144,19 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def built_again(directory: Path) -> str:
+    """How a folder of engines is mended, as an error's last part. The shipped one is not built over."""
+    if directory.resolve() == SHIPPED_ENGINES:
+        return f"run git checkout -- {in_command(directory)}, or make quickstart"
+    return f"run build_engines.py --out {in_command(directory)}"
+
+
 def bad_manifest(path: Path, fault: str) -> EngineError:
     """The error for a manifest that cannot be used."""
     return EngineError(
         f"{path} {fault}",
         "a manifest written by build_engines.py is needed",
-        f"run build_engines.py --out {in_command(path.parent)}",
+        built_again(path.parent),
     )
 
 
@@ -258,12 +266,12 @@ def check_files(manifest: Manifest, directory: Path) -> None:
             raise EngineError(
                 f"{path} does not exist",
                 f"the manifest {manifest.name}.json lists it",
-                f"run build_engines.py --out {in_command(directory)}",
+                built_again(directory),
             )
         seen = file_sha256(path)
         if seen != digest:
             raise EngineError(
                 f"{path} has the hash {seen[:12]}",
                 f"its manifest says {digest[:12]}",
-                f"run build_engines.py --out {in_command(directory)}",
+                built_again(directory),
             )

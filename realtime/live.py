@@ -19,6 +19,7 @@ from realtime.benchmark import Benchmark, require_within
 from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
+from realtime.capture_clock import FILE
 from realtime.cuda_executor import CudaExecutor
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
@@ -158,7 +159,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
         (height, width),
         wiring.clock,
         max_frames=arguments.max_frames,
-        lost_seconds=arguments.reconnect_seconds,
+        lost_seconds=None if wiring.source.capture_clock == FILE else arguments.reconnect_seconds,
     )
     benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
     statistics, source = Statistics(), wiring.source

@@ -75,6 +75,7 @@ class Pipeline:
         silence_ms: how long there may be nothing new before the cause is looked for; a live source's last frame then
             comes again, marked stale.
         lost_seconds: how long a source may be lost; one whose read does not even come back then is given up 2 s later.
+            None for one that cannot be lost, such as a file, whose read may wait long for its next frame.
             None waits for ever.
     """
 
@@ -203,7 +204,7 @@ class Pipeline:
         """The last frame once more, for a source that has gone silent, or engines that take very long."""
         age_ms = self.age_ms(shown.result)
         reason = f"no new result for {age_ms / 1e3:.1f} s"
-        if self._reading_seconds() * 1e3 >= LOST_MS:
+        if self._lost_seconds is not None and self._reading_seconds() * 1e3 >= LOST_MS:
             reason = f"{CAMERA_LOST}: no picture for {self._reading_seconds():.1f} s"
         return replace(shown, result=stale(shown.result, age_ms, reason), repeated=True)
 

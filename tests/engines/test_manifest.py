@@ -20,6 +20,7 @@ from engines.manifest import (
     read_manifest,
     write_manifest,
 )
+from engines.weights_registry import SHIPPED_ENGINES
 
 EXAMPLE = Manifest(
     name="detect",
@@ -85,6 +86,12 @@ def test_a_folder_with_a_space_is_quoted_in_the_command_that_mends_it(tmp_path: 
     (folder / "detect.json").write_text("{")
     refused(lambda: read_manifest(folder / "detect.json"), *mends, "is not JSON")
     refused(lambda: check_files(EXAMPLE, folder), mends[1], "detect.onnx does not exist")
+
+
+def test_the_shipped_engines_are_mended_by_git_since_no_build_goes_over_them() -> None:
+    with pytest.raises(EngineError, match=r"quickstart, or make quickstart\.$") as caught:
+        check_files(replace(EXAMPLE, files={"gone.onnx": "0" * 64}), SHIPPED_ENGINES)
+    assert "run git checkout -- " in str(caught.value)
 
 
 def test_a_missing_manifest_is_refused_with_the_command_that_makes_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import threading
 
 import numpy as np
+import pytest
 
 from realtime.pipeline import STALE_MS, Pipeline, Shown
 from realtime.results import SCORED, STALE, PersonResult
@@ -50,7 +51,14 @@ def test_nobody_in_a_stale_frame_has_a_score() -> None:
     assert [one.score for one in shown.result.people] == [None]
 
 
-def test_a_camera_gone_silent_has_its_last_frame_shown_again_without_a_score_and_not_counted() -> None:
+@pytest.mark.parametrize(
+    ("lost_seconds", "reason"),
+    [(30, "camera lost: no picture for 2.0 s"), (None, "no new result for 2.0 s")],
+    ids=["camera", "file at its own slow pace"],
+)
+def test_a_source_gone_silent_has_its_last_frame_shown_again_without_a_score_and_not_counted(
+    lost_seconds: float | None, reason: str
+) -> None:
     clock = FakeClock()
     back = threading.Event()
 
@@ -59,7 +67,7 @@ def test_a_camera_gone_silent_has_its_last_frame_shown_again_without_a_score_and
             wait_for(back)
 
     source = FakeSource(2, live=True, clock=clock, before_read=unplugged)
-    pipeline = Pipeline(source, FakeExecutor(), FITTED, clock, silence_ms=5)
+    pipeline = Pipeline(source, FakeExecutor(), FITTED, clock, silence_ms=5, lost_seconds=lost_seconds)
     shown: list[Shown] = []
     with contextlib.closing(pipeline.run()) as results:
         for one in results:
@@ -72,5 +80,5 @@ def test_a_camera_gone_silent_has_its_last_frame_shown_again_without_a_score_and
     assert not first.repeated and first.result.status == SCORED
     assert len(repeats) >= 2
     assert all(one.repeated and one.result.status == STALE and one.result.score is None for one in repeats)
-    assert repeats[1].result.reason == "camera lost: no picture for 2.0 s"
+    assert repeats[1].result.reason == reason
     assert pipeline.ledger.shown + pipeline.ledger.dropped == pipeline.ledger.captured == 2
