@@ -7,6 +7,8 @@ from pathlib import Path
 
 from engines.errors import BadInputError, in_command, name_of
 
+PAGE_ENDINGS = (".html", ".htm")
+
 
 def require_writable(path: Path, option: str, *, apart_from: Iterable[str | Path] = ()) -> None:
     """Refuses an output path before any work is done for it; it may not be one of the files in `apart_from`.
@@ -68,12 +70,20 @@ def is_same_file(path: Path, other: str | Path) -> bool:
         return os.path.realpath(path) == os.path.realpath(other)
 
 
-def require_ending(path: Path, option: str, allowed: Collection[str]) -> None:
-    """Refuses an output file by its name's ending.
+def require_ending(path: Path, option: str, allowed: Collection[str], *, pipes: bool = False) -> None:
+    """Refuses an output file by its name's ending: a wrong name may be that of another file, which would be lost.
+
+    Args:
+        path: the file.
+        option: what named it, for the error.
+        allowed: endings such as `.mp4`, of which the first is proposed.
+        pipes: a pipe or a device, which holds nothing that could be lost, may have any name.
 
     Raises:
-        BadInputError: it is none of `allowed`, such as `.mp4`, of which the first is proposed.
+        BadInputError: its ending is none of `allowed`.
     """
+    if pipes and path.exists() and not path.is_file():
+        return
     if path.suffix.lower() not in allowed:
         first, *more = allowed
         raise BadInputError(

@@ -36,7 +36,7 @@ from realtime.opening import (
     opened_executor,
 )
 from realtime.pipeline import Pipeline
-from realtime.pose import TARGET_SUFFIX, parse_ignore
+from realtime.pose import RESULTS_SUFFIX, TARGET_SUFFIX, parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder, station_of
 from realtime.results import FrameResult
@@ -227,7 +227,7 @@ def open_task(
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
-    """Refuses outputs that cannot be written, or would overwrite another file of the run."""
+    """Refuses outputs that cannot be written, would overwrite another file of the run, or have another kind's name."""
     taken = inputs_of(arguments)
     outputs = {
         "--record": arguments.record, "--record-skeleton": arguments.record_skeleton, "--results": arguments.results,
@@ -239,6 +239,8 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     for option, path in written:
         require_writable(path, option, apart_from=taken)
         taken.append(path)
+    if arguments.results:
+        require_ending(arguments.results, "--results", [RESULTS_SUFFIX], pipes=True)
     if arguments.capture_target:
         require_ending(arguments.capture_target, "--capture-target", [TARGET_SUFFIX])
     check_benchmark(arguments)

@@ -22,7 +22,7 @@ with starting(__name__):
 
     from engines.errors import name_of
     from engines.options import OptionParser, add_version, posemirror_version
-    from engines.output_paths import require_writable
+    from engines.output_paths import PAGE_ENDINGS, require_ending, require_writable
     from engines.skeleton import JOINTS
     from engines.whole_files import write_whole
     from realtime.advice import FAIR_DEGREES, POOR_DEGREES
@@ -31,6 +31,7 @@ with starting(__name__):
     from realtime.routine import HOLD, Routine
     from realtime.svg import bars, histogram, line_plot
 
+CSV_ENDING = ".csv"
 WORDS = {
     "scored": "scored",
     "no_person": "nobody in view",
@@ -269,8 +270,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_version(parser)
     arguments = parser.parse_args(argv)
     require_writable(arguments.out, "--out", apart_from=[arguments.results])
-    table = arguments.csv or arguments.out.with_suffix(".csv")
+    require_ending(arguments.out, "--out", PAGE_ENDINGS, pipes=True)
+    table = arguments.csv or arguments.out.with_suffix(CSV_ENDING)
     require_writable(table, "--csv", apart_from=[arguments.results, arguments.out])
+    require_ending(table, "--csv", [CSV_ENDING], pipes=True)
     recording = read_recording(arguments.results)
     write_whole(arguments.out, page(recording))
     write_whole(table, csv_of(recording))

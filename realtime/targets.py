@@ -18,7 +18,7 @@ from engines.exits import documented_exits, starting
 with starting(__name__):
     from engines.errors import in_command, name_of
     from engines.options import OptionParser, add_version
-    from engines.output_paths import require_ending, require_writable
+    from engines.output_paths import PAGE_ENDINGS, require_ending, require_writable
     from engines.terminal import Terminal, saying
     from engines.whole_files import write_whole
     from realtime.frames import MonotonicClock, Picture, is_picture
@@ -214,6 +214,7 @@ def gallery(arguments: argparse.Namespace, console: Terminal) -> None:
     entries = find_targets(arguments.places)
     if arguments.out:
         require_writable(arguments.out, "--out", apart_from=[entry.path for entry in entries])
+        require_ending(arguments.out, "--out", PAGE_ENDINGS, pipes=True)
     console.print(gallery_table(entries))
     if arguments.out:
         write_whole(arguments.out, gallery_page(entries))

@@ -59,3 +59,10 @@ def test_an_ending_that_is_not_allowed_is_told_with_one_that_is(tmp_path: Path, 
     with pytest.raises(BadInputError, match=said):
         require_ending(tmp_path / name, "--out", [".json"])
     require_ending(tmp_path / "a.JSON", "--out", [".json"])
+
+
+def test_a_pipe_may_have_any_name_where_one_can_be_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows")
+    require_ending(tmp_path / "rows", "--results", [".jsonl"], pipes=True)
+    with pytest.raises(BadInputError, match="ends in nothing"):
+        require_ending(tmp_path / "rows", "--record", [".mp4"])

@@ -207,6 +207,30 @@ def test_what_cannot_be_done_is_one_sentence_and_2(
     assert results.read_bytes() == before and not (tmp_path / "a.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "a.jpg"], "--out a.jpg ends in .jpg; .html, .htm are allowed; give --out a.html"),
+        (["--out", "a.csv"], "--out a.csv ends in .csv; .html, .htm are allowed; give --out a.html"),
+        (["--out", "a.html", "--csv", "a.jpg"], "--csv a.jpg ends in .jpg; .csv is allowed; give --csv a.csv"),
+    ],
+)
+def test_a_report_replaces_no_file_of_another_kind(
+    results: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "a.csv"):
+        Path(name).write_bytes(b"mine")
+    assert report.main([str(results), *words]) == EXIT_BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert Path("a.jpg").read_bytes() == Path("a.csv").read_bytes() == b"mine" and not Path("a.html").exists()
+
+
 @pytest.mark.parametrize("name", ["a.html", "a.csv"])
 def test_a_full_disk_leaves_the_old_report(
     monkeypatch: pytest.MonkeyPatch, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str

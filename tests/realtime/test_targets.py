@@ -307,6 +307,13 @@ def test_the_gallery_replaces_none_of_the_files_that_it_lists(
     assert (tmp_path / name).read_bytes() == before
 
 
+def test_the_gallery_replaces_no_file_of_another_kind(tmp_path: Path, target: Path, refused: Command) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"mine")
+    assert f"--out {photo} ends in .jpg; .html, .htm are allowed" in refused("gallery", target, "--out", photo)
+    assert photo.read_bytes() == b"mine"
+
+
 def test_a_full_disk_leaves_the_old_gallery(tmp_path: Path, target: Path, refused: Command) -> None:
     page = tmp_path / "gallery.html"
     page.write_text("old")

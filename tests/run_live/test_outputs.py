@@ -45,6 +45,17 @@ def test_a_target_is_captured_into_a_json_file_alone(tmp_path: Path, clip: Path,
 
 
 @pytest.mark.usefixtures("fake_engines")
+@pytest.mark.parametrize("name", ["photo.jpg", "other.json", "results"])
+def test_results_are_written_into_a_jsonl_file_alone(
+    tmp_path: Path, target: Path, clip: Path, fails: Fails, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    said = fails(2, "--target", target, "--source", clip, "--headless", "--results", tmp_path / name)
+    assert f"--results {tmp_path / name} ends in" in said and ".jsonl is allowed" in said
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+@pytest.mark.usefixtures("fake_engines")
 def test_no_output_replaces_a_file_that_the_run_reads(tmp_path: Path, target: Path, clip: Path, fails: Fails) -> None:
     settings, picture, routine = tmp_path / "station.toml", tmp_path / "out.benchmark.png", tmp_path / "routine.json"
     settings.write_text("mirror = true\n")
