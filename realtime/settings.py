@@ -42,7 +42,7 @@ def with_settings(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[
 def read_settings(path: Path) -> dict[str, object]:
     """The file's keys and values."""
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         repr(settings)  # hexadecimal numbers that no error could show are refused here
         return settings
     except OSError as error:

@@ -12,7 +12,7 @@ from realtime.settings import options_of, with_settings
 
 def parsed(tmp_path: Path, content: str, *argv: str) -> dict[str, object]:
     path = tmp_path / "station.toml"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     words = with_settings(parser(), ["--settings", str(path), *argv])
     return vars(parser().parse_args(words))
 
@@ -22,6 +22,10 @@ def test_a_file_sets_options_by_their_names(tmp_path: Path) -> None:
     found = parsed(tmp_path, content)
     assert (found["target"], found["mirror"], found["mute"]) == (Path("a.json"), True, False)
     assert (found["detect_every"], found["reconnect_seconds"], found["source"]) == (5, 2.5, "1")
+
+
+def test_a_byte_order_mark_as_windows_editors_write_is_passed_over(tmp_path: Path) -> None:
+    assert parsed(tmp_path, '\ufefftarget = "a.json"\n')["target"] == Path("a.json")
 
 
 def test_a_list_is_joined(tmp_path: Path) -> None:
