@@ -24,7 +24,7 @@ def check_fields(entry: dict[str, object], source: str) -> None:
         raise BadInputError(
             f"{source}: format is {shown(entry.get('format'))}",
             f'a target has "{FORMAT}"',
-            "give it with --routine" if routine else "give another file, or correct that value",
+            "give it with run_live.py --routine FILE" if routine else "give another file, or correct that value",
         )
     version = entry.get("version")
     if isinstance(version, bool) or version != VERSION:

@@ -180,7 +180,7 @@ def test_a_file_that_the_system_refuses_to_open_is_refused(tmp_path: Path, monke
     [
         (
             pose_json(format="posemirror-routine"),
-            'format is "posemirror-routine"; a target has "posemirror-target"; give',
+            'format is "posemirror-routine"; a target has "posemirror-target"; give it with run_live.py --routine FILE',
         ),
         (pose_json(format=None), "format is null"),
         (pose_json(version=2), "version is 2; this posemirror reads version 1; write"),
