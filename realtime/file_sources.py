@@ -7,6 +7,7 @@ import cv2
 
 from engines.errors import SourceError
 from realtime.capture_clock import FILE
+from realtime.file_kinds import picture_problem
 from realtime.frames import (
     PICTURE_SUFFIXES,
     USUAL_FPS,
@@ -21,9 +22,14 @@ from realtime.frames import (
 )
 
 STILL_SECONDS = 1.0
-
-
 LEAST_FPS = 0.01
+
+
+def refuse_unread_picture(path: str) -> None:
+    """Refuses what could not be decoded where it is a picture of another kind, such as HEIC, or name."""
+    if problem := picture_problem(Path(path)):
+        seen, *more = problem
+        raise SourceError(f"--source {seen}", *more)
 
 
 class VideoSource:
@@ -38,6 +44,7 @@ class VideoSource:
         self._first = self._video.read()[1] if self._video.isOpened() else None
         if self._first is None:
             self._video.release()
+            refuse_unread_picture(path)
             raise SourceError(
                 f"--source {path} holds no video that can be decoded",
                 "a file such as mp4, avi, mkv or webm is allowed",
@@ -106,6 +113,7 @@ class StillSource:
                 f"--source {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
             ) from error
         if image is None:
+            refuse_unread_picture(path)
             raise SourceError(
                 f"--source {path} holds no picture that can be decoded",
                 f"a complete file, one of {', '.join(PICTURE_SUFFIXES)}, is needed",

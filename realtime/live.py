@@ -23,6 +23,7 @@ from realtime.capture_clock import FILE
 from realtime.cuda_executor import CudaExecutor
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
+from realtime.file_kinds import RESULTS_SUFFIX
 from realtime.frames import Clock, MonotonicClock
 from realtime.live_options import asks_of_camera, camera_wish, parser
 from realtime.mailbox import Ledger
@@ -36,7 +37,7 @@ from realtime.opening import (
     opened_executor,
 )
 from realtime.pipeline import Pipeline
-from realtime.pose import RESULTS_SUFFIX, TARGET_SUFFIX, parse_ignore
+from realtime.pose import TARGET_SUFFIX, parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder, station_of
 from realtime.results import FrameResult

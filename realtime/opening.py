@@ -19,6 +19,7 @@ from engines.weights_registry import OWN_NAME, OWN_WEIGHTS, SHIPPED_ENGINES
 from realtime.cuda_executor import CudaExecutor, device_rows
 from realtime.device_tracking import DeviceTracker
 from realtime.executor import Chain, CpuExecutor, Floats, find_pose
+from realtime.file_kinds import picture_problem
 from realtime.frames import MonotonicClock, Picture, decode_picture, is_picture
 from realtime.pipeline import BAR_GREY
 from realtime.pose import PERSON_OPTION, Target, choose_person, read_target, target_from_joints
@@ -271,6 +272,9 @@ def picture_of(path: Path, what: str) -> Picture:
     """The picture in a file, uint8 [h, w, 3] BGR; raises as `people_in_picture`."""
     image = decode_picture(read_picture(path, what))
     if image is None:
+        if problem := picture_problem(path):
+            seen, *more = problem
+            raise BadInputError(f"{what} {seen}", *more)
         raise BadInputError(f"{what} {path} holds no picture", "a complete image file is needed", "check that it opens")
     return image
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from engines.errors import BadInputError, in_command, name_of
 from engines.skeleton import JOINT_GROUPS, JOINT_INDEX, JOINTS, VISIBLE_CONFIDENCE, joints_from_keypoints
 from engines.whole_files import write_whole
+from realtime.file_kinds import refuse_other_kinds
 from realtime.frames import VIDEO_SUFFIXES, is_picture
 from realtime.json_values import fields, float_for_json, items, number, shown, size_px
 from realtime.target_fields import (
@@ -26,7 +27,6 @@ from realtime.target_fields import (
 )
 from realtime.target_formats import READABLE, read_people, read_target_json
 
-RESULTS_SUFFIX = ".jsonl"
 TARGET_SUFFIX = ".json"
 PERSON_OPTION = "--target-person"
 MAKE_ONE = "python -m realtime.targets make --person"
@@ -76,10 +76,7 @@ def read_document(path: Path) -> object:
         raise BadInputError(f"{source} is a picture", "keypoints are read from JSON", f"{make} --out pose.json")
     if ending in VIDEO_SUFFIXES and path.is_file():
         raise BadInputError(f"{source} is a video", READABLE, f"{make} --at SECONDS --out pose.json")
-    if ending == RESULTS_SUFFIX and path.is_file():
-        raise BadInputError(
-            f"{source} is a results file", READABLE, f"give it with run_live.py --replay {in_command(path)}"
-        )
+    refuse_other_kinds(path, READABLE)
     return read_target_json(path)
 
 

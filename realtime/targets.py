@@ -7,6 +7,7 @@ python -m realtime.targets edit TARGET.json --pass-score 85 --ignore legs
 
 import argparse
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ with starting(__name__):
     from engines.output_paths import PAGE_ENDINGS, require_ending, require_writable
     from engines.terminal import Terminal, saying
     from engines.whole_files import write_whole
-    from realtime.frames import MonotonicClock, Picture, is_picture
+    from realtime.file_kinds import refuse_other_kinds
+    from realtime.frames import VIDEO_SUFFIXES, MonotonicClock, Picture, is_picture
     from realtime.gallery import facts, find_targets, gallery_page, gallery_table
     from realtime.live_options import DEFAULT_ENCODER, WHICH_PERSON, positive, seconds
     from realtime.opening import engines_folder, open_chain, picture_of, target_in_picture
@@ -39,6 +41,7 @@ with starting(__name__):
     from realtime.sources import open_source
 
 EVERY_JOINT = "none"
+READABLE = "a photo, a video or keypoints as JSON are read"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -173,25 +176,27 @@ def video_frame(path: Path, at: float | None, number: int | None) -> tuple[Pictu
     """A video's frame at a time or of a number (from 1), uint8 [h, w, 3], and which it is, in words.
 
     Raises:
-        BadInputError: it is no video, no frame is chosen, or the video is shorter.
+        BadInputError: it is no video or cannot be read, no frame is chosen, or the video is shorter.
     """
     if not path.is_file():
-        raise BadInputError(
-            f"{name_of(path)} is no file", "a photo, a video or keypoints as JSON are read", "check the path"
-        )
-    if at is None and number is None:
-        raise BadInputError(
-            f"{name_of(path)} is taken for a video",
-            "one of its frames has to be chosen",
-            "give --at SECONDS or --frame N",
-        )
+        raise BadInputError(f"{name_of(path)} is no file", READABLE, "check the path")
+    refuse_other_kinds(path, READABLE)
+    if not path.stat().st_size:
+        raise BadInputError(f"{name_of(path)} is empty", READABLE, "give another file")
     try:
         source = open_source(str(path), MonotonicClock(), pace=False, reconnect_seconds=0)
     except SourceError as error:
-        seen = error.seen.removeprefix("--source ")
-        raise BadInputError(seen, "a photo, a video or keypoints as JSON are read", error.next_step) from error
+        seen, next_step = error.seen.removeprefix("--source "), error.next_step
+        if path.suffix.lower() not in VIDEO_SUFFIXES and os.access(path, os.R_OK):
+            seen = f"{name_of(path)} is no video that can be decoded, and not named as a picture or JSON"
+            next_step = "give such a file"
+        raise BadInputError(seen, READABLE, next_step) from error
     count, last = 0, 0.0
     with contextlib.closing(source):
+        if at is None and number is None:
+            raise BadInputError(
+                f"{name_of(path)} is a video", "one of its frames has to be chosen", "give --at SECONDS or --frame N"
+            )
         while (capture := source.read(threading.Event())) is not None:
             count, last = count + 1, capture.seconds
             if count == number or (at is not None and last >= at - 1e-6):

@@ -117,7 +117,7 @@ def test_a_joint_on_the_edge_of_the_picture_is_inside(tmp_path: Path) -> None:
         (b"[", "ends too early"),
         (b'{"name": "War', "ends too early"),
         (b"pose: warrior", "is not JSON (line 1, column 1: Expecting value)"),
-        (b"\xff\xd8\xff\xe0 a jpeg", "is not UTF-8 text (byte 0)"),
+        (b"\xff\xfe neither UTF-8 nor a picture", "is not UTF-8 text (byte 0)"),
         (b"[" * 100_000 + b"]" * 100_000, "is nested too deeply"),
         (b'{"people": [], "people": []}', 'has the key "people" twice in one object'),
         (b'{"people": [NaN]}', "holds NaN, which is not a JSON number"),

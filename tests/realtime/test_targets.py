@@ -216,7 +216,7 @@ def two_pictures() -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("tree_pose.avi", [], "one of its frames has to be chosen"),
+        ("tree_pose.avi", [], "tree_pose.avi is a video; one of its frames has to be chosen"),
         ("tree_pose.avi", ["--frame", "11"], "has 10 frames and ends at 0.36 s"),
         ("tree_pose.avi", ["--at", "5"], "has 10 frames and ends at 0.36 s"),
         ("tree_pose.avi", ["--frame", "1", "--person", "3"], "--person is 3; "),
@@ -225,14 +225,23 @@ def two_pictures() -> dict[str, object]:
         ("pose.json", ["--at", "1"], "--at or --frame came with"),
         ("nothing.mp4", ["--at", "1"], "nothing.mp4 is no file"),
         ("0", ["--at", "1"], "0 is no file"),
-        ("notes.txt", ["--at", "1"], "notes.txt holds no video that can be decoded"),
+        ("notes.txt", ["--at", "1"], "notes.txt is no video that can be decoded, and not named as a picture or JSON"),
+        ("notes.txt", [], "notes.txt is no video that can be decoded, and not named as a picture or JSON"),
+        ("text.mp4", [], "text.mp4 holds no video that can be decoded; a photo, a video or keypoints as JSON are read"),
+        ("empty.mp4", [], "empty.mp4 is empty; "),
+        ("out.jsonl", [], "out.jsonl is a results file; a photo, a video or keypoints as JSON are read; give it with"),
+        ("photo.heic", ["--at", "1"], "photo.heic is a picture of kind HEIC; "),
+        ("photo", [], "photo is a picture of kind JPEG, which its name does not say; "),
     ],
 )
 @pytest.mark.usefixtures("chain", "clip", "target")
 def test_what_no_target_can_be_made_from_is_refused(
     tmp_path: Path, refused: Command, name: str, arguments: list[str], said: str
 ) -> None:
-    (tmp_path / "notes.txt").write_text("no video")
+    contents = {"notes.txt": b"no video", "text.mp4": b"no video", "empty.mp4": b"", "out.jsonl": b"{}\n"}
+    contents |= {"photo.heic": b"\0\0\0\x10ftypheic\0\0\0\0", "photo": b"\xff\xd8\xff\xe0 a photo"}
+    for file, content in contents.items():
+        (tmp_path / file).write_bytes(content)
     (tmp_path / "pictures.json").write_text(json.dumps(two_pictures()))
     assert said in refused("make", tmp_path / name, "--out", tmp_path / "out.json", *arguments)
     assert not (tmp_path / "out.json").exists()
