@@ -104,20 +104,21 @@ class StillSource:
         height, width = self._load(self._paths[0]).shape[:2]
         self.size = (width, height)
 
-    @staticmethod
-    def _load(path: str) -> Picture:
+    def _load(self, path: str) -> Picture:
         try:
-            image = decode_picture(Path(path).read_bytes())
+            data = Path(path).read_bytes()
         except OSError as error:
             raise SourceError(
                 f"--source {path} cannot be read ({error.strerror})", "a readable file is needed", "check the path"
             ) from error
+        image = decode_picture(data)
         if image is None:
             refuse_unread_picture(path)
+            other = "give another one" if path == self.name else "leave it out of the pattern"
             raise SourceError(
-                f"--source {path} holds no picture that can be decoded",
+                f"--source {path} {'holds no picture that can be decoded' if data else 'is empty'}",
                 f"a complete file, one of {', '.join(PICTURE_SUFFIXES)}, is needed",
-                "check that it opens, or leave it out of the pattern",
+                f"check that it opens, or {other}" if data else other,
             )
         return image
 

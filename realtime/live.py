@@ -3,13 +3,14 @@
 import argparse
 import contextlib
 import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from engines.errors import BadInputError
+from engines.errors import BadInputError, in_command, name_of
 from engines.execution import ChainInfo
 from engines.exits import ends_at_once
 from engines.output_paths import require_ending, require_writable
@@ -24,7 +25,7 @@ from realtime.cuda_executor import CudaExecutor
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.file_kinds import RESULTS_SUFFIX
-from realtime.frames import Clock, MonotonicClock
+from realtime.frames import Clock, MonotonicClock, is_picture
 from realtime.live_options import asks_of_camera, camera_wish, parser
 from realtime.mailbox import Ledger
 from realtime.opening import (
@@ -243,15 +244,26 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     if arguments.results:
         require_ending(arguments.results, "--results", [RESULTS_SUFFIX], pipes=True)
     if arguments.capture_target:
-        require_ending(arguments.capture_target, "--capture-target", [TARGET_SUFFIX])
+        check_capture(arguments)
     check_benchmark(arguments)
     for option in ("--record", "--record-skeleton"):
         if (video := outputs[option]) is not None:
             codec_of(video, option)
             require_room(video, option)
-    if arguments.capture_target and arguments.results:
+
+
+def check_capture(arguments: argparse.Namespace) -> None:
+    """Refuses what no target can be captured into, with or from."""
+    require_ending(arguments.capture_target, "--capture-target", [TARGET_SUFFIX])
+    if arguments.results:
         raise BadInputError(
             "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
+        )
+    source = Path(arguments.source)
+    if is_picture(source) and os.path.isfile(source):  # noqa: PTH113 (False too where nothing can be read)
+        make = f"run python -m realtime.targets make {in_command(source)} --out {in_command(arguments.capture_target)}"
+        raise BadInputError(
+            f"--capture-target came with the picture {name_of(source)}", "it counts 5 s of a camera or video down", make
         )
 
 

@@ -41,7 +41,15 @@ def test_a_file_that_holds_no_picture_is_refused(tmp_path: Path, kind: str, suff
     contents = {"text": b"no picture", "empty": b"", "truncated": data[: len(data) // 2]}
     path = tmp_path / f"one{suffix}"
     path.write_bytes(contents[kind])
-    assert "holds no picture that can be decoded" in refused(path)
+    said = refused(path)
+    assert ("is empty" if kind == "empty" else "holds no picture that can be decoded") in said
+    assert said.endswith("give another one.") and ("check that it opens" in said) == (kind != "empty")
+
+
+def test_an_empty_picture_among_others_is_left_out_of_the_pattern(tmp_path: Path) -> None:
+    (tmp_path / "1.png").touch()
+    said = refused(tmp_path / "*.png")
+    assert "1.png is empty; " in said and said.endswith("; leave it out of the pattern.")
 
 
 def test_a_picture_that_claims_an_absurd_size_is_refused(tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ def test_a_target_is_captured_into_a_json_file_alone(tmp_path: Path, clip: Path,
 
 
 @pytest.mark.usefixtures("fake_engines")
+def test_a_target_is_made_from_a_picture_and_not_captured(tmp_path: Path, fails: Fails) -> None:
+    photo, out = tmp_path / "my photo.png", tmp_path / "tree.json"
+    photo.write_bytes(cv2.imencode(".png", bright_blob((HEIGHT, WIDTH), 120, 90, 30))[1].tobytes())
+    said = fails(2, "--capture-target", out, "--source", photo, "--headless")
+    assert f"came with the picture {photo}; " in said
+    assert said.strip().endswith(f"run python -m realtime.targets make '{photo}' --out {out}.") and not out.exists()
+
+
+@pytest.mark.usefixtures("fake_engines")
 @pytest.mark.parametrize("name", ["photo.jpg", "other.json", "results"])
 def test_results_are_written_into_a_jsonl_file_alone(
     tmp_path: Path, target: Path, clip: Path, fails: Fails, name: str
