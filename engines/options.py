@@ -1,16 +1,20 @@
 """Kinds of command-line values that both programs share. Knows no program."""
 
 import argparse
+import difflib
 import re
+import sys
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from engines.errors import EXIT_BAD_INPUT
 from engines.geometry import Size
 
 MOST_PEOPLE = 8
 LEAST_SIDE_PX, MOST_SIDE_PX = 64, 8192
+MOST_WORDS = 3
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -19,6 +23,40 @@ class OptionParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Says what is wrong, and exits."""
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help.\n")
+
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuses unknown words, before anything that is missing: a mistyped option is what is missing."""
+        words = sys.argv[1:] if args is None else list(args)
+        places: list[Any] = [*self._actions, *self._mutually_exclusive_groups]
+        needed = [place for place in places if place.required]
+        for place in needed:
+            place.required = False
+        try:
+            unknown = super().parse_known_args(words)[1]
+        finally:
+            for place in needed:
+                place.required = True
+        if unknown:
+            self.error(f"{self.named(unknown)}; {self.way_out(words, unknown[0])}")
+        return super().parse_known_args(words, namespace)
+
+    def named(self, unknown: Sequence[str]) -> str:
+        """The words in a line, of many the first ones."""
+        more = len(unknown) - MOST_WORDS
+        return f"unknown words: {' '.join(unknown[:MOST_WORDS])}{f' and {more} more' if more > 0 else ''}"
+
+    def way_out(self, words: Sequence[str], unknown: str) -> str:
+        """What to do about the first unknown word of a command line."""
+        if unknown.startswith("-"):
+            close = difflib.get_close_matches(unknown.split("=")[0], self._option_string_actions, n=1)
+            return f"give {close[0]}" if close else "leave them out"
+        before = words[: words.index(unknown)] if unknown in words else ()
+        option = next((word for word in reversed(before) if word.startswith("--")), "")
+        action = self._option_string_actions.get(option.split("=")[0])
+        if action is None or action.nargs == 0:
+            only_options = all(action.option_strings for action in self._actions)
+            return "a file or a number is given with its option" if only_options else "leave them out"
+        return f"{option.split('=')[0]} takes one value; put a pattern, or a name with a space, in quotes"
 
 
 def posemirror_version() -> str:

@@ -247,6 +247,15 @@ def test_what_no_target_can_be_made_from_is_refused(
     assert not (tmp_path / "out.json").exists()
 
 
+def test_a_mistyped_option_is_told_of_before_the_one_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        targets.main(["make", "photo.jpg", "--uot", "pose.json"])
+    said = "python -m realtime.targets make: error: unknown words: --uot pose.json; give --out; see"
+    assert caught.value.code == EXIT_BAD_INPUT and capsys.readouterr().err.startswith(said)
+
+
 def test_a_source_is_not_overwritten(target: Path, refused: Command) -> None:
     assert "would overwrite" in refused("make", target, "--out", target)
 

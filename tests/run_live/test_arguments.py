@@ -45,6 +45,35 @@ def test_bad_arguments_end_with_2_and_no_traceback(arguments: list[str], capfd: 
     assert "run_live.py: error: " in stderr and "Traceback" not in stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--targt", "a.json"], "unknown words: --targt a.json; give --target; see"),
+        (["--targt=a.json"], "unknown words: --targt=a.json; give --target; see"),
+        (["a.json"], "unknown words: a.json; a file or a number is given with its option; see"),
+        (["--demo", "a.json"], "unknown words: a.json; a file or a number is given with its option; see"),
+        (["--demo", "--qwertz"], "unknown words: --qwertz; leave them out; see"),
+        (
+            ["--target", "a.json", "--source", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "--mute"],
+            "unknown words: 2.jpg 3.jpg 4.jpg and 1 more; --source takes one value; put a pattern, or a name with a",
+        ),
+        (
+            ["--mute", "--target", "my", "tree.json"],
+            "unknown words: tree.json; --target takes one value; put a pattern",
+        ),
+        (["--mute"], "one of the arguments --target --routine --capture-target --replay --demo --list-cameras is req"),
+        ([], "one of the arguments --target --routine"),
+    ],
+)
+def test_unknown_words_are_told_of_before_what_is_missing(
+    arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_live.main(arguments)
+    assert caught.value.code == 2
+    assert capfd.readouterr().err.startswith(f"run_live.py: error: {said}")
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "often", ""])
 def test_a_bad_detect_every_is_told_that_auto_is_allowed_too(text: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
