@@ -3,7 +3,6 @@
 const SILENT_MS = 600, AGAIN_MS = 1500, STILL_MS = 4000, SURE_MS = 3000, FAIR_SCORE = 50;
 const KEYS = new Set(Array.from(document.querySelectorAll("[data-key]"), (button) => button.dataset.key));
 KEYS.add("p");
-KEYS.add("q");
 const part = (id) => document.getElementById(id);
 const canvas = part("picture"), pen = canvas.getContext("2d", { alpha: false, desynchronized: true });
 const state = { pictures: 0, failures: 0, over: false, last: -Infinity, words: null }; // read by tests and for finding faults
@@ -86,7 +85,7 @@ function fullScreen() {
   else document.documentElement.requestFullscreen().catch(() => {});
 }
 
-// A finger can slip: leaving by touch is asked twice.
+// It ends the session for everybody, and a finger can slip: button and key ask once more.
 function leave() {
   const button = part("leave"), sure = button.classList.contains("sure");
   clearTimeout(sureTimer);
@@ -107,6 +106,7 @@ addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   if (key === " " && document.activeElement !== document.body) return; // presses the button in focus
   if (key === "f") fullScreen();
+  else if (key === "q") { if (!event.repeat) leave(); } // a key held down does not answer its own question
   else if (KEYS.has(key)) press(key);
   else return;
   event.preventDefault();

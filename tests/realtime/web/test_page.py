@@ -170,12 +170,35 @@ def test_keys_do_what_the_windows_do(browser: str) -> None:
             for letter in "hlmnrco p":
                 await tab.key(letter)
             await tab.key("x")
-            await tab.key("q")
+            for _ in range(2):
+                await tab.key("q")
             await until(lambda: pressed.extend(hub.keys()) or len(pressed) == 10)  # type: ignore[func-returns-value]
 
     with running() as (hub, url), pictured(hub):
         talk(work)
     assert bytes(pressed) == b"hlmnrco pq"
+
+
+def test_the_key_to_leave_asks_once_more_and_a_key_held_down_is_no_answer(browser: str) -> None:
+    pressed: list[int] = []
+
+    async def work() -> None:
+        async with open_tab(browser, url) as tab:
+            await tab.until("window.posemirror && posemirror.pictures > 0")
+            await tab.key("q")
+            assert await tab.text("#leave") == "Leave?"
+            await tab.call("Input.dispatchKeyEvent", type="keyDown", key="q", text="q", autoRepeat=True)
+            await tab.key("h")
+            await until(lambda: pressed.extend(hub.keys()) or len(pressed) == 1)  # type: ignore[func-returns-value]
+            assert bytes(pressed) == b"h" and await tab.text("#leave") == "Leave?"
+            await tab.until("document.querySelector('#leave').textContent === 'Leave'")
+            await tab.key("q")
+            await tab.key("q")
+            await until(lambda: pressed.extend(hub.keys()) or len(pressed) == 2)  # type: ignore[func-returns-value]
+
+    with running() as (hub, url), pictured(hub):
+        talk(work)
+    assert bytes(pressed) == b"hq"
 
 
 def test_fingers_do_what_keys_do_and_leave_only_when_sure(browser: str) -> None:

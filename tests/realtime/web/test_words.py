@@ -57,7 +57,7 @@ def test_anything_else_is_nonsense(text: str) -> None:
 def test_every_key_of_the_page_is_taken_and_every_key_taken_is_on_the_page() -> None:
     html = (FOLDER / "mirror.html").read_text(encoding="utf-8")
     script = (FOLDER / "mirror.js").read_text(encoding="utf-8")
-    on_page = re.findall(r'data-key="(.)"', html) + re.findall(r'KEYS\.add\("(.)"\)', script)
+    on_page = re.findall(r'data-key="(.)"', html) + re.findall(r'(?:KEYS\.add|press)\("(.)"\)', script)
     assert set(on_page) == KEYS_TAKEN
 
 
