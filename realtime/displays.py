@@ -12,6 +12,7 @@ from typing import Self
 from engines.execution import ChainInfo
 from realtime.brush import ground
 from realtime.frames import Picture
+from realtime.keys import BROWSER_KEYS
 from realtime.pipeline import Pipeline, Shown, late
 from realtime.results import STALE, FrameResult
 from realtime.screen import Screen, old_screen, screen_of
@@ -116,6 +117,8 @@ class Displays:
             if self._outputs.window:
                 self._window = stack.enter_context(open_window("posemirror", size))
                 self._window.on_key = self._station.press
+            elif self._hub:
+                self._station.keys = BROWSER_KEYS
             self._stack = stack.pop_all()
         return self
 

@@ -15,6 +15,7 @@ from realtime.coach import DARK_LEVEL, Coach, brightness, hint_for
 from realtime.frames import Picture
 from realtime.gauges import TREND_SECONDS, HoldView
 from realtime.ghost import Proportions, fit_ghost
+from realtime.keys import WINDOW_KEYS
 from realtime.overlay import View
 from realtime.pose import Target
 from realtime.raised_hand import Bid, Look, RaisedHands
@@ -30,18 +31,6 @@ STEADY_SCORE_SECONDS = 0.3
 DONE_SECONDS = 5.0
 WORDS_RIGHT_BELOW, WORDS_LEFT_BEYOND = 0.38, 0.46
 """Parts of the width at which the column of words changes its side."""
-
-KEYS = (
-    ("h", "show or hide this help"),
-    ("space", "pause and go on"),
-    ("n", "next pose"),
-    ("r", "start again"),
-    ("c", "capture this pose as a target"),
-    ("o, Tab", "score the other person"),
-    ("m", "mirror"),
-    ("l", "delay and dropped frames"),
-    ("q, Esc", "leave"),
-)
 
 
 class Station:
@@ -96,6 +85,8 @@ class Station:
         self._words_right = False
         self.captured: list[Path] = []
         self.finished = False
+        self.keys = WINDOW_KEYS
+        """What the help shows."""
 
     @property
     def mirror(self) -> bool:
@@ -205,7 +196,7 @@ class Station:
             hold=hold_view(state) if state else None,
             mirror=self._mirror,
             countdown=countdown,
-            help=KEYS if self._help else (),
+            help=self.keys if self._help else (),
             bids=self._bids,
         )
 

@@ -1,10 +1,18 @@
-"""What displays have in common: the pace of a recording."""
+"""What displays have in common: the pace of a recording, and what the help says."""
 
+from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
-from realtime.displays import RecordingPace
+from realtime import displays
+from realtime.displays import Displays, Outputs, RecordingPace
+from realtime.keys import WINDOW_KEYS
+from realtime.station import Station
+from realtime.web.hub import Hub
+from realtime.web.words import KEYS_TAKEN
+from tests.realtime.fakes import FRAME_SIZE, FakeChain
 
 
 def times(fps: float, *seconds: float) -> list[int]:
@@ -52,3 +60,14 @@ def test_filling_a_live_sources_gaps_takes_at_most_half_of_them_and_the_pace_goe
 
 def test_a_slow_source_is_recorded_picture_by_picture() -> None:
     assert times(0.1, 0.0, 10.0, 20.0) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("window", [False, True])
+def test_where_only_browsers_look_the_help_names_the_page_s_keys(monkeypatch: pytest.MonkeyPatch, window: bool) -> None:
+    monkeypatch.setattr(displays, "open_window", lambda *_: nullcontext(SimpleNamespace()))
+    station = Station(None, FRAME_SIZE, 0.3)
+    with Displays(Outputs(window=window, hub=Hub()), station, FakeChain().info, 30.0):
+        named = {" " if key == "space" else key for keys, _ in station.keys for key in keys.split(", ")}
+    assert (station.keys == WINDOW_KEYS) == window
+    if not window:
+        assert named | {"p"} == KEYS_TAKEN | {"f"}

@@ -13,9 +13,9 @@ from realtime.advice import Move
 from realtime.brush import DARK, FAIR, GOOD, POOR, UNSEEN, cut, drawable, shade, text_width, wrapped
 from realtime.frames import Picture
 from realtime.gauges import LEAST_NAME_SIZE, HoldView, hint_lines, whole_score
+from realtime.keys import BROWSER_KEYS, WINDOW_KEYS
 from realtime.overlay import View, deviation_colour, draw_ghost, draw_overlay, draw_skeleton, draw_target
 from realtime.results import JOINTS_MISSING, NO_PERSON, STALE, FrameResult, PersonResult
-from realtime.station import KEYS
 from tests.realtime.fakes import result_of, standing, standing_joints
 
 NONE = {"score": None, "distance": None}
@@ -234,7 +234,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("keys", [(), KEYS], ids=["alone", "with help"])
+@pytest.mark.parametrize("keys", [(), WINDOW_KEYS, BROWSER_KEYS], ids=["alone", "with help", "in a browser"])
 @pytest.mark.parametrize("said", SAID)
 @pytest.mark.parametrize("size", [(1280, 720), (640, 480), (320, 240), (720, 1280)], ids=str)
 def test_no_word_stands_on_another(

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from realtime.gauges import draw_help
+from realtime.keys import BROWSER_KEYS
 from realtime.web.address import Address, bound_socket, guard_of
 from realtime.web.hub import Hub, Words
 from realtime.web.server import Server
@@ -120,6 +122,24 @@ def test_everything_fits_on_the_screen_and_can_be_touched(browser: str, name: st
             large = min(1, width / height) ** 2 * 9 / 16 / 2
             while await coloured_share(tab, (width, height)) < large:  # a busy machine's page may be waiting just now
                 pass
+
+    with running() as (hub, url), pictured(hub):
+        talk(work)
+
+
+def test_the_help_ends_above_the_row_of_buttons(browser: str) -> None:
+    canvas = np.full((720, 1280, 3), COLOUR, np.uint8)
+    draw_help(canvas, BROWSER_KEYS, 1.0)
+    bottom = np.flatnonzero((canvas != COLOUR).any((1, 2)))[-1]
+
+    async def work() -> None:
+        async with open_tab(browser) as tab:
+            for size in ((1280, 720), (1920, 1080)):
+                await tab.size(*size, touch=False)
+                await tab.call("Page.navigate", url=url)
+                await tab.until("window.posemirror && posemirror.pictures > 0")
+                top = await tab.value("document.querySelector('#keys').getBoundingClientRect().top")
+                assert bottom * size[1] / 720 < top
 
     with running() as (hub, url), pictured(hub):
         talk(work)
