@@ -189,16 +189,34 @@ class RoutineState:
         self.progress = Progress()
         self._seconds: float | None = None
         self._without = 0.0
+        self._ended: dict[str, Progress] = {}
 
     @property
     def step(self) -> Step:
         """The pose that is to be held, or that comes after the rest."""
         return self.routine.steps[self.progress.step]
 
+    def place(self, target: str) -> Progress:
+        """Where a frame belongs that was scored against `target`: one in flight, to the pose that ended before it.
+
+        So does the one that completes a hold, where no rest follows.
+        """
+        now = self.progress
+        behind = target != self.step.target.name or (now.event == "held" and now.phase == READY)
+        return self._ended.get(target, now) if behind else now
+
+    def at(self, place: Progress) -> "RoutineState":
+        """The same routine at another place."""
+        other = RoutineState(self.routine)
+        other.progress = place
+        return other
+
     def update(self, seconds: float, score: float | None) -> Progress:
         """Takes the score of the frame at `seconds`; None where there is none."""
         passed = 0.0 if self._seconds is None else min(max(seconds - self._seconds, 0.0), LONGEST_STEP_SECONDS)
         self._seconds = seconds
+        if score is not None:  # of the pose that is to be held: none of an earlier one is in flight any more
+            self._ended = {}
         now = replace(self.progress, event="")
         if not now.paused:
             follow = {READY: self._ready, HOLD: self._hold, REST: self._rest}.get(now.phase)
@@ -236,6 +254,8 @@ class RoutineState:
         last = now.step + 1 == len(self.routine.steps)
         if last and now.repetition == self.routine.repetitions:
             return replace(now, phase=DONE, event="done")
+        # what follows a hold is a rest, if only until the first frame that is scored against the next pose
+        self._ended[self.step.target.name] = replace(now, phase=REST, event="") if event else now
         step, repetition = (0, now.repetition + 1) if last else (now.step + 1, now.repetition)
         now = replace(now, step=step, repetition=repetition, event=event, rest_left=rest)
         return replace(now, phase=REST if rest > 0 else READY)  # how long it was held is told once more
@@ -254,4 +274,5 @@ class RoutineState:
 
     def restart(self) -> None:
         """From the beginning."""
+        self._ended[self.step.target.name] = self.progress
         self.progress = Progress()

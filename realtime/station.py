@@ -142,12 +142,13 @@ class Station:
         self._coach.update(seconds, hint_for(result, self._frame_size, light))
         if progress.phase != DONE:
             self._cues.say(self._coach.to_say(seconds))
+        place = state.place(result.target)
         return replace(
             result,
-            phase=progress.phase,
-            step=progress.step,
-            repetition=progress.repetition,
-            hold_seconds=round(progress.hold_seconds, 3),
+            phase=place.phase,
+            step=place.step,
+            repetition=place.repetition,
+            hold_seconds=round(place.hold_seconds, 3),
         )
 
     def _keep_trend(self, result: FrameResult, current: bool) -> None:
@@ -172,8 +173,9 @@ class Station:
         """The target's joints float32 [15, 3] for the ring, and all else that is drawn over the frame."""
         joints = ghost = None
         title, pass_score = "New target", Target.pass_score
-        state = self._shown_state
+        state, paused = self._shown_state, False
         if state is not None:
+            state, paused = state.at(state.place(result.target)), state.progress.paused
             target = state.step.target
             title, pass_score = target.name, target.pass_score
             joints = only_counted(target_as_matched(target, result.mirrored), target, result.mirrored)
@@ -190,7 +192,7 @@ class Station:
             ghost=ghost if not self._phase(DONE) else None,
             moves=() if hint else shown,
             hint=hint,
-            praise=self._phase(REST, DONE) and not (state and state.progress.paused),
+            praise=self._phase(REST, DONE) and not paused,
             cue="Hold still" if self._phase(HOLD) and not hint else "",
             words_right=self._words_right,
             hold=hold_view(state) if state else None,
@@ -224,6 +226,8 @@ class Station:
 
     def _shown_moves(self, result: FrameResult, ghost: Floats | None) -> tuple[Move, ...]:
         if ghost is None or result.joints is None or result.status != SCORED or self._phase(HOLD, REST, DONE):
+            return ()
+        if self._state is not None and self._state.place(result.target) is not self._state.progress:
             return ()
         return tuple(self._steady.update(result.seconds, moves(result.joints, ghost, result.deviation_degrees)))
 

@@ -1,6 +1,7 @@
 """The station: what a result becomes for the person, and what keys do."""
 
 from dataclasses import replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,33 @@ def test_a_frame_that_was_scored_against_the_last_pose_counts_for_none() -> None
     phases = [result.phase for result in scene.frames(5, target="A")]
     assert "hold" in phases  # within its grace
     assert [result.phase for result in scene.frames(3, target="A")][-1] == "ready"
+
+
+@pytest.mark.parametrize("by_key", [False, True], ids=["held", "skipped"])
+def test_a_frame_in_flight_at_a_change_of_pose_is_told_and_drawn_as_the_pose_it_was_scored_against(
+    by_key: bool,
+) -> None:
+    """Two frames are in flight, no rest follows a hold, and B is the last pose of a round."""
+    steps = tuple(Step(standing_target(name), 0.4, 0.0) for name in "AB")
+    scene = Scene(Routine("Two", steps, 2))
+    waiting = ["A", "A"]
+    placed = []
+    for tick in range(16):
+        waiting.append(scene.aimed_at)
+        result = scene.frame(score=90.0, target=waiting.pop(0))
+        view = scene.view()
+        assert result.step == "AB".index(result.target) and view.title == result.target
+        assert view.hold is not None and view.hold.lines[0] == f"Pose {result.step + 1} of 2"
+        assert view.moves == () or result.phase == "ready"
+        placed.append((result.repetition, result.target, result.phase, result.hold_seconds))
+        if by_key and tick in (2, 8):
+            scene.station.press(ord("n"))
+    assert [place for place, _ in groupby(one[:2] for one in placed)] == [(1, "A"), (1, "B"), (2, "A")]
+    for one, after in pairwise(placed):
+        if one[:2] != after[:2]:
+            assert after[2:] == ("hold", 0.0), "a pose begins with nothing held"
+        elif not by_key and one[2] == "rest":
+            assert after[2:] == one[2:] and one[3] >= 0.4
 
 
 def test_a_routine_ends_the_session_a_little_after_it_is_done() -> None:
