@@ -20,10 +20,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     end_by_exception()
     console = Terminal()
-    arguments = parser().parse_args(with_settings(parser(), sys.argv[1:] if argv is None else argv))
+    words = with_settings(parser(), sys.argv[1:] if argv is None else argv)
+    arguments = parser().parse_args(words)
     if arguments.demo:
         arguments = demo_arguments(arguments, console)
-    run(arguments, console)
+    run(arguments, console, {word.partition("=")[0] for word in words})
     return EXIT_OK
 
 

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
 from realtime.file_kinds import RESULTS_SUFFIX
 from realtime.frames import Clock, MonotonicClock, is_picture
-from realtime.live_options import asks_of_camera, camera_wish, parser
+from realtime.live_options import asks_of_camera, camera_wish
 from realtime.mailbox import Ledger
 from realtime.opening import (
     BUILT,
@@ -55,20 +55,21 @@ from realtime.web.hub import Hub
 
 OF_RECORDING = (
     "target_person", "ignore", "encoder", "people", "smoothing", "detect_every", "source", "backend", "int8",
-    "threads", "open_seconds",
+    "threads", "open_seconds", "reconnect_seconds", "camera_format", "camera_size", "camera_rate", "camera_exposure",
+    "camera_buffers",
 )  # fmt: skip
 UNUSED = {"routine": ("target_person",), "capture_target": ("target_person",), "replay": OF_RECORDING}
-"""Options that a task makes no use of, beside the camera's: a replay takes all that from its recording."""
+"""Options that a task makes no use of: a replay takes all that from its recording, and opens no camera."""
 
 
-def run(arguments: argparse.Namespace, console: Console) -> None:
-    """Opens everything, runs the loop, prints the summary."""
+def run(arguments: argparse.Namespace, console: Console, given: Collection[str] = ()) -> None:
+    """Opens everything, runs the loop, prints the summary; `given` are the options that were, such as `--source`."""
     if arguments.list_cameras:
         console.print(camera_table(find_cameras()))
         return
     ignore = parse_ignore(arguments.ignore) if arguments.ignore else ()
     check_outputs(arguments)
-    report_unused(arguments, console)
+    report_unused(arguments, given, console)
     if arguments.replay:
         run_replay(arguments, console)
         return
@@ -267,15 +268,14 @@ def check_capture(arguments: argparse.Namespace) -> None:
         )
 
 
-def report_unused(arguments: argparse.Namespace, console: Console) -> None:
-    """Says which options do nothing with the task that is given."""
+def report_unused(arguments: argparse.Namespace, given: Collection[str], console: Console) -> None:
+    """Says which of the given options do nothing with the task, be their values the default ones or not."""
     task = next((task for task in UNUSED if getattr(arguments, task)), None)
     if task is None:
         return
-    options = parser()
-    given = [name for name in UNUSED[task] if getattr(arguments, name) != options.get_default(name)]
-    if given:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    options = [f"--{name.replace('_', '-')}" for name in UNUSED[task]]
+    names = ", ".join(option for option in options if option in given)
+    if names:
         console.print(f"With --{task.replace('_', '-')} these options do nothing: {names}.", soft_wrap=True)
 
 

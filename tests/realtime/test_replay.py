@@ -120,7 +120,11 @@ def test_options_that_a_replay_takes_from_its_recording_are_told_of(
 ) -> None:
     assert replay(recorded, engines, "--encoder", "mlp", "--source", "none.mp4", "--people", 3) == 0
     assert "With --replay these options do nothing: --encoder, --people, --source." in capsys.readouterr().out
-    assert replay(recorded, engines) == 0
+    usual = ("--source", "0", "--smoothing", "on", "--camera-buffers", 1)
+    assert replay(recorded, engines, "--camera-size=640x480", "--reconnect-seconds", 5, *usual) == 0
+    told = "--smoothing, --source, --reconnect-seconds, --camera-size, --camera-buffers."
+    assert f"With --replay these options do nothing: {told}" in capsys.readouterr().out
+    assert replay(recorded, engines, "--pace") == 0
     assert "do nothing" not in capsys.readouterr().out
 
 
