@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from engines.errors import BadInputError, SourceError
@@ -33,14 +32,14 @@ with starting(__name__):
     from rich.table import Table
 
     from engines.geometry import Size
-    from engines.options import OptionParser, add_version
-    from engines.output_paths import require_writable
+    from engines.options import OptionParser, add_version, file_path
+    from engines.output_paths import require_ending, require_writable
     from engines.terminal import Terminal
     from engines.whole_files import write_whole
     from realtime.brush import FAIR, GOOD, LIGHT, put_text
     from realtime.executor import Executor
     from realtime.frames import Clock, Frame, FrameBuffers, MonotonicClock, Picture
-    from realtime.live_options import DEFAULT_ENCODER
+    from realtime.live_options import DEFAULT_ENCODER, positive, ranged
     from realtime.opening import engines_folder, open_chain, opened_executor
     from realtime.overlay import draw_overlay
     from realtime.pipeline import Pipeline
@@ -269,6 +268,16 @@ def report(measurement: Measurement, whole: bool) -> Table:
     return table
 
 
+def hold_ms(text: str) -> float:
+    """How long a code stays on the screen."""
+    return ranged(text, "time of a code", "ms", (5, 1000), "33.3")
+
+
+def timeout(text: str) -> float:
+    """How long nothing readable may come."""
+    return ranged(text, "time to wait", "seconds", (1, 86400), "20")
+
+
 @documented_exits()
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
@@ -279,23 +288,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--source", default="0", metavar="0|rtsp://...", help="a camera that sees this screen")
     parser.add_argument("--engines", metavar="DIR|quickstart", help="include engines, overlay and the second showing")
-    parser.add_argument("--frames", type=int, default=300, help="codes to read; default 300")
-    parser.add_argument("--hold-ms", type=float, default=33.3, help="time of a code on the screen; default 33.3")
-    parser.add_argument("--timeout", type=float, default=20.0, help="seconds without a code that are waited for")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures")
+    parser.add_argument("--frames", type=positive, default=300, help="codes to read; default 300")
+    parser.add_argument("--hold-ms", type=hold_ms, default=33.3, help="time of a code on the screen; default 33.3")
+    parser.add_argument("--timeout", type=timeout, default=20.0, help="seconds without a code that are waited for")
+    parser.add_argument("--out", type=file_path, metavar="FILE.json", help="write the figures")
     add_version(parser)
     arguments = parser.parse_args(argv)
-    if not (arguments.frames >= 1 and 5 <= arguments.hold_ms <= 1000 and 1 <= arguments.timeout < 1e6):
-        raise BadInputError(
-            "a number is out of range",
-            "--frames 1, --hold-ms 5 to 1000 and --timeout 1 or more are allowed",
-            "correct it",
-        )
+    if arguments.out:
+        require_ending(arguments.out, "--out", [".json"])
+        require_writable(arguments.out, "--out")
     problem = display_problem()
     if problem:
         raise BadInputError(f"no window can be opened: {problem}", "a screen is needed", "run it at the station")
-    if arguments.out:
-        require_writable(arguments.out, "--out")
     clock = MonotonicClock()
     measurement = Measurement(round(arguments.hold_ms * 1e6))
     with contextlib.ExitStack() as stack:

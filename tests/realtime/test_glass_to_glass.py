@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +186,26 @@ def test_without_a_screen_it_is_refused(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "DISPLAY is not set" in the_sentence(capsys.readouterr().err)
 
 
-def test_a_number_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert glass_to_glass.main(["--hold-ms", "0"]) == 2
-    assert "--hold-ms" in the_sentence(capsys.readouterr().err)
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("--frames", "0", "a whole number of 1 and more"),
+        ("--frames", "many", "a whole number of 1 and more"),
+        ("--hold-ms", "nan", "5 to 1000 ms"),
+        ("--hold-ms", "0", "5 to 1000 ms"),
+        ("--timeout", "-1", "1 to 86400 seconds"),
+    ],
+)
+def test_a_number_out_of_range_is_named_with_what_is_allowed(
+    option: str, value: str, allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        glass_to_glass.main([f"{option}={value}"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1
+    assert f"argument {option}: {value!r}" in said and allowed in said
+
+
+def test_figures_go_to_a_json_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert glass_to_glass.main(["--out", str(tmp_path / "figures.csv")]) == 2
+    assert "--out" in (said := the_sentence(capsys.readouterr().err)) and ".json is allowed" in said
