@@ -20,12 +20,16 @@ with starting(__name__):
 
     from calibration.curves import FIGURE_ENDINGS, draw_score
     from calibration.datasets.poseset import load_arrays, require_file
+    from calibration.measures import area_under_curve
     from engines.options import OptionParser
     from engines.output_paths import require_ending, require_writable
     from realtime.scoring import score_from_distance
 
 Floats64 = npt.NDArray[np.float64]
 PASSING_SHARE = 0.95
+LEAST_AUC, LEAST_WIDTH = 0.6, 0.02
+"""Below these good and bad holds are not told apart: by chance the AUC is 0.5, and so small a width passes nobody."""
+
 RECORD_IT = "record it with run_live.py --results"
 
 
@@ -90,7 +94,7 @@ def fit_width(good: Floats64, bad: Floats64, pass_score: float) -> float:
         pass_score: the pass mark, between 0 and 100.
 
     Raises:
-        BadInputError: the pass mark is out of range, or every good distance is 0.
+        BadInputError: the pass mark is out of range, every good distance is 0, or good and bad cannot be told apart.
     """
     if not 0 < pass_score < 100:
         raise BadInputError(f"--pass-score {pass_score}", "a pass mark lies between 0 and 100", "give one, such as 80")
@@ -103,7 +107,25 @@ def fit_width(good: Floats64, bad: Floats64, pass_score: float) -> float:
         limit = float(np.quantile(good, PASSING_SHARE))
     if limit <= 0:
         raise BadInputError("every distance is 0", "recordings of a person, not of the target", "record holds again")
-    return float(limit / np.sqrt(-2 * np.log(pass_score / 100)))
+    width = float(limit / np.sqrt(-2 * np.log(pass_score / 100)))
+    if len(bad):
+        require_apart(good, bad, width)
+    return width
+
+
+def require_apart(good: Floats64, bad: Floats64, width: float) -> None:
+    """Refuses a width that parts nothing.
+
+    Raises:
+        BadInputError: bad holds are hardly ever farther from the target than good ones, or the width is tiny.
+    """
+    auc = area_under_curve(np.concatenate([good, bad]), np.arange(len(good) + len(bad)) < len(good))
+    if auc < LEAST_AUC or width < LEAST_WIDTH:
+        raise BadInputError(
+            f"good and bad holds cannot be told apart (AUC {auc:.2f}, where 0.5 is chance; width {width:.4f})",
+            f"an AUC of {LEAST_AUC} and a width of {LEAST_WIDTH} or more are a result",
+            "give other recordings, of one target, the good ones with --good and the bad ones with --bad",
+        )
 
 
 @documented_exits()

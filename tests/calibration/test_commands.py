@@ -535,6 +535,25 @@ def test_fitting_reads_recordings_and_draws_the_curve(tmp_path: Path, capsys: py
     assert picture.stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [[0.002, 0.05, 0.06], [0.001, 0.055, 0.059], [0.001, 0.002]],
+    ids=["the same", "chance", "nearer than good"],
+)
+def test_holds_that_cannot_be_told_apart_give_no_width(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: list[float]
+) -> None:
+    good = recording(tmp_path / "good.jsonl", [0.002, 0.05, 0.06])
+    picture = tmp_path / "width.png"
+    line = ["--good", str(good), "--bad", str(recording(tmp_path / "bad.jsonl", bad)), "--out", str(picture)]
+    assert score_width.main(line) == EXIT_BAD_INPUT
+    said = capsys.readouterr()
+    assert "good and bad holds cannot be told apart (AUC 0." in said.err and said.out == ""
+    assert not picture.exists()
+    with pytest.raises(BadInputError, match="told apart"):
+        score_width.fit_width(np.array([0.001, 0.002]), np.array([0.003, 0.004]), 80)
+
+
 def test_fitting_refuses_a_recording_without_scored_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["--good", str(recording(tmp_path / "good.jsonl", [])), "--out", str(tmp_path / "width.png")]
     assert score_width.main(line) == EXIT_BAD_INPUT
