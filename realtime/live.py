@@ -4,8 +4,9 @@ import argparse
 import contextlib
 import glob
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -113,8 +114,6 @@ def run(arguments: argparse.Namespace, console: Console, given: Collection[str] 
             stills=source.stills,
         )
         run_loop(arguments, console, Wiring(source, executor, info, station, outputs, clock), routine)
-    for path in station.captured:
-        console.print(f"Wrote {path}", soft_wrap=True)
     if capture and not station.captured:
         raise BadInputError(f"{capture} was not written", "a whole person has to stand in view for 5 s", "run it again")
 
@@ -154,7 +153,7 @@ def not_captured(executor: Executor) -> str:
 
 
 def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, routine: Routine | None) -> None:
-    """Runs the loop to its end and prints the summary and the files written; after Ctrl-C the summary alone."""
+    """Runs the loop to its end and prints the summary and the files written, after Ctrl-C too."""
     width, height = wiring.info.frame_size
     pipeline = Pipeline(
         wiring.source,
@@ -166,7 +165,8 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
     )
     benchmark = Benchmark(arguments.benchmark) if arguments.benchmark else None
     statistics, source = Statistics(), wiring.source
-    with summary_after_ctrl_c(console, pipeline.ledger, statistics), StatusLine(console, source.name) as status:
+    files = partial(written_files, arguments, wiring.station)
+    with summary_after_ctrl_c(console, pipeline.ledger, statistics, files), StatusLine(console, source.name) as status:
 
         def on_result(result: FrameResult, statistics: Statistics) -> None:
             status.update(result, statistics, pipeline.ledger)
@@ -186,9 +186,7 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             not_captured=not_captured(wiring.executor),
             statistics=statistics,
         )
-    written = [
-        path for path in (arguments.record, arguments.record_skeleton, arguments.results) if path and path.exists()
-    ]
+    written = files()
     if benchmark:
         console.print(benchmark.table())
         console.print(benchmark.explained(), soft_wrap=True)
@@ -196,15 +194,22 @@ def run_loop(arguments: argparse.Namespace, console: Console, wiring: Wiring, ro
             written += write_benchmark(benchmark, arguments.results)
     else:
         console.print(summary_table(pipeline.ledger, statistics))
-    for path in written:
-        console.print(f"Wrote {path}", soft_wrap=True)
+    report_written(written, console)
     if benchmark:
         require_within(benchmark.figures(), arguments.fail_over)
 
 
+def written_files(arguments: argparse.Namespace, station: Station) -> list[Path]:
+    """The files of a session that has ended."""
+    outputs = (arguments.record, arguments.record_skeleton, arguments.results)
+    return [*(path for path in outputs if path and path.exists()), *station.captured]
+
+
 @contextlib.contextmanager
-def summary_after_ctrl_c(console: Console, ledger: Ledger, statistics: Statistics) -> Iterator[None]:
-    """Prints the summary when Ctrl-C ends the block, unless no frame was shown.
+def summary_after_ctrl_c(
+    console: Console, ledger: Ledger, statistics: Statistics, files: Callable[[], Iterable[Path]] = tuple
+) -> Iterator[None]:
+    """Prints the summary and the files written when Ctrl-C ends the block, unless no frame was shown.
 
     `realtime.signals` has let the files be completed by then. An output that can no longer be written to changes no
     exit code, and one that blocks is left by another Ctrl-C.
@@ -215,7 +220,14 @@ def summary_after_ctrl_c(console: Console, ledger: Ledger, statistics: Statistic
         with contextlib.suppress(OSError):
             if ledger.shown:
                 console.print(summary_table(ledger, statistics))
+                report_written(files(), console)
         raise
+
+
+def report_written(files: Iterable[Path], console: Console) -> None:
+    """Says where files went."""
+    for path in files:
+        console.print(f"Wrote {path}", soft_wrap=True)
 
 
 def open_task(

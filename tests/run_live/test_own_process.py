@@ -88,6 +88,8 @@ def test_a_signal_in_the_middle_of_a_run_leaves_whole_files(
     assert summary["captured"] == summary["shown"] + summary["dropped"]  # type: ignore[operator]
     table = f"{summary['shown']} frames shown, {summary['dropped']} dropped, {summary['scored']} scored"
     assert (table in stdout) == (number == signal.SIGINT), "SIGHUP may mean that there is no terminal any more"
+    told = [line for line in stdout.splitlines() if line.startswith("Wrote ")]
+    assert told == ([f"Wrote {record}", f"Wrote {results}"] if number == signal.SIGINT else [])
     assert 4 <= len(frames) < 250 and len(frames) - summary["shown"] in (0, 1)  # type: ignore[operator]
     assert frames_in(record) in (pictures_until(frames, -1), pictures_until(frames, -2)), "the last one may be missing"
 
