@@ -115,8 +115,8 @@ def add_screen(options: argparse.ArgumentParser) -> None:
     option("--mute", action="store_true", help="no tones and no speech")
     option(
         "--serve", type=address, metavar="[HOST:]PORT",
-        help="show all this in browsers too: http://127.0.0.1:PORT; with a HOST (0.0.0.0: every network) to those who "
-        "have the token that is printed",
+        help="show all this in browsers too: http://127.0.0.1:PORT; with the HOST of a network (0.0.0.0: every one) to "
+        "those who have the token that is printed",
     )  # fmt: skip
 
 
