@@ -107,7 +107,8 @@ def built(
     arguments: argparse.Namespace, backend: str, target: ComputeCapability | None, gpu: GpuState, display: BuildDisplay
 ) -> list[Manifest]:
     """Builds what the command line asks for."""
-    from engines.build import BuildEvents, BuildRequest, build, step_count
+    from engines.build import build, step_count
+    from engines.build_request import BuildEvents, BuildRequest
     from engines.networks.encoders import ENCODER_NAMES
 
     place = arguments.out.resolve()

@@ -15,7 +15,8 @@ import pytest
 
 import build_engines
 import engines.build
-from engines.build import BuildEvents, BuildRequest, Network, Prepared
+from engines.build_request import BuildEvents, BuildRequest
+from engines.build_writing import Network, Prepared
 from engines.download import file_sha256
 from engines.errors import EngineError
 from engines.execution import CpuChain, read_chain

@@ -11,7 +11,8 @@ import onnx
 import pytest
 
 from calibration.evaluate_detector import LIVE_SIZE
-from engines.build import BuildEvents, BuildRequest, build, made_from, prepare_detect, prepare_pose
+from engines.build import build, made_from, prepare_detect, prepare_pose
+from engines.build_request import BuildEvents, BuildRequest
 from engines.download import file_sha256
 from engines.errors import EngineError
 from engines.execution import CpuChain, read_chain

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.build import BuildEvents, BuildRequest, Network, Prepared, write_engine
+from engines.build_request import BuildEvents, BuildRequest
+from engines.build_writing import Network, Prepared, write_engine
 from engines.download import file_sha256
 from engines.execution import read_chain
 from engines.manifest import TensorRtBuild

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.build import BuildEvents, BuildRequest, Network, Prepared, write_engine
+from engines.build_request import BuildEvents, BuildRequest
+from engines.build_writing import Network, Prepared, write_engine
 from engines.cuda_stages import IN_TURN, SIDE_BY_SIDE, Schedule
 from engines.device_chain import DeviceChain
 from engines.errors import EngineError
