@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import glob
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,22 +9,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from engines.errors import BadInputError, in_command, name_of
+from engines.errors import BadInputError
 from engines.execution import ChainInfo
 from engines.exits import ends_at_once
-from engines.output_paths import require_ending, require_writable
 from engines.terminal import saying
 from engines.weights_registry import SHIPPED_ENGINES
 from realtime.benchmark import Benchmark, require_within
-from realtime.benchmark_run import benchmark_files, check_benchmark, chosen_source, write_benchmark
+from realtime.benchmark_run import chosen_source, write_benchmark
 from realtime.cameras import camera_table, find_cameras
 from realtime.capture import Capture
 from realtime.capture_clock import FILE
 from realtime.cuda_executor import CudaExecutor
 from realtime.displays import Outputs
 from realtime.executor import Chain, Executor
-from realtime.file_kinds import RESULTS_SUFFIX
-from realtime.frames import Clock, MonotonicClock, is_picture
+from realtime.frames import Clock, MonotonicClock
+from realtime.live_checks import check_outputs, report_unused
 from realtime.live_options import asks_of_camera, camera_wish
 from realtime.mailbox import Ledger
 from realtime.opening import (
@@ -39,13 +36,13 @@ from realtime.opening import (
     opened_executor,
 )
 from realtime.pipeline import Pipeline
-from realtime.pose import TARGET_SUFFIX, parse_ignore
+from realtime.pose import parse_ignore
 from realtime.recording import read_recording
 from realtime.replay import ReplayExecutor, ReplaySource, find_encoder, station_of
 from realtime.results import FrameResult
-from realtime.routine import Routine, single, target_files
+from realtime.routine import Routine, single
 from realtime.session import run_session
-from realtime.sinks import codec_of, display_problem, require_room
+from realtime.sinks import display_problem
 from realtime.sound import Sound
 from realtime.sources import LiveSource, Source
 from realtime.station import Station
@@ -53,14 +50,6 @@ from realtime.statistics import Statistics
 from realtime.status import StatusLine, summary_table
 from realtime.web.address import Address
 from realtime.web.hub import Hub
-
-OF_RECORDING = (
-    "target_person", "ignore", "encoder", "people", "smoothing", "detect_every", "source", "backend", "int8",
-    "threads", "open_seconds", "reconnect_seconds", "camera_format", "camera_size", "camera_rate", "camera_exposure",
-    "camera_buffers",
-)  # fmt: skip
-UNUSED = {"routine": ("target_person",), "capture_target": ("target_person",), "replay": OF_RECORDING}
-"""Options that a task makes no use of: a replay takes all that from its recording, and opens no camera."""
 
 
 def run(arguments: argparse.Namespace, console: Console, given: Collection[str] = ()) -> None:
@@ -239,64 +228,6 @@ def open_task(
     if arguments.routine:
         return open_routine(arguments.routine, chain, ignore=ignore, say=say)
     return single(open_target(arguments.target, chain, ignore=ignore, person=arguments.target_person, say=say))
-
-
-def check_outputs(arguments: argparse.Namespace) -> None:
-    """Refuses outputs that cannot be written, would overwrite another file of the run, or have another kind's name."""
-    taken = inputs_of(arguments)
-    outputs = {
-        "--record": arguments.record, "--record-skeleton": arguments.record_skeleton, "--results": arguments.results,
-        "--capture-target": arguments.capture_target,
-    }  # fmt: skip
-    written = [(option, path) for option, path in outputs.items() if path is not None]
-    if arguments.benchmark and arguments.results:
-        written += [("--results with --benchmark:", path) for path in benchmark_files(arguments.results)]
-    for option, path in written:
-        require_writable(path, option, apart_from=taken)
-        taken.append(path)
-    if arguments.results:
-        require_ending(arguments.results, "--results", [RESULTS_SUFFIX], pipes=True)
-    if arguments.capture_target:
-        check_capture(arguments)
-    check_benchmark(arguments)
-    for option in ("--record", "--record-skeleton"):
-        if (video := outputs[option]) is not None:
-            codec_of(video, option)
-            require_room(video, option)
-
-
-def check_capture(arguments: argparse.Namespace) -> None:
-    """Refuses what no target can be captured into, with or from."""
-    require_ending(arguments.capture_target, "--capture-target", [TARGET_SUFFIX])
-    if arguments.results:
-        raise BadInputError(
-            "--capture-target came with --results", "nothing is scored while a target is captured", "leave one out"
-        )
-    source = Path(arguments.source)
-    if is_picture(source) and os.path.isfile(source):  # noqa: PTH113 (False too where nothing can be read)
-        make = f"run python -m realtime.targets make {in_command(source)} --out {in_command(arguments.capture_target)}"
-        raise BadInputError(
-            f"--capture-target came with the picture {name_of(source)}", "it counts 5 s of a camera or video down", make
-        )
-
-
-def report_unused(arguments: argparse.Namespace, given: Collection[str], console: Console) -> None:
-    """Says which of the given options do nothing with the task, be their values the default ones or not."""
-    task = next((task for task in UNUSED if getattr(arguments, task)), None)
-    if task is None:
-        return
-    options = [f"--{name.replace('_', '-')}" for name in UNUSED[task]]
-    names = ", ".join(option for option in options if option in given)
-    if names:
-        console.print(f"With --{task.replace('_', '-')} these options do nothing: {names}.", soft_wrap=True)
-
-
-def inputs_of(arguments: argparse.Namespace) -> list[str | Path]:
-    """Every file that a command line reads, and pictures that `--source` matches."""
-    files = (arguments.target, arguments.routine, arguments.replay, arguments.settings)
-    named = [arguments.source, *(path for path in files if path)]
-    matched = glob.glob(arguments.source)  # noqa: PTH207 (absolute patterns too)
-    return [*named, *matched, *(target_files(arguments.routine) if arguments.routine else ())]
 
 
 def chosen_outputs(arguments: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> Outputs:
