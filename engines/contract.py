@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from engines.device import Tensor
-from engines.errors import EngineError, in_command
+from engines.errors import EngineError
 from engines.int8 import task_of
-from engines.manifest import Manifest
+from engines.manifest import Manifest, built_again
 from engines.options import MOST_PEOPLE
 
 JOINT_COUNT, KEYPOINT_COUNT, EMBEDDING_SIZE = 15, 17, 50
@@ -72,7 +72,7 @@ def check_tensors(seen: Mapping[str, Tensor], manifest: Manifest, directory: Pat
             raise EngineError(
                 f"{manifest.engine_file} has {name} as {one}",
                 f"its manifest needs {other}",
-                f"run build_engines.py --backend {backend} --out {in_command(directory)}",
+                built_again(directory, f"--backend {backend}"),
             )
 
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from engines.contract import check_tensors
 from engines.device import Tensor
-from engines.errors import EngineError, in_command
+from engines.errors import EngineError
 from engines.host_sampling import crop, letterbox
 from engines.int8 import INT8_FORMS, int8_tasks
-from engines.manifest import Manifest, check_files, read_manifest
+from engines.manifest import Manifest, built_again, check_files, read_manifest
 from engines.onnx_runtime import onnxruntime, open_graph
 
 Floats = npt.NDArray[np.float32]
@@ -142,7 +142,7 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
         raise EngineError(
             f"{manifest.name}.json in {info.directory} does not list {path.name}",
             "a file is opened only when its manifest has its hash",
-            f"run build_engines.py --backend onnx --out {in_command(info.directory)}",
+            built_again(info.directory, "--backend onnx"),
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -151,7 +151,7 @@ def open_session(info: ChainInfo, name: str, *, cut: bool, threads: int) -> onnx
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = open_graph(
         path, options, "a graph written by build_engines.py is needed",
-        f"run build_engines.py --backend onnx --out {in_command(info.directory)}",
+        built_again(info.directory, "--backend onnx"),
     )  # fmt: skip
     check_tensors(session_tensors(session), manifest, info.directory, cut=cut)
     return session
@@ -218,7 +218,7 @@ def read_chain(directory: Path, encoder: str, *, int8: bool = False) -> ChainInf
             raise EngineError(
                 f"the engines in {directory} differ in their {what}: {one} and {other}",
                 "all must be built in one run",
-                f"run build_engines.py --out {in_command(directory)}",
+                built_again(directory),
             )
     return ChainInfo(
         backend=detect.backend,

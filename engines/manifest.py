@@ -144,11 +144,14 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def built_again(directory: Path) -> str:
-    """How a folder of engines is mended, as an error's last part. The shipped one is not built over."""
+def built_again(directory: Path, options: str = "") -> str:
+    """How a folder of engines is mended, as an error's last part; `options` such as `--backend onnx`.
+
+    The shipped folder is not built over.
+    """
     if directory.resolve() == SHIPPED_ENGINES:
         return f"run git checkout -- {in_command(directory)}, or make quickstart"
-    return f"run build_engines.py --out {in_command(directory)}"
+    return " ".join(filter(None, ("run build_engines.py", options, f"--out {in_command(directory)}")))
 
 
 def bad_manifest(path: Path, fault: str) -> EngineError:

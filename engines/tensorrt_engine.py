@@ -16,16 +16,14 @@ from engines.contract import check_tensors, contract
 from engines.cuda_device import CudaDevice, CudaStream, gpu_errors
 from engines.device import Tensor
 from engines.device_chain import DeviceChain
-from engines.errors import EngineError, GpuError, in_command
+from engines.errors import EngineError, GpuError
 from engines.execution import ChainInfo
 from engines.gpu import GpuState
-from engines.manifest import Manifest, check_files
+from engines.manifest import Manifest, built_again, check_files
 from engines.tensorrt_build import collecting_logger, import_tensorrt, is_rtx
 
-
-def rebuild(directory: Path) -> str:
-    """The command that mends an engine that does not fit."""
-    return f"run build_engines.py --backend tensorrt --out {in_command(directory)}"
+BACKEND = "--backend tensorrt"
+"""What builds an engine that fits."""
 
 
 def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str) -> list[str]:
@@ -39,7 +37,7 @@ def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str)
         raise EngineError(
             f"{manifest.name}.json in {directory} does not say which TensorRT built the engine",
             "a TensorRT engine's manifest has it",
-            rebuild(directory),
+            built_again(directory, BACKEND),
         )
     for what, one, other in (
         (manifest.backend, built.version, version),
@@ -49,14 +47,14 @@ def check_fits(manifest: Manifest, directory: Path, gpu: GpuState, version: str)
             raise EngineError(
                 f"{manifest.engine_file} was built for {what} {one}",
                 f"this machine has {what} {other}",
-                rebuild(directory),
+                built_again(directory, BACKEND),
             )
     if manifest.parity is not None and not manifest.parity.accepted:
         raise EngineError(
             f"{manifest.engine_file} gives other results than the float32 graphs (keypoints "
             f"{manifest.parity.keypoint_p99_px:g} px, scores {manifest.parity.score_points:g} points)",
             "calibration.parity refused it",
-            f"run build_engines.py --backend tensorrt --precision fp32 --out {in_command(directory)}",
+            built_again(directory, f"{BACKEND} --precision fp32"),
         )
     return [
         f"{manifest.engine_file} was built with the {what} {one}, this machine has {other}"
@@ -105,7 +103,7 @@ def read_engine(content: bytes, path: Path, trt: ModuleType, gpu: GpuState, faul
         raise EngineError(
             f"{trt.__name__} {trt.__version__} cannot read {path} ({last_of(faults)})",
             f"an engine built by this version for compute capability {gpu.compute_capability} is needed",
-            rebuild(path.parent),
+            built_again(path.parent, BACKEND),
         )
     return runtime, engine
 
@@ -225,7 +223,7 @@ def open_tensorrt(info: ChainInfo, gpu: GpuState) -> tuple[DeviceChain, list[str
         raise EngineError(
             f"the engines in {info.directory} are of {info.backend}, and {gpu.reason}",
             "an NVIDIA GPU with its driver and cuda-python are needed to run them",
-            f"run build_engines.py --backend onnx --out {in_command(info.directory)}",
+            built_again(info.directory, "--backend onnx"),
         )
     trt = import_tensorrt(info.backend)
     with contextlib.ExitStack() as stack:

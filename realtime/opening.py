@@ -14,6 +14,7 @@ from engines.geometry import fit_letterbox
 from engines.gpu import choose_backend, find_gpu
 from engines.host_sampling import letterbox
 from engines.int8 import DEFAULT_INT8, choose_int8
+from engines.manifest import built_again
 from engines.tensorrt_engine import open_tensorrt
 from engines.weights_registry import OWN_NAME, OWN_WEIGHTS, SHIPPED_ENGINES
 from realtime.cuda_executor import CudaExecutor, device_rows
@@ -63,7 +64,7 @@ def open_chain(
         raise EngineError(
             f"{error.filename or folder} cannot be read ({error.strerror})",
             "a folder written by build_engines.py is needed",
-            f"check its rights, or run build_engines.py --out {in_command(folder)}",
+            f"check its rights, or {built_again(folder)}",
         ) from error
 
 
