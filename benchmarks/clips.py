@@ -146,7 +146,7 @@ def main() -> int:
             clip.stem,
             str(len(rows)),
             str(len(whole)),
-            *(f"{share:.1%}" for share in (posed, waiting, 1 - posed - waiting, scored)),
+            *(f"{share:.1%}" for share in (posed, waiting, max(0.0, 1 - posed - waiting), scored)),
             f"{np.mean(judged):.1%}" if judged else "-",
             f"{own:.1f}",
             f"{min(scores):.1f}" if scores else "-",

@@ -58,6 +58,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
 def fits_strides(width: int, height: int) -> bool:
     """Whether the networks can take pictures of this size."""
     return min(width, height) >= 32 and not width % 32 and not height % 32
@@ -178,6 +189,9 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--to", type=Path, required=True, help="the .safetensors file")
     mean = commands.add_parser("mean", help="write the mean of several files of weights, float16")
     mean.add_argument("files", type=Path, nargs="+", help="weights of one network, from runs that began alike")
+    mean.add_argument(
+        "--shares", type=share, nargs="+", metavar="SHARE", help="how much each counts; default: all the same"
+    )
     mean.add_argument("--to", type=Path, required=True, help="the .safetensors file")
     statistics = commands.add_parser("statistics", help="measure a pose network's batch statistics again, float16")
     statistics.add_argument("weights", type=Path, help="a .safetensors file, such as a mean")
@@ -269,14 +283,25 @@ def export(run: Path, to: Path, console: Console) -> None:
     write_weights(averaged_weights(run), to, console)
 
 
-def mean_of(files: Sequence[Path]) -> dict[str, Tensor]:
+def mean_of(files: Sequence[Path], shares: Sequence[float] | None = None) -> dict[str, Tensor]:
     """The mean of several networks' weights; counters are the last one's.
 
+    Args:
+        files: the weights.
+        shares: how much each file counts; by default all the same. They need not add up to 1.
+
     Raises:
-        BadInputError: fewer than two files, or not of one network.
+        BadInputError: fewer than two files, not of one network, or not a share for each.
     """
     if len(files) < 2:
         raise BadInputError(f"{len(files)} file", "a mean is of two files or more", "name another")
+    counted = [1.0] * len(files) if shares is None else shares
+    if len(counted) != len(files):
+        raise BadInputError(
+            f"{len(counted)} share{'s' * (len(counted) != 1)} for {len(files)} files",
+            "each file has its share",
+            "give as many of both",
+        )
     networks = [read_state_dict(file) for file in files]
     shapes = [{name: value.shape for name, value in weights.items()} for weights in networks]
     for file, these in zip(files[1:], shapes[1:], strict=True):
@@ -284,10 +309,12 @@ def mean_of(files: Sequence[Path]) -> dict[str, Tensor]:
             raise BadInputError(
                 f"{files[0]} and {file} are not of one network", "a mean is of equal shapes", "name other files"
             )
-    return {
-        name: torch.stack([weights[name].float() for weights in networks]).mean(0) if last.is_floating_point() else last
-        for name, last in networks[-1].items()
-    }
+    parts = [one / sum(counted) for one in counted]
+
+    def mixed(name: str) -> Tensor:
+        return torch.stack([part * weights[name].float() for part, weights in zip(parts, networks, strict=True)]).sum(0)
+
+    return {name: mixed(name) if last.is_floating_point() else last for name, last in networks[-1].items()}
 
 
 def write_weights(weights: dict[str, Tensor], to: Path, console: Console) -> None:
@@ -322,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shards, device = range(options.shards), torch.device(options.device)
         make_answered(detector_task(options), options.out, shards, device, options.loaders, console)
     elif options.command == "mean":
-        write_weights(mean_of(options.files), options.to, console)
+        write_weights(mean_of(options.files, options.shares), options.to, console)
     elif options.command == "statistics":
         set_threads(options.threads)
         network = load_hrnet(read_state_dict(options.weights), HRNET_CONFIGS["hrnet_compact"])

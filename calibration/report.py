@@ -35,7 +35,7 @@ from engines.networks.hrnet_weights import load_hrnet
 from engines.networks.state_dicts import read_state_dict
 
 RESAMPLES = 100
-CONFIRMED = (0.1, 0.15, 0.18, 0.2, 0.25)
+CONFIRMED = (0.15, 0.2, 0.22, 0.25, 0.3)
 """Confidences of detector and pose network together."""
 NEAR_LABEL = (5, 10, 20)
 """px of the window."""

@@ -25,6 +25,8 @@ LEAST_FRAMED = 4
 MARGINS = (0.08, 0.12, 0.08)
 """How far a body reaches beyond its keypoints: to either side, above and below, in parts of the longer side of their
 bounds. Near the medians for the boxes that a detector gives of people (0.07, 0.10, 0.12)."""
+FRAMED_SHARE = 0.25
+"""How much the keypoints' box says of where a body is; the rest is the detector's word."""
 SAME_SKELETON = 0.5
 """The keypoint similarity of two skeletons from which on they are of one body, found twice."""
 COCO_SIGMAS = np.array(
@@ -47,7 +49,7 @@ def box_of_keypoints(keypoints: Floats, visible_confidence: float = VISIBLE_CONF
 
 
 def body_box(box: Floats, keypoints: Floats, visible_confidence: float = VISIBLE_CONFIDENCE) -> Floats:
-    """Where a body is by the word of both networks: midway between the box and that of its keypoints.
+    """Where a body is by the word of both networks: a quarter of the way from the box to that of its keypoints.
 
     A detector often gives of somebody who sits with the legs spread, or bends, the trunk alone.
 
@@ -60,14 +62,14 @@ def body_box(box: Floats, keypoints: Floats, visible_confidence: float = VISIBLE
         `float32 [4]`.
     """
     framed = box_of_keypoints(keypoints, visible_confidence)
-    return box[:4].copy() if framed is None else np.asarray((box[:4] + framed) / 2, np.float32)
+    return box[:4].copy() if framed is None else np.asarray(box[:4] + FRAMED_SHARE * (framed - box[:4]), np.float32)
 
 
 def sure_of_somebody(box: Floats, keypoints: Floats, visible_confidence: float = VISIBLE_CONFIDENCE) -> float:
     """How sure both networks are that a body is in a box, 0..1.
 
-    `sure_of_body`, times the root of the detector's confidence, times the fourth root of how much the box and that of
-    the keypoints overlap: where they differ it holds a part of somebody, or two. Measured in docs/compact_models.md.
+    `sure_of_body`, times the cube root of the detector's confidence, times the root of how much the box and that
+    of the keypoints overlap: where they differ it holds a part of somebody, or two. See docs/compact_models.md.
 
     Args:
         box: `float32 [5]`, the detector's; confidence 0 where it did not find it, and the pose network alone is asked.
@@ -77,7 +79,7 @@ def sure_of_somebody(box: Floats, keypoints: Floats, visible_confidence: float =
     body, framed = sure_of_body(keypoints[:, 2], visible_confidence), box_of_keypoints(keypoints, visible_confidence)
     if framed is None or not box[4]:
         return body  # 0 where nothing is framed
-    return float(body * box[4] ** 0.5 * iou(box, framed) ** 0.25)
+    return float(body * box[4] ** (1 / 3) * iou(box, framed) ** 0.5)
 
 
 def same_skeleton(first: Floats, second: Floats, visible_confidence: float = VISIBLE_CONFIDENCE) -> bool:

@@ -21,7 +21,7 @@ CAPTURED_DIFFERENCE = 0.12
 LOOK_SECONDS = 0.4
 """From one look at the clothes, or at the pose of somebody without a row, to the next."""
 ANYBODY = -1
-LEAST_NEWCOMER = 0.18
+LEAST_NEWCOMER = 0.22
 """Of a newcomer, how sure both networks are together (`engines.bodies.sure_of_somebody`). What a detector takes for a
 person the pose network often sees no body in; measured in docs/compact_models.md."""
 LEAST_BESIDE = BESIDE_SHARE * LEAST_CONFIDENCE

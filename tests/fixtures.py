@@ -84,7 +84,8 @@ class PlantedPose(nn.Module):
         y = torch.rand(17, generator=generator) * (HEATMAP_HEIGHT - 12) + 6.2
         rows, columns = torch.meshgrid(torch.arange(HEATMAP_HEIGHT), torch.arange(HEATMAP_WIDTH), indexing="ij")
         square = (columns - x[:, None, None]) ** 2 + (rows - y[:, None, None]) ** 2
-        self.register_buffer("peaks", torch.exp(-square / 4.5))
+        heights = torch.linspace(0.7, 1.3, 17)[:, None, None]  # some surer than others: a body, not all of it visible
+        self.register_buffer("peaks", torch.exp(-square / 4.5) * heights)
         self.look = nn.Conv2d(3, 17, 4, stride=4)
         self.look.weight.data = torch.rand(self.look.weight.shape, generator=generator) * 0.004
         self.look.bias.data.fill_(0.5)

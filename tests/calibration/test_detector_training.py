@@ -303,9 +303,9 @@ def test_who_is_there_is_told_by_both_networks_and_only_once() -> None:
     sure = people[people[:, 4] > 0]
     assert len(sure) == 1 and np.array_equal(boxes, SEEN)
     framed = np.array([120 - 8, 60 - 12, 170 + 8, 160 + 8])
-    assert sure[0, :4] == pytest.approx((SEEN[0, :4] + framed) / 2, abs=3)
+    assert sure[0, :4] == pytest.approx(0.75 * SEEN[0, :4] + 0.25 * framed, abs=3)
     overlap = iou_table(SEEN[:1], framed[None].astype(np.float32))[0, 0]
-    assert sure[0, 4] == pytest.approx(0.9 * 0.9 * overlap**0.25, abs=0.02)
+    assert sure[0, 4] == pytest.approx(0.9 * np.cbrt(SEEN[0, 4]) * np.sqrt(overlap), abs=0.02)
     assert confirmed(picture, boxes[:0], one_body).shape == (0, 5)
 
 

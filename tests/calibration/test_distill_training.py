@@ -194,6 +194,14 @@ def test_the_mean_of_weights_is_between_them(tmp_path: Path, capsys: pytest.Capt
     found = load_file(to)
     assert found["weight"].tolist() == [2.0, 0.0] and found["weight"].dtype == torch.float16
     assert int(found["count"]) == 5
+    assert main(["mean", str(first), str(second), "--shares", "3", "1", "--to", str(to)]) == 0
+    assert load_file(to)["weight"].tolist() == [1.5, 1.0]
+    capsys.readouterr()
+    assert main(["mean", str(first), str(second), "--shares", "3", "--to", str(tmp_path / "no.safetensors")]) == 2
+    assert "1 share for 2 files" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["mean", str(first), str(second), "--shares", "3", "0", "--to", str(tmp_path / "no.safetensors")])
+    assert "'0' is no number above 0" in capsys.readouterr().err
     assert main(["mean", str(first), str(other), "--to", str(tmp_path / "no.safetensors")]) == 2
     assert "are not of one network" in capsys.readouterr().err
     assert main(["mean", str(first), "--to", str(tmp_path / "no.safetensors")]) == 2

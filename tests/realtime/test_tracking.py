@@ -262,7 +262,7 @@ def test_a_place_where_nobody_was_a_second_ago_is_like_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "body", "somebody"), [(0.3, 0.31, False), (0.3, 0.45, True), (0.1, 0.8, True), (0.1, 0.5, False)]
+    ("box", "body", "somebody"), [(0.3, 0.31, False), (0.3, 0.45, True), (0.1, 0.8, True), (0.1, 0.45, False)]
 )
 def test_a_newcomer_is_somebody_by_the_word_of_both_networks(box: float, body: float, somebody: bool) -> None:
     tracker = Tracker(1)
