@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--pairs", type=int, default=7)
     arguments = parser.parse_args()
-    form = choose_int8(arguments.engines, "on")[1]
+    forms = choose_int8(arguments.engines, "on")[1]
     chains = [CpuChain(read_chain(arguments.engines, DEFAULT_ENCODER, int8=int8)) for int8 in (False, True)]
     target = open_target(arguments.target, chains[0], ignore=(), person=None)
     frames = fitted_frames(arguments.clip, chains[0].info.frame_size, arguments.frames)
@@ -55,7 +55,7 @@ def main() -> None:
     pairs = [[loop_seconds(chain, target, frames)[0] for chain in chains] for _ in range(arguments.pairs)]
     plain_ms, int8_ms = (statistics.median(pair[form] for pair in pairs) / len(frames) * 1e3 for form in (0, 1))
     ratios = sorted(int8 / plain for plain, int8 in pairs)
-    print(f"{len(frames)} frames, {len(pairs)} pairs, {form}, 8-bit dot product: {dot_product() or 'none known'}")
+    print(f"{len(frames)} frames, {len(pairs)} pairs, {forms}, 8-bit dot product: {dot_product() or 'none known'}")
     print(
         f"float32 {plain_ms:.2f}, int8 {int8_ms:.2f} CPU-ms a frame; int8 / float32: "
         f"median {statistics.median(ratios):.3f} (least {ratios[0]:.3f}, most {ratios[-1]:.3f})"
