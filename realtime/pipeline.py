@@ -75,8 +75,7 @@ class Pipeline:
         silence_ms: how long there may be nothing new before the cause is looked for; a live source's last frame then
             comes again, marked stale.
         lost_seconds: how long a source may be lost; one whose read does not even come back then is given up 2 s later.
-            None for one that cannot be lost, such as a file, whose read may wait long for its next frame.
-            None waits for ever.
+            None waits for ever, and is for one that cannot be lost: a file's read may wait long for its next frame.
     """
 
     def __init__(
